@@ -1,0 +1,50 @@
+"""Everything a node exports to Prometheus, in one place. Labels are bounded: no name, id or address."""
+
+from __future__ import annotations
+
+from prometheus_client import REGISTRY, Counter, Gauge, Histogram, Info
+
+DURATIONS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+
+BUILD = Info("minga_build", "Version of the node's software", registry=REGISTRY)
+
+BYTES = Counter(
+    "minga_transfer_bytes",
+    "Content bytes moved, by direction (in, out) and by kind of the other side (seed, peer, client)",
+    ["direction", "source"],
+)
+PIECES = Counter(
+    "minga_pieces", "Pieces received, by result (verified, corrupt, duplicate, failed)", ["result"]
+)
+DOWNLOADS = Counter("minga_downloads", "Downloads ended, by result (complete, failed, cancelled)", ["result"])
+DOWNLOAD_SECONDS = Histogram(
+    "minga_download_duration_seconds",
+    "Time from the start of a download to its end, by result",
+    ["result"],
+    buckets=(0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600),
+)
+ACTIVE_DOWNLOADS = Gauge("minga_active_downloads", "Downloads running now")
+
+INDEX_ENTRIES = Gauge("minga_index_entries", "Entries of the replicated index, all nodes together")
+PEERS = Gauge("minga_peers", "Other nodes known, by state (alive, suspect, dead, left)", ["state"])
+LIBRARY_FILES = Gauge("minga_library_files", "Files this node shares")
+LIBRARY_BYTES = Gauge("minga_library_bytes", "Bytes of the files this node shares")
+
+BROKER_CONNECTED = Gauge("minga_broker_connected", "1 while connected to the message broker")
+MESSAGES = Counter(
+    "minga_messages", "Messages through the broker, by direction (in, out) and type", ["direction", "type"]
+)
+
+REST_REQUESTS = Counter(
+    "minga_rest_requests", "REST requests, by method, route and status", ["method", "route", "status"]
+)
+REST_SECONDS = Histogram(
+    "minga_rest_request_duration_seconds",
+    "Time to answer a REST request",
+    ["method", "route"],
+    buckets=DURATIONS,
+)
+GRPC_REQUESTS = Counter("minga_grpc_requests", "gRPC requests served, by method and code", ["method", "code"])
+GRPC_SECONDS = Histogram(
+    "minga_grpc_request_duration_seconds", "Time to answer a gRPC request", ["method"], buckets=DURATIONS
+)

@@ -1,0 +1,103 @@
+"""What the parts of a node hand to each other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """A node and the addresses of its channels."""
+
+    id: str
+    """Unique in the network: the node's name."""
+    epoch: int
+    """When its state was created, microseconds since 1970."""
+    host: str
+    rest_port: int
+    grpc_port: int
+    data_port: int
+    """Piece listener (HTTP ranges)."""
+    seed: bool = False
+    version: str = ""
+
+    @property
+    def rest_url(self) -> str:
+        return f"http://{bracketed(self.host)}:{self.rest_port}"
+
+    @property
+    def grpc_target(self) -> str:
+        return f"{bracketed(self.host)}:{self.grpc_port}"
+
+
+def bracketed(host: str) -> str:
+    """A host as it stands in a URL: IPv6 addresses in brackets (RFC 3986, 3.2.2)."""
+    return f"[{host}]" if ":" in host else host
+
+
+class PeerState(StrEnum):
+    ALIVE = "alive"
+    SUSPECT = "suspect"
+    DEAD = "dead"
+    LEFT = "left"
+
+
+@dataclass(frozen=True, slots=True)
+class PeerStatus:
+    """What this node thinks of another."""
+
+    peer: Peer
+    state: PeerState
+    silent: float
+    """Seconds since its heartbeat last advanced here."""
+
+
+@dataclass(frozen=True, slots=True)
+class LocalFile:
+    """A name in this node's library and the content behind it."""
+
+    name: str
+    id: str
+    """64 hex digits: BLAKE3 of the manifest."""
+    size: int
+    """Bytes."""
+    media_type: str
+    modified_ms: int
+    """Milliseconds since 1970."""
+    complete: bool = True
+    """False while only some pieces are here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """A node that has a content, all or some of it."""
+
+    peer_id: str
+    complete: bool
+    online: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FileRow:
+    """One content under one name, with everybody who has it so."""
+
+    name: str
+    id: str
+    size: int
+    media_type: str
+    modified_ms: int
+    holders: tuple[Holder, ...]
+
+    @property
+    def available(self) -> bool:
+        """Whether a complete holder is online."""
+        return any(holder.online and holder.complete for holder in self.holders)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some rows of an answer, and where the next ones begin."""
+
+    rows: tuple[FileRow, ...]
+    next_cursor: str | None

@@ -1,0 +1,52 @@
+"""File names as the network knows them: relative POSIX paths, checked once at the edge."""
+
+from __future__ import annotations
+
+import unicodedata
+from pathlib import PurePosixPath
+
+from minga_node.errors import InvalidName
+
+MAX_BYTES = 1024
+
+
+def check_name(name: str) -> str:
+    """The name, if it may stand for a file of a library.
+
+    A name is a relative path with ``/`` between its parts, at most 1024 bytes of UTF-8, without ``.``, ``..``
+    or hidden parts, without control characters and without backslashes.
+
+    Raises:
+        InvalidName: says which of these it breaks.
+    """
+    try:
+        length = len(name.encode())
+    except UnicodeEncodeError:
+        raise InvalidName("a name must be valid UTF-8") from None
+    if not name:
+        raise InvalidName("a name must not be empty")
+    if length > MAX_BYTES:
+        raise InvalidName(f"a name has at most {MAX_BYTES} bytes, this one has {length}")
+    if any(unicodedata.category(character) == "Cc" for character in name):
+        raise InvalidName("a name must not have control characters")
+    if name.startswith("/"):
+        raise InvalidName(f"a name is a relative path: {name!r} is absolute")
+    if "\\" in name:
+        raise InvalidName(f"a name must not have backslashes: {name!r}")
+    for part in name.split("/"):
+        if part in {"", ".", ".."}:
+            raise InvalidName(f"a name must not have the part {part!r}: {name!r}")
+        if part.startswith("."):
+            raise InvalidName(f"hidden names are not shared: {name!r}")
+        if len(part.encode()) > 255:
+            raise InvalidName("a part of a name has at most 255 bytes")
+    return str(PurePosixPath(name))
+
+
+def is_shareable(name: str) -> bool:
+    """Whether :func:`check_name` accepts the name."""
+    try:
+        check_name(name)
+    except InvalidName:
+        return False
+    return True

@@ -1,0 +1,1 @@
+"""Version 1 of the peer protocol, package minga.v1."""
