@@ -68,7 +68,8 @@ class Store:
         with self._list_lock:
             self._connections.append(connection)
         connection.execute("PRAGMA journal_mode = WAL")
-        # WAL with NORMAL survives a crash of the process; a power cut may lose the last transactions, never consistency.
+        # With WAL, NORMAL loses nothing when the process dies; a power cut may lose the last transactions,
+        # never consistency.
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute("PRAGMA foreign_keys = ON")
         return connection
