@@ -1,0 +1,1 @@
+"""The calling end of gRPC: what one node asks another."""

@@ -1,0 +1,149 @@
+"""The gRPC server of a node: its own services, standard health and reflection, metrics for each call."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from minga_node.errors import (
+    BadRequest,
+    Busy,
+    Conflict,
+    MingaError,
+    NotFound,
+    PeerMisbehaved,
+    StorageFull,
+)
+from minga_node.metrics import GRPC_REQUESTS, GRPC_SECONDS
+from minga_node.pclient.channels import MAX_MESSAGE_BYTES
+
+Register = Callable[[grpc.Server], None]
+"""Adds one servicer to a server, as the generated ``add_…_to_server`` do."""
+
+_CODES: tuple[tuple[type[MingaError], grpc.StatusCode], ...] = (
+    (BadRequest, grpc.StatusCode.INVALID_ARGUMENT),
+    (PeerMisbehaved, grpc.StatusCode.INVALID_ARGUMENT),
+    (NotFound, grpc.StatusCode.NOT_FOUND),
+    (Conflict, grpc.StatusCode.FAILED_PRECONDITION),
+    (Busy, grpc.StatusCode.RESOURCE_EXHAUSTED),
+    (StorageFull, grpc.StatusCode.RESOURCE_EXHAUSTED),
+)
+
+
+class GrpcServer:
+    """Listens on ``ip:port`` (port 0 takes a free one) and serves what is registered.
+
+    Raises:
+        OSError: the address is taken or not ours.
+    """
+
+    def __init__(
+        self, ip: str, port: int, services: Iterable[tuple[str, Register]], *, max_workers: int = 128
+    ) -> None:
+        self._pool = ThreadPoolExecutor(max_workers, thread_name_prefix="grpc")
+        self._server = grpc.server(
+            self._pool,
+            interceptors=[_Observer()],
+            options=[
+                ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+                # Two nodes on one port would each get half of the calls.
+                ("grpc.so_reuseport", 0),
+                ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
+                ("grpc.keepalive_permit_without_calls", 1),
+            ],
+        )
+        self._health = health.HealthServicer(experimental_non_blocking=True)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        self._names = ["", *(name for name, _ in services)]
+        for _, register in services:
+            register(self._server)
+        reflection.enable_server_reflection(
+            [*self._names[1:], health.SERVICE_NAME, reflection.SERVICE_NAME], self._server
+        )
+        address = f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}"
+        try:
+            self.port = self._server.add_insecure_port(address)
+        except RuntimeError as error:
+            raise OSError(f"cannot listen on {address}") from error
+        if self.port == 0:
+            raise OSError(f"cannot listen on {address}")
+
+    def start(self) -> None:
+        self._server.start()
+        self._say(health_pb2.HealthCheckResponse.SERVING)
+
+    def stop(self, grace: float) -> None:
+        """Refuses new calls at once and gives running ones ``grace`` seconds."""
+        self._say(health_pb2.HealthCheckResponse.NOT_SERVING)
+        self._server.stop(grace).wait(grace + 1)
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _say(self, status: health_pb2.HealthCheckResponse.ServingStatus.ValueType) -> None:
+        for name in self._names:
+            self._health.set(name, status)
+
+
+class _Observer(grpc.ServerInterceptor):
+    """Counts and times every call, and turns our errors into gRPC statuses."""
+
+    def intercept_service(self, continuation: Any, details: Any) -> Any:
+        handler = continuation(details)
+        if handler is None:
+            return None
+        method = details.method
+        if handler.response_streaming:
+            make, inner = (
+                (grpc.stream_stream_rpc_method_handler, handler.stream_stream)
+                if handler.request_streaming
+                else (grpc.unary_stream_rpc_method_handler, handler.unary_stream)
+            )
+            return make(_streaming(method, inner), handler.request_deserializer, handler.response_serializer)
+        make, inner = (
+            (grpc.stream_unary_rpc_method_handler, handler.stream_unary)
+            if handler.request_streaming
+            else (grpc.unary_unary_rpc_method_handler, handler.unary_unary)
+        )
+        return make(_single(method, inner), handler.request_deserializer, handler.response_serializer)
+
+
+def _single(method: str, inner: Any) -> Any:
+    def call(request: Any, context: grpc.ServicerContext) -> Any:
+        started = time.monotonic()
+        try:
+            return inner(request, context)
+        except MingaError as error:
+            context.abort(_code(error), str(error))
+        finally:
+            _observe(method, context, started)
+
+    return call
+
+
+def _streaming(method: str, inner: Any) -> Any:
+    def call(request: Any, context: grpc.ServicerContext) -> Any:
+        started = time.monotonic()
+        try:
+            yield from inner(request, context)
+        except MingaError as error:
+            context.abort(_code(error), str(error))
+        finally:
+            _observe(method, context, started)
+
+    return call
+
+
+def _code(error: MingaError) -> grpc.StatusCode:
+    return next((code for kind, code in _CODES if isinstance(error, kind)), grpc.StatusCode.INTERNAL)
+
+
+def _observe(method: str, context: Any, started: float) -> None:
+    # Only registered methods get here, so the label is bounded.
+    code = context.code() or grpc.StatusCode.OK
+    GRPC_REQUESTS.labels(method, code.name if isinstance(code, grpc.StatusCode) else str(code)).inc()
+    GRPC_SECONDS.labels(method).observe(time.monotonic() - started)
