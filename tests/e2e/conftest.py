@@ -1,0 +1,30 @@
+"""The cluster that the end-to-end tests share."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterator
+
+import pytest
+
+from tests.cluster import Cluster
+
+RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Cluster:
+    """A running Kubernetes; it stays up after the tests (`python -m tests.cluster down`)."""
+    return Cluster.ensure()
+
+
+@pytest.fixture
+def namespace(cluster: Cluster) -> Iterator[str]:
+    """A namespace of the test's own that accepts only pods of the restricted standard."""
+    name = f"test-{uuid.uuid4().hex[:8]}"
+    metadata = {"name": name, "labels": RESTRICTED}
+    content = {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
+    cluster.kubectl("create", "-f", "-", input=json.dumps(content))
+    yield name
+    cluster.kubectl("delete", "namespace", name, "--wait=false")
