@@ -43,40 +43,65 @@ Global___GetManifestRequest: _TypeAlias = GetManifestRequest  # noqa: Y015
 class GetManifestResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
-    MANIFEST_FIELD_NUMBER: _builtins.int
-    manifest: _builtins.bytes
-    """The manifest's bytes as they are hashed into the id."""
+    PART_FIELD_NUMBER: _builtins.int
+    part: _builtins.bytes
+    """The manifest's bytes as they are hashed into the id; concatenate those of all messages."""
     def __init__(
         self,
         *,
-        manifest: _builtins.bytes = ...,
+        part: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["manifest", b"manifest"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["part", b"part"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetManifestResponse: _TypeAlias = GetManifestResponse  # noqa: Y015
 
 @_typing.final
-class SwarmMessage(_message.Message):
+class FollowRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     CONTENT_ID_FIELD_NUMBER: _builtins.int
     SENDER_FIELD_NUMBER: _builtins.int
+    content_id: _builtins.bytes
+    """32 bytes."""
+    @_builtins.property
+    def sender(self) -> _peer_pb2.Peer:
+        """Who follows; worth following back while it downloads."""
+
+    def __init__(
+        self,
+        *,
+        content_id: _builtins.bytes = ...,
+        sender: _peer_pb2.Peer | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["sender", b"sender"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content_id", b"content_id", "sender", b"sender"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FollowRequest: _TypeAlias = FollowRequest  # noqa: Y015
+
+@_typing.final
+class FollowResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
     BITMAP_FIELD_NUMBER: _builtins.int
+    COMPLETE_FIELD_NUMBER: _builtins.int
     HAVE_FIELD_NUMBER: _builtins.int
     PEERS_FIELD_NUMBER: _builtins.int
-    content_id: _builtins.bytes
-    """In the first message only."""
     bitmap: _builtins.bytes
-    """All pieces held, one bit a piece, most significant bit first (as in BEP 3); in the first message only."""
-    @_builtins.property
-    def sender(self) -> _peer_pb2.Peer: ...
+    """All pieces held, one bit a piece, least significant bit of the first byte first.
+    In the first message, and now and then.
+    """
+    complete: _builtins.bool
+    """Every piece is held; then there is no bitmap."""
     @_builtins.property
     def have(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """Pieces that became available since."""
+        """Pieces that became available since the last message, as far as no header has told of them."""
 
     @_builtins.property
     def peers(self) -> _containers.RepeatedCompositeFieldContainer[_peer_pb2.Peer]:
@@ -85,16 +110,17 @@ class SwarmMessage(_message.Message):
     def __init__(
         self,
         *,
-        content_id: _builtins.bytes = ...,
-        sender: _peer_pb2.Peer | None = ...,
-        bitmap: _builtins.bytes = ...,
+        bitmap: _builtins.bytes | None = ...,
+        complete: _builtins.bool = ...,
         have: _abc.Iterable[_builtins.int] | None = ...,
         peers: _abc.Iterable[_peer_pb2.Peer] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["sender", b"sender"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_bitmap", b"_bitmap", "bitmap", b"bitmap"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bitmap", b"bitmap", "content_id", b"content_id", "have", b"have", "peers", b"peers", "sender", b"sender"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_bitmap", b"_bitmap", "bitmap", b"bitmap", "complete", b"complete", "have", b"have", "peers", b"peers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__bitmap: _TypeAlias = _typing.Literal["bitmap"]  # noqa: Y015
+    _WhichOneofArgType__bitmap: _TypeAlias = _typing.Literal["_bitmap", b"_bitmap"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__bitmap) -> _WhichOneofReturnType__bitmap | None: ...
 
-Global___SwarmMessage: _TypeAlias = SwarmMessage  # noqa: Y015
+Global___FollowResponse: _TypeAlias = FollowResponse  # noqa: Y015

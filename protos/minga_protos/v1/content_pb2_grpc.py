@@ -34,15 +34,15 @@ class ContentStub:
         Args:
             channel: A grpc.Channel.
         """
-        self.GetManifest = channel.unary_unary(
+        self.GetManifest = channel.unary_stream(
                 '/minga.v1.Content/GetManifest',
                 request_serializer=minga__protos_dot_v1_dot_content__pb2.GetManifestRequest.SerializeToString,
                 response_deserializer=minga__protos_dot_v1_dot_content__pb2.GetManifestResponse.FromString,
                 _registered_method=True)
-        self.Swarm = channel.stream_stream(
-                '/minga.v1.Content/Swarm',
-                request_serializer=minga__protos_dot_v1_dot_content__pb2.SwarmMessage.SerializeToString,
-                response_deserializer=minga__protos_dot_v1_dot_content__pb2.SwarmMessage.FromString,
+        self.Follow = channel.unary_stream(
+                '/minga.v1.Content/Follow',
+                request_serializer=minga__protos_dot_v1_dot_content__pb2.FollowRequest.SerializeToString,
+                response_deserializer=minga__protos_dot_v1_dot_content__pb2.FollowResponse.FromString,
                 _registered_method=True)
 
 
@@ -50,15 +50,15 @@ class ContentServicer:
     """Missing associated documentation comment in .proto file."""
 
     def GetManifest(self, request, context):
-        """The manifest of an id. NOT_FOUND when this node has never seen it.
+        """The manifest of an id, in parts. NOT_FOUND when this node has never seen it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def Swarm(self, request_iterator, context):
-        """One side of a swarm's conversation: the first message of each side greets with all it has,
-        later ones carry what became available. Open as long as either side takes an interest.
+    def Follow(self, request, context):
+        """What the callee has of a content, and what becomes available, as long as the caller takes an interest.
+        NOT_FOUND when it has nothing of it. Ends at once after the first message when it has followers enough.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -67,15 +67,15 @@ class ContentServicer:
 
 def add_ContentServicer_to_server(servicer, server):
     rpc_method_handlers = {
-            'GetManifest': grpc.unary_unary_rpc_method_handler(
+            'GetManifest': grpc.unary_stream_rpc_method_handler(
                     servicer.GetManifest,
                     request_deserializer=minga__protos_dot_v1_dot_content__pb2.GetManifestRequest.FromString,
                     response_serializer=minga__protos_dot_v1_dot_content__pb2.GetManifestResponse.SerializeToString,
             ),
-            'Swarm': grpc.stream_stream_rpc_method_handler(
-                    servicer.Swarm,
-                    request_deserializer=minga__protos_dot_v1_dot_content__pb2.SwarmMessage.FromString,
-                    response_serializer=minga__protos_dot_v1_dot_content__pb2.SwarmMessage.SerializeToString,
+            'Follow': grpc.unary_stream_rpc_method_handler(
+                    servicer.Follow,
+                    request_deserializer=minga__protos_dot_v1_dot_content__pb2.FollowRequest.FromString,
+                    response_serializer=minga__protos_dot_v1_dot_content__pb2.FollowResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -99,7 +99,7 @@ class Content:
             wait_for_ready=None,
             timeout=None,
             metadata=None):
-        return grpc.experimental.unary_unary(
+        return grpc.experimental.unary_stream(
             request,
             target,
             '/minga.v1.Content/GetManifest',
@@ -116,7 +116,7 @@ class Content:
             _registered_method=True)
 
     @staticmethod
-    def Swarm(request_iterator,
+    def Follow(request,
             target,
             options=(),
             channel_credentials=None,
@@ -126,12 +126,12 @@ class Content:
             wait_for_ready=None,
             timeout=None,
             metadata=None):
-        return grpc.experimental.stream_stream(
-            request_iterator,
+        return grpc.experimental.unary_stream(
+            request,
             target,
-            '/minga.v1.Content/Swarm',
-            minga__protos_dot_v1_dot_content__pb2.SwarmMessage.SerializeToString,
-            minga__protos_dot_v1_dot_content__pb2.SwarmMessage.FromString,
+            '/minga.v1.Content/Follow',
+            minga__protos_dot_v1_dot_content__pb2.FollowRequest.SerializeToString,
+            minga__protos_dot_v1_dot_content__pb2.FollowResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -19,6 +19,7 @@ else:
 _T = _typing.TypeVar("_T")
 
 class _MaybeAsyncIterator(_abc.AsyncIterator[_T], _abc.Iterator[_T], metaclass=_abc_1.ABCMeta): ...
+
 class _ServicerContext(_grpc.ServicerContext, _aio.ServicerContext):  # type: ignore[misc, type-arg]
     ...
 
@@ -30,25 +31,21 @@ class ContentStub:
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> ContentAsyncStub: ...
-    GetManifest: _grpc.UnaryUnaryMultiCallable[
-        _content_pb2.GetManifestRequest, _content_pb2.GetManifestResponse
-    ]
-    """The manifest of an id. NOT_FOUND when this node has never seen it."""
-    Swarm: _grpc.StreamStreamMultiCallable[_content_pb2.SwarmMessage, _content_pb2.SwarmMessage]
-    """One side of a swarm's conversation: the first message of each side greets with all it has,
-    later ones carry what became available. Open as long as either side takes an interest.
+    GetManifest: _grpc.UnaryStreamMultiCallable[_content_pb2.GetManifestRequest, _content_pb2.GetManifestResponse]
+    """The manifest of an id, in parts. NOT_FOUND when this node has never seen it."""
+    Follow: _grpc.UnaryStreamMultiCallable[_content_pb2.FollowRequest, _content_pb2.FollowResponse]
+    """What the callee has of a content, and what becomes available, as long as the caller takes an interest.
+    NOT_FOUND when it has nothing of it. Ends at once after the first message when it has followers enough.
     """
 
 @_typing.type_check_only
 class ContentAsyncStub(ContentStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
-    GetManifest: _aio.UnaryUnaryMultiCallable[
-        _content_pb2.GetManifestRequest, _content_pb2.GetManifestResponse
-    ]  # type: ignore[assignment]
-    """The manifest of an id. NOT_FOUND when this node has never seen it."""
-    Swarm: _aio.StreamStreamMultiCallable[_content_pb2.SwarmMessage, _content_pb2.SwarmMessage]  # type: ignore[assignment]
-    """One side of a swarm's conversation: the first message of each side greets with all it has,
-    later ones carry what became available. Open as long as either side takes an interest.
+    GetManifest: _aio.UnaryStreamMultiCallable[_content_pb2.GetManifestRequest, _content_pb2.GetManifestResponse]  # type: ignore[assignment]
+    """The manifest of an id, in parts. NOT_FOUND when this node has never seen it."""
+    Follow: _aio.UnaryStreamMultiCallable[_content_pb2.FollowRequest, _content_pb2.FollowResponse]  # type: ignore[assignment]
+    """What the callee has of a content, and what becomes available, as long as the caller takes an interest.
+    NOT_FOUND when it has nothing of it. Ends at once after the first message when it has followers enough.
     """
 
 class ContentServicer(metaclass=_abc_1.ABCMeta):
@@ -57,21 +54,17 @@ class ContentServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _content_pb2.GetManifestRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_content_pb2.GetManifestResponse, _abc.Awaitable[_content_pb2.GetManifestResponse]]:
-        """The manifest of an id. NOT_FOUND when this node has never seen it."""
+    ) -> _typing.Union[_abc.Iterator[_content_pb2.GetManifestResponse], _abc.AsyncIterator[_content_pb2.GetManifestResponse]]:
+        """The manifest of an id, in parts. NOT_FOUND when this node has never seen it."""
 
     @_abc_1.abstractmethod
-    def Swarm(
+    def Follow(
         self,
-        request_iterator: _MaybeAsyncIterator[_content_pb2.SwarmMessage],
+        request: _content_pb2.FollowRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[
-        _abc.Iterator[_content_pb2.SwarmMessage], _abc.AsyncIterator[_content_pb2.SwarmMessage]
-    ]:
-        """One side of a swarm's conversation: the first message of each side greets with all it has,
-        later ones carry what became available. Open as long as either side takes an interest.
+    ) -> _typing.Union[_abc.Iterator[_content_pb2.FollowResponse], _abc.AsyncIterator[_content_pb2.FollowResponse]]:
+        """What the callee has of a content, and what becomes available, as long as the caller takes an interest.
+        NOT_FOUND when it has nothing of it. Ends at once after the first message when it has followers enough.
         """
 
-def add_ContentServicer_to_server(
-    servicer: ContentServicer, server: _typing.Union[_grpc.Server, _aio.Server]
-) -> None: ...
+def add_ContentServicer_to_server(servicer: ContentServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -21,6 +21,7 @@ else:
 _T = _typing.TypeVar("_T")
 
 class _MaybeAsyncIterator(_abc.AsyncIterator[_T], _abc.Iterator[_T], metaclass=_abc_1.ABCMeta): ...
+
 class _ServicerContext(_grpc.ServicerContext, _aio.ServicerContext):  # type: ignore[misc, type-arg]
     ...
 
@@ -74,6 +75,4 @@ class IndexServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_index_pb2.SearchResponse, _abc.Awaitable[_index_pb2.SearchResponse]]:
         """Searches the callee's copy of the whole index."""
 
-def add_IndexServicer_to_server(
-    servicer: IndexServicer, server: _typing.Union[_grpc.Server, _aio.Server]
-) -> None: ...
+def add_IndexServicer_to_server(servicer: IndexServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

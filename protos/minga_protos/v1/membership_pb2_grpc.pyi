@@ -19,6 +19,7 @@ else:
 _T = _typing.TypeVar("_T")
 
 class _MaybeAsyncIterator(_abc.AsyncIterator[_T], _abc.Iterator[_T], metaclass=_abc_1.ABCMeta): ...
+
 class _ServicerContext(_grpc.ServicerContext, _aio.ServicerContext):  # type: ignore[misc, type-arg]
     ...
 
@@ -36,9 +37,7 @@ class MembershipStub:
     """
     Leave: _grpc.UnaryUnaryMultiCallable[_membership_pb2.LeaveRequest, _membership_pb2.LeaveResponse]
     """Says goodbye, so that nobody has to suspect the node first."""
-    ListPeers: _grpc.UnaryUnaryMultiCallable[
-        _membership_pb2.ListPeersRequest, _membership_pb2.ListPeersResponse
-    ]
+    ListPeers: _grpc.UnaryUnaryMultiCallable[_membership_pb2.ListPeersRequest, _membership_pb2.ListPeersResponse]
     """Everybody this node knows, with what it thinks of them."""
 
 @_typing.type_check_only
@@ -50,9 +49,7 @@ class MembershipAsyncStub(MembershipStub):
     """
     Leave: _aio.UnaryUnaryMultiCallable[_membership_pb2.LeaveRequest, _membership_pb2.LeaveResponse]  # type: ignore[assignment]
     """Says goodbye, so that nobody has to suspect the node first."""
-    ListPeers: _aio.UnaryUnaryMultiCallable[
-        _membership_pb2.ListPeersRequest, _membership_pb2.ListPeersResponse
-    ]  # type: ignore[assignment]
+    ListPeers: _aio.UnaryUnaryMultiCallable[_membership_pb2.ListPeersRequest, _membership_pb2.ListPeersResponse]  # type: ignore[assignment]
     """Everybody this node knows, with what it thinks of them."""
 
 class MembershipServicer(metaclass=_abc_1.ABCMeta):
@@ -82,6 +79,4 @@ class MembershipServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_membership_pb2.ListPeersResponse, _abc.Awaitable[_membership_pb2.ListPeersResponse]]:
         """Everybody this node knows, with what it thinks of them."""
 
-def add_MembershipServicer_to_server(
-    servicer: MembershipServicer, server: _typing.Union[_grpc.Server, _aio.Server]
-) -> None: ...
+def add_MembershipServicer_to_server(servicer: MembershipServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -1,0 +1,9 @@
+"""Several contents on their way here at once: started, watched, read while they come, continued after a
+kill.
+"""
+
+from minga_node.downloads.exchange import Exchange
+from minga_node.downloads.manager import Downloads
+from minga_node.downloads.model import Availability, Download, DownloadState, Following, Network
+
+__all__ = ["Availability", "Download", "DownloadState", "Downloads", "Exchange", "Following", "Network"]

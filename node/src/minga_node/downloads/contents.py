@@ -1,0 +1,77 @@
+"""What the piece listener can serve: files of the library and what has come of running downloads."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+from blake3 import blake3
+
+from minga_node.swarm import pieces as sets
+from minga_node.swarm.pieces import Pieces
+from minga_node.transfer import OpenContent, PartialFile
+
+
+class CompleteContent:
+    """A whole file, by a descriptor that it owns."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self.size = os.fstat(descriptor).st_size
+        self.available: Pieces | None = None
+
+    def fileno(self) -> int:
+        return self._descriptor
+
+    def close(self) -> None:
+        os.close(self._descriptor)
+
+
+class PartialContent:
+    """The verified pieces of a partial file; a descriptor of its own outlives the download."""
+
+    def __init__(self, partial: PartialFile) -> None:
+        self._partial = partial
+        self._descriptor = os.dup(partial.fileno())
+        self.size = partial.manifest.size
+
+    @property
+    def available(self) -> Pieces | None:
+        return self._partial.have
+
+    def fileno(self) -> int:
+        return self._descriptor
+
+    def close(self) -> None:
+        os.close(self._descriptor)
+
+
+class AllContents:
+    """The library's contents first, then those of downloads."""
+
+    def __init__(
+        self, library: Callable[[str], OpenContent | None], partial: Callable[[str], PartialFile | None]
+    ) -> None:
+        self._library, self._partial = library, partial
+
+    def open(self, content_id: str) -> OpenContent | None:
+        partial = self._partial(content_id)
+        if partial is not None:
+            try:
+                return PartialContent(partial)
+            except OSError:  # it ended just now
+                pass
+        return self._library(content_id)
+
+
+def copy_pieces(descriptor: int, partial: PartialFile) -> None:
+    """Takes over the pieces of a file that are what the manifest says."""
+    manifest = partial.manifest
+    buffer = memoryview(bytearray(manifest.piece_size))
+    for piece in sets.each(sets.all_pieces(manifest.pieces) & ~partial.have):
+        start, end = manifest.span(piece)
+        view = buffer[: end - start]
+        if os.preadv(descriptor, [view], start) == len(view) and blake3(view).digest() == manifest.digest(
+            piece
+        ):
+            partial.put(piece, view)

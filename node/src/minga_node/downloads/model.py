@@ -1,0 +1,100 @@
+"""What a download tells about itself, and what it needs of the rest of the node."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+from minga_node.manifest import Manifest
+from minga_node.model import Peer
+from minga_node.swarm.pieces import Pieces
+
+
+class DownloadState(StrEnum):
+    QUEUED = "queued"
+    RUNNING = "running"
+    COMPLETE = "complete"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def ended(self) -> bool:
+        return self in {DownloadState.COMPLETE, DownloadState.FAILED, DownloadState.CANCELLED}
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """One content on its way here under one name, as of now."""
+
+    id: str
+    content_id: str
+    name: str
+    state: DownloadState
+    size: int
+    """Bytes; -1 while unknown."""
+    verified: int
+    """Bytes of verified pieces that are here."""
+    pieces: int
+    verified_pieces: int
+    rate: float
+    """Bytes a second, lately."""
+    holders: int
+    """Nodes it is connected to for this content."""
+    why: str
+    """Why it is not faster, or waits, or has ended."""
+    error: str
+    """Why it failed; empty otherwise."""
+    error_type: str
+    """The stable type of that error (see :mod:`minga_node.errors`)."""
+    created_ms: int
+    """Milliseconds since 1970."""
+    seconds: float
+    """How long it has run, or ran, in this process."""
+    sources: dict[str, int] = field(default_factory=dict)
+    """Bytes by peer."""
+    duplicate_bytes: int = 0
+    corrupt_pieces: int = 0
+    stalls: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Availability:
+    """News of a node about a content, the first time everything, later what changed."""
+
+    pieces: Pieces
+    complete: bool = False
+    peers: tuple[Peer, ...] = ()
+    """Others in the swarm."""
+    everything: bool = False
+
+
+class Following(Protocol):
+    """A stream of another node's news; iterate it, close it from any thread."""
+
+    def __iter__(self) -> Iterator[Availability]:
+        """Raises PeerUnreachable or PeerMisbehaved at its end, unless the other side ended it well."""
+
+    def close(self) -> None: ...
+
+
+class Network(Protocol):
+    """What downloads need of other nodes."""
+
+    def holders(self, content_id: str) -> Sequence[tuple[Peer, bool]]:
+        """Other nodes that are online and have the content, with whether all of it."""
+
+    def manifest(self, peer: Peer, content_id: str) -> Manifest:
+        """The manifest, verified.
+
+        Raises:
+            PeerUnreachable, PeerMisbehaved, NotFound, VerificationFailed
+        """
+
+    def follow(self, peer: Peer, content_id: str, count: int) -> Following:
+        """News of the peer about a content of ``count`` pieces. Not connected until iterated."""
+
+
+class Cancelled(Exception):
+    """A download was told to end, or ended while somebody read from it."""

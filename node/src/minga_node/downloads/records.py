@@ -1,0 +1,63 @@
+"""Downloads on disk, so that the next start knows them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from minga_node.downloads.model import DownloadState
+from minga_node.store import Store
+
+STEPS = (
+    """CREATE TABLE download (
+        id TEXT PRIMARY KEY,
+        content_id TEXT NOT NULL,
+        name TEXT NOT NULL,
+        state TEXT NOT NULL,
+        error TEXT NOT NULL,
+        error_type TEXT NOT NULL,
+        created_ms INTEGER NOT NULL,
+        size INTEGER NOT NULL
+    ) WITHOUT ROWID;""",
+)
+KEPT = 1000
+"""Ended downloads that are remembered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    id: str
+    content_id: str
+    name: str
+    state: DownloadState
+    error: str
+    error_type: str
+    created_ms: int
+    size: int
+
+
+class Records:
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        store.migrate("downloads", STEPS)
+
+    def put(self, *records: Record) -> None:
+        rows = [
+            (r.id, r.content_id, r.name, str(r.state), r.error, r.error_type, r.created_ms, r.size)
+            for r in records
+        ]
+        with self._store.write() as db:
+            db.executemany("INSERT OR REPLACE INTO download VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
+
+    def all(self) -> list[Record]:
+        """Oldest first; too many ended ones are forgotten on the way."""
+        rows = self._store.read().execute("SELECT * FROM download ORDER BY created_ms, id").fetchall()
+        records = [
+            Record(id, content, name, DownloadState(state), error, kind, created, size)
+            for id, content, name, state, error, kind, created, size in rows  # noqa: A001
+        ]
+        ended = [record for record in records if record.state.ended]
+        old = {record.id for record in ended[: max(0, len(ended) - KEPT)]}
+        if old:
+            with self._store.write() as db:
+                db.executemany("DELETE FROM download WHERE id = ?", [(id,) for id in old])  # noqa: A001
+        return [record for record in records if record.id not in old]

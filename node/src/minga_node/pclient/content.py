@@ -1,0 +1,82 @@
+"""Asks other nodes for manifests, and follows what they have of a content."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from minga_protos.v1 import content_pb2, content_pb2_grpc
+
+from minga_node.downloads.model import Availability
+from minga_node.errors import PeerMisbehaved
+from minga_node.manifest import Manifest
+from minga_node.model import Peer
+from minga_node.pclient.channels import Channels, grpc_errors
+from minga_node.pclient.peers import from_message, to_message
+from minga_node.swarm import pieces as sets
+
+MANIFEST_SECONDS = 10.0
+LARGEST_MANIFEST = 64 * 1024 * 1024
+
+
+class ContentClient:
+    """The calling end of ``minga.v1.Content``."""
+
+    def __init__(self, channels: Channels, self_peer: Callable[[], Peer]) -> None:
+        self._channels, self._self_peer = channels, self_peer
+
+    def manifest(self, peer: Peer, content_id: str) -> Manifest:
+        """The manifest of an id, verified.
+
+        Raises:
+            PeerUnreachable, NotFound, PeerMisbehaved: no answer, or not this one.
+            VerificationFailed: the answer is not the manifest of the id.
+        """
+        target = peer.grpc_target
+        request = content_pb2.GetManifestRequest(content_id=bytes.fromhex(content_id))
+        encoded = bytearray()
+        with grpc_errors(target):
+            stub = content_pb2_grpc.ContentStub(self._channels.channel(target))
+            for message in stub.GetManifest(request, timeout=MANIFEST_SECONDS):
+                encoded += message.part
+                if len(encoded) > LARGEST_MANIFEST:
+                    raise PeerMisbehaved(f"{peer.id} sends a manifest without end")
+        return Manifest.decode(bytes(encoded), content_id)
+
+    def follow(self, peer: Peer, content_id: str, count: int) -> Following:
+        """News of a peer about a content of ``count`` pieces."""
+        return Following(self._channels, peer, content_id, count, self._self_peer())
+
+
+class Following:
+    """One stream of news; see :class:`minga_node.downloads.model.Following`."""
+
+    def __init__(self, channels: Channels, peer: Peer, content_id: str, count: int, sender: Peer) -> None:
+        self._target, self._channels, self._count = peer.grpc_target, channels, count
+        self._request = content_pb2.FollowRequest(
+            content_id=bytes.fromhex(content_id), sender=to_message(sender)
+        )
+        self._call: Any = None
+        self._closed = False
+
+    def __iter__(self) -> Iterator[Availability]:
+        with grpc_errors(self._target):
+            stub = content_pb2_grpc.ContentStub(self._channels.channel(self._target))
+            self._call = stub.Follow(self._request)
+            if self._closed:
+                self._call.cancel()
+            for message in self._call:
+                yield self._availability(message)
+
+    def _availability(self, message: content_pb2.FollowResponse) -> Availability:
+        peers = tuple(from_message(peer) for peer in message.peers)
+        if message.complete:
+            return Availability(sets.all_pieces(self._count), True, peers, everything=True)
+        if message.HasField("bitmap"):
+            return Availability(sets.from_bytes(message.bitmap, self._count), False, peers, everything=True)
+        return Availability(sets.of(piece for piece in message.have if piece < self._count), False, peers)
+
+    def close(self) -> None:
+        self._closed = True
+        if self._call is not None:
+            self._call.cancel()

@@ -1,0 +1,71 @@
+"""gRPC service ``minga.v1.Content``: manifests, and the availability of pieces."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+import grpc
+from minga_protos.v1 import content_pb2, content_pb2_grpc
+
+from minga_node.downloads.model import Availability
+from minga_node.errors import BadRequest, NotFound
+from minga_node.manifest import Manifest
+from minga_node.model import Peer
+from minga_node.pclient.peers import from_message, to_message
+from minga_node.swarm import pieces as sets
+
+NAME = "minga.v1.Content"
+PART = 256 * 1024
+
+
+class Follow(Protocol):
+    def __call__(self, content_id: str, peer: Peer) -> Iterator[Availability]: ...
+
+
+class ContentService(content_pb2_grpc.ContentServicer):
+    """Answers for the manifests and the swarms of this node."""
+
+    def __init__(self, manifest: Callable[[str], Manifest | None], follow: Follow) -> None:
+        self._manifest, self._follow = manifest, follow
+
+    def register(self, server: grpc.Server) -> None:
+        content_pb2_grpc.add_ContentServicer_to_server(self, server)
+
+    def GetManifest(  # noqa: N802
+        self, request: content_pb2.GetManifestRequest, _context: grpc.ServicerContext
+    ) -> Iterator[content_pb2.GetManifestResponse]:
+        manifest = self._manifest(_content_id(request.content_id))
+        if manifest is None:
+            raise NotFound("this manifest is not known here")
+        encoded = manifest.encode()
+        for start in range(0, len(encoded), PART):
+            yield content_pb2.GetManifestResponse(part=encoded[start : start + PART])
+
+    def Follow(  # noqa: N802
+        self, request: content_pb2.FollowRequest, context: grpc.ServicerContext
+    ) -> Iterator[content_pb2.FollowResponse]:
+        if not request.sender.id:
+            raise BadRequest("who follows?")
+        news = self._follow(_content_id(request.content_id), from_message(request.sender))
+        for availability in news:
+            if not context.is_active():
+                return
+            yield _message(availability)
+
+
+def _message(news: Availability) -> content_pb2.FollowResponse:
+    message = content_pb2.FollowResponse(
+        complete=news.complete, peers=[to_message(peer) for peer in news.peers]
+    )
+    if news.everything and not news.complete:
+        message.bitmap = sets.to_bytes(news.pieces, news.pieces.bit_length())
+    elif not news.everything:
+        message.have.extend(sets.each(news.pieces))
+    return message
+
+
+def _content_id(raw: bytes) -> str:
+    if len(raw) != 32:
+        raise BadRequest(f"a content id has 32 bytes, not {len(raw)}")
+    return raw.hex()

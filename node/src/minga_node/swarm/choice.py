@@ -1,0 +1,15 @@
+"""The holder's part of the choice: which of the ranges that a request would take it answers with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+def least_sent(candidates: Sequence[range], sent: Sequence[int]) -> range:
+    """The candidate whose pieces this holder has sent least; the first of equals.
+
+    While every requester names a few pieces at random that nobody else has, distinct pieces leave a seed once
+    each before any leaves it twice, without a message more (RFC 9110, 15.3.7: a server may send a part of
+    what was asked for).
+    """
+    return min(candidates, key=lambda pieces: sum(sent[piece] for piece in pieces) / len(pieces))

@@ -1,0 +1,202 @@
+"""A content that is being brought here: a preallocated, mapped file and a bitmap of its verified pieces."""
+
+from __future__ import annotations
+
+import errno
+import mmap
+import os
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from blake3 import blake3
+
+from minga_node.errors import StorageFailed, StorageFull
+from minga_node.manifest import Manifest
+from minga_node.swarm import pieces as sets
+from minga_node.swarm.pieces import Pieces
+
+
+@dataclass(slots=True, eq=False)
+class Claim:
+    """The right of one receiver to write the bytes of one piece."""
+
+    piece: int
+    view: memoryview
+    give_up: Callable[[], None]
+    released: threading.Event = field(default_factory=threading.Event)
+
+
+class PartialFile:
+    """``<directory>/<id>`` holds the bytes, ``<directory>/<id>.pieces`` one bit a verified piece.
+
+    Both are mapped: a piece is received where it will stay, and a kill loses nothing that was marked. What
+    was marked is hashed again when the file is opened, since after a power cut the bitmap may be ahead of
+    the bytes.
+
+    Raises:
+        StorageFull: the whole size is reserved at once, and does not fit.
+        StorageFailed: anything else the disk cannot do.
+    """
+
+    def __init__(self, directory: Path, manifest: Manifest) -> None:
+        self.manifest = manifest
+        self.path = directory / manifest.id
+        self._bitmap_path = directory / f"{manifest.id}.pieces"
+        self._lock = threading.Lock()
+        self._claims: dict[int, Claim] = {}
+        self.closed = False
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            self._open()
+        except OSError as error:
+            if not self.path.exists() or not self.path.stat().st_size:
+                self.path.unlink(missing_ok=True)
+                self._bitmap_path.unlink(missing_ok=True)
+            raise storage_error(error, self.path) from error
+
+    def _open(self) -> None:
+        size, length = self.manifest.size, max(1, -(-self.manifest.pieces // 8))
+        self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fresh = os.fstat(self._descriptor).st_size != size
+            if fresh:
+                os.ftruncate(self._descriptor, 0)
+                if size:
+                    os.posix_fallocate(self._descriptor, 0, size)
+            bitmap = os.open(self._bitmap_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                if fresh or os.fstat(bitmap).st_size != length:
+                    os.ftruncate(bitmap, 0)
+                    os.posix_fallocate(bitmap, 0, length)
+                self._bitmap = mmap.mmap(bitmap, length)
+            finally:
+                os.close(bitmap)
+            self._map = mmap.mmap(self._descriptor, size) if size else None
+        except OSError:
+            os.ftruncate(self._descriptor, 0)
+            os.close(self._descriptor)
+            raise
+        self._view = memoryview(self._map) if self._map else memoryview(b"")
+        self._have = 0
+        self._check(sets.from_bytes(self._bitmap[:], self.manifest.pieces))
+
+    def _check(self, marked: Pieces) -> None:
+        for piece in sets.each(marked):
+            start, end = self.manifest.span(piece)
+            if blake3(self._view[start:end]).digest() == self.manifest.digest(piece):
+                self._have |= 1 << piece
+        self._bitmap[:] = sets.to_bytes(self._have, 8 * len(self._bitmap))
+
+    def fileno(self) -> int:
+        return self._descriptor
+
+    @property
+    def have(self) -> Pieces:
+        """The verified pieces."""
+        return self._have
+
+    @property
+    def complete(self) -> bool:
+        return self._have == sets.all_pieces(self.manifest.pieces)
+
+    @property
+    def verified_bytes(self) -> int:
+        return pieces_bytes(self.manifest, self._have)
+
+    def claim(self, piece: int, give_up: Callable[[], None]) -> Claim | None:
+        """Where to receive a piece; None if it is here or another receiver has it in hand.
+
+        ``give_up`` must make the receiver release its claim soon.
+        """
+        with self._lock:
+            if self._have >> piece & 1 or piece in self._claims:
+                return None
+            start, end = self.manifest.span(piece)
+            claim = self._claims[piece] = Claim(piece, self._view[start:end], give_up)
+            return claim
+
+    def release(self, claim: Claim, *, verified: bool) -> None:
+        """Ends a claim; a verified piece is marked and from now on visible to others."""
+        with self._lock:
+            del self._claims[claim.piece]
+            if verified:
+                self._mark(claim.piece)
+        claim.view.release()
+        claim.released.set()
+
+    def put(self, piece: int, data: memoryview, *, patience: float = 10.0) -> bool:
+        """Stores a piece verified elsewhere; whoever has a claim on it gives it up first. False if it was
+        here.
+
+        Never called by a receiver that has a claim itself, so nobody waits in a circle.
+        """
+        while True:
+            with self._lock:
+                if self._have >> piece & 1:
+                    return False
+                claim = self._claims.get(piece)
+                if claim is None:
+                    start, end = self.manifest.span(piece)
+                    self._view[start:end] = data
+                    self._mark(piece)
+                    return True
+            claim.give_up()
+            if not claim.released.wait(patience):
+                return False
+
+    def _mark(self, piece: int) -> None:
+        if self.closed:
+            return
+        self._have |= 1 << piece
+        self._bitmap[piece // 8] |= 1 << piece % 8
+
+    def sync(self) -> None:
+        """Everything on the disk.
+
+        Raises:
+            StorageFull, StorageFailed: the disk says no.
+        """
+        try:
+            os.fdatasync(self._descriptor)
+        except OSError as error:
+            raise storage_error(error, self.path) from error
+
+    def close(self) -> None:
+        """No more writing. The bytes stay for the next start."""
+        with self._lock:
+            if self.closed:
+                return
+            self.closed = True
+            # A receiver that still has a piece in hand keeps the mapping alive until it lets go.
+            with suppress(BufferError):
+                self._view.release()
+                if self._map is not None:
+                    self._map.close()
+            self._bitmap.close()
+            os.close(self._descriptor)
+
+    def remove(self) -> None:
+        """Takes both files away."""
+        self.path.unlink(missing_ok=True)
+        self._bitmap_path.unlink(missing_ok=True)
+
+    def forget_bitmap(self) -> None:
+        """The bytes have moved into the library; only the bitmap is left to remove."""
+        self._bitmap_path.unlink(missing_ok=True)
+
+
+def pieces_bytes(manifest: Manifest, pieces: Pieces) -> int:
+    """Bytes of some pieces; only the last may be shorter than the others."""
+    total = pieces.bit_count() * manifest.piece_size
+    if manifest.pieces and pieces >> (manifest.pieces - 1) & 1:
+        total -= manifest.pieces * manifest.piece_size - manifest.size
+    return total
+
+
+def storage_error(error: OSError, path: Path) -> StorageFull | StorageFailed:
+    if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
+        return StorageFull(f"no room on the disk for {path.name}")
+    return StorageFailed(f"{path.name}: {error.strerror or error}")

@@ -1,0 +1,182 @@
+"""One connection of the piece listener, and the fair queue for upload slots."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections import OrderedDict, deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from minga_node.swarm.pieces import Pieces
+
+
+class OpenContent(Protocol):
+    """An open content. ``close`` is called when nobody reads it any more."""
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+
+    @property
+    def available(self) -> Pieces | None:
+        """The pieces that may be served now; None means all."""
+
+    def fileno(self) -> int: ...
+    def close(self) -> None: ...
+
+
+class Contents(Protocol):
+    """Everything that can be served, by id."""
+
+    def open(self, content_id: str) -> OpenContent | None: ...
+
+
+class Gossip(Protocol):
+    """Who has what, exchanged in the headers of requests and answers that travel anyway."""
+
+    def heard(self, content_id: str, peer: str, pieces: str) -> None:
+        """A peer says that it now has these (``0-3,7``)."""
+
+    def news(self, content_id: str, peer: str) -> Pieces:
+        """What became available here since this was last called for the peer."""
+
+
+@dataclass(slots=True, eq=False)
+class Served:
+    """A content that is open, how often each of its pieces was sent, and by how many it is used."""
+
+    id: str
+    content: OpenContent
+    piece_size: int
+    sent: list[int]
+    users: int = 0
+    idle_since: float = 0.0
+
+
+@dataclass(slots=True)
+class Request:
+    """A request that was understood and waits for a slot."""
+
+    served: Served
+    ranges: list[tuple[int, int]]
+    """As asked for, (first byte, one after the last); empty: the whole."""
+    head_only: bool
+    peer: str
+
+
+@dataclass(slots=True, eq=False)
+class Connection:
+    """State of one accepted connection: reading a head, waiting for a slot, or sending."""
+
+    sock: socket.socket
+    address: str
+    read: bytearray = field(default_factory=bytearray)
+    request: Request | None = None
+    sending: bool = False
+    pending: bytes = b""
+    """Bytes that go before the file's."""
+    offset: int = 0
+    end: int = 0
+    last_progress: float = 0.0
+    closing: bool = False
+    events: int = 0
+    body: int = 0
+
+    @property
+    def party(self) -> str:
+        """Whose share of the slots a request counts for."""
+        return self.request.peer if self.request and self.request.peer else self.address
+
+    def send(self, most: int) -> int:
+        """Sends what the socket takes of the head and of at most ``most`` bytes of the body; returns the
+        latter.
+
+        Raises:
+            OSError: the other side is gone.
+        """
+        if self.pending:
+            more = socket.MSG_MORE if self.offset < self.end else 0
+            try:
+                count = self.sock.send(self.pending, more)
+            except BlockingIOError:
+                return 0
+            self.pending = self.pending[count:]
+            if self.pending:
+                return 0
+        if self.offset >= self.end or self.request is None:
+            return 0
+        try:
+            count = os.sendfile(
+                self.sock.fileno(),
+                self.request.served.content.fileno(),
+                self.offset,
+                min(most, self.end - self.offset),
+            )
+        except BlockingIOError:
+            return 0
+        if count == 0:
+            raise ConnectionAbortedError("the file became shorter while it was sent")
+        self.offset += count
+        return count
+
+    @property
+    def done(self) -> bool:
+        return not self.pending and self.offset >= self.end
+
+
+class FairQueue:
+    """First come, first served among parties: each in turn, whatever the number of its connections."""
+
+    def __init__(self) -> None:
+        self._waiting: OrderedDict[str, deque[Connection]] = OrderedDict()
+        self._length = 0
+
+    def __len__(self) -> int:
+        return self._length
+
+    def add(self, connection: Connection) -> None:
+        self._waiting.setdefault(connection.party, deque()).append(connection)
+        self._length += 1
+
+    def take(self) -> Connection:
+        party, connections = self._waiting.popitem(last=False)
+        connection = connections.popleft()
+        if connections:
+            self._waiting[party] = connections
+        self._length -= 1
+        return connection
+
+    def discard(self, connection: Connection) -> None:
+        connections = self._waiting.get(connection.party)
+        if connections and connection in connections:
+            connections.remove(connection)
+            self._length -= 1
+            if not connections:
+                del self._waiting[connection.party]
+
+
+def pieces_of(start: int, end: int, piece_size: int) -> range:
+    """Numbers of the pieces that some bytes lie in."""
+    return range(start // piece_size, -(-end // piece_size))
+
+
+def servable(
+    ranges: Sequence[tuple[int, int]], available: Pieces | None, piece_size: int
+) -> list[tuple[int, int]]:
+    """The ranges that can be served; if none can be as a whole, the part of the first that begins here."""
+    if available is None:
+        return list(ranges)
+    whole, begun = [], []
+    for start, end in ranges:
+        reach = start
+        for piece in pieces_of(start, end, piece_size):
+            if not available >> piece & 1:
+                break
+            reach = min((piece + 1) * piece_size, end)
+        if reach == end:
+            whole.append((start, end))
+        elif reach > start:
+            begun.append((start, reach))
+    return whole or begun[:1]

@@ -1,0 +1,191 @@
+"""The piece listener as any HTTP client sees it."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from minga_node.downloads.contents import CompleteContent
+from minga_node.manifest import hash_file
+from minga_node.transfer import OpenContent, PieceServer
+
+pytestmark = pytest.mark.integration
+
+DATA = os.urandom(300_000)
+PIECE = 65536
+
+
+class Library:
+    def __init__(self, path: Path) -> None:
+        self.path, self.id = path, hash_file(path).id
+
+    def open(self, content_id: str) -> OpenContent | None:
+        return CompleteContent(os.open(self.path, os.O_RDONLY)) if content_id == self.id else None
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Library:
+    path = tmp_path / "file"
+    path.write_bytes(DATA)
+    return Library(path)
+
+
+@pytest.fixture
+def server(library: Library) -> Iterator[PieceServer]:
+    server = PieceServer("127.0.0.1", 0, library)
+    server.start()
+    yield server
+    server.stop(1)
+
+
+def get(
+    server: PieceServer, path: str, method: str = "GET", **fields: str
+) -> tuple[http.client.HTTPResponse, bytes]:
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    connection.request(
+        method, path, headers={name.replace("_", "-"): value for name, value in fields.items()}
+    )
+    response = connection.getresponse()
+    body = response.read()
+    connection.close()
+    return response, body
+
+
+def test_without_a_range_the_whole_content_comes(server: PieceServer, library: Library) -> None:
+    response, body = get(server, f"/pieces/{library.id}")
+    assert (response.status, body) == (200, DATA)
+    assert response.headers["ETag"] == f'"{library.id}"'
+
+
+def test_a_range_is_answered_with_exactly_it(server: PieceServer, library: Library) -> None:
+    response, body = get(server, f"/pieces/{library.id}", Range="bytes=100-199")
+    assert (response.status, body) == (206, DATA[100:200])
+    assert response.headers["Content-Range"] == f"bytes 100-199/{len(DATA)}"
+
+
+def test_of_several_ranges_the_least_sent_comes(server: PieceServer, library: Library) -> None:
+    ranges = ",".join(f"{start}-{start + PIECE - 1}" for start in range(0, 4 * PIECE, PIECE))
+    starts = set()
+    for _ in range(4):
+        response, body = get(server, f"/pieces/{library.id}", Range=f"bytes={ranges}")
+        start = int(response.headers["Content-Range"].split()[1].split("-")[0])
+        assert (response.status, body) == (206, DATA[start : start + PIECE])
+        starts.add(start)
+    assert starts == set(range(0, 4 * PIECE, PIECE))
+
+
+def test_head_has_the_fields_and_no_body(server: PieceServer, library: Library) -> None:
+    response, body = get(server, f"/pieces/{library.id}", "HEAD")
+    assert (response.status, body) == (200, b"")
+    assert response.headers["Content-Length"] == str(len(DATA))
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "fields", "status"),
+    [
+        ("/pieces/" + "0" * 64, "GET", {}, 404),
+        ("/pieces/../etc/passwd", "GET", {}, 404),
+        ("/", "GET", {}, 404),
+        ("{content}", "POST", {}, 405),
+        ("{content}", "GET", {"Range": "bytes=300000-"}, 416),
+        ("{content}", "GET", {"Range": "bytes=x"}, 400),
+        ("{content}", "GET", {"Content-Length": "10"}, 413),
+        ("{content}", "GET", {"X-Long": "x" * 70_000}, 431),
+    ],
+)
+def test_bad_requests_hear_what_is_wrong(
+    server: PieceServer, library: Library, path: str, method: str, fields: dict[str, str], status: int
+) -> None:
+    response, _ = get(server, path.replace("{content}", f"/pieces/{library.id}"), method, **fields)
+    assert response.status == status
+
+
+def test_an_unsatisfiable_range_hears_the_size(server: PieceServer, library: Library) -> None:
+    response, _ = get(server, f"/pieces/{library.id}", Range="bytes=400000-")
+    assert response.headers["Content-Range"] == f"bytes */{len(DATA)}"
+
+
+def test_pipelined_requests_are_answered_in_their_order(server: PieceServer, library: Library) -> None:
+    with socket.create_connection(("127.0.0.1", server.port), 10) as sock:
+        for number in range(300):
+            fields = f"Host: x\r\nRange: bytes={number}-{number}"
+            sock.sendall(f"GET /pieces/{library.id} HTTP/1.1\r\n{fields}\r\n\r\n".encode())
+        reader = sock.makefile("rb")
+        for number in range(300):
+            while reader.readline() != b"\r\n":
+                pass
+            assert reader.read(1) == DATA[number : number + 1]
+
+
+def test_a_long_pipeline_of_bad_requests_is_survived(server: PieceServer, library: Library) -> None:
+    with socket.create_connection(("127.0.0.1", server.port), 10) as sock:
+        sock.sendall(b"GET /x HTTP/1.1\r\n\r\n" * 3000)
+        sock.shutdown(socket.SHUT_WR)
+        reader = sock.makefile("rb")
+        while reader.read(65536):
+            pass
+    assert get(server, f"/pieces/{library.id}")[0].status == 200
+
+
+def test_beyond_the_queue_it_says_503_and_when_to_come_back(library: Library) -> None:
+    server = PieceServer("127.0.0.1", 0, library, slots=1, queue=1)
+    server.start()
+    try:
+        held = []
+        statuses = []
+        big = 64 * 2**20
+        with library.path.open("r+b") as file:
+            file.truncate(big)
+        for _ in range(8):
+            sock = socket.create_connection(("127.0.0.1", server.port), 10)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            sock.sendall(f"GET /pieces/{library.id} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            held.append(sock)
+        for sock in held[2:]:
+            sock.settimeout(10)
+            head = sock.recv(300)
+            statuses.append(head.split()[1])
+            if head.split()[1] == b"503":
+                assert b"Retry-After: " in head
+        assert statuses.count(b"503") >= 1
+    finally:
+        for sock in held:
+            sock.close()
+        server.stop(0)
+
+
+def test_a_client_that_reads_nothing_does_not_keep_others_waiting(library: Library) -> None:
+    with library.path.open("r+b") as file:
+        file.truncate(64 * 2**20)
+    server = PieceServer("127.0.0.1", 0, library, slots=1)
+    server.start()
+    try:
+        lazy = socket.create_connection(("127.0.0.1", server.port), 10)
+        lazy.sendall(f"GET /pieces/{library.id} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        response, body = get(server, f"/pieces/{library.id}", Range="bytes=0-9")
+        assert (response.status, body) == (206, DATA[:10])
+        lazy.close()
+    finally:
+        server.stop(0)
+
+
+def test_stopping_lets_an_answer_end(library: Library) -> None:
+    server = PieceServer("127.0.0.1", 0, library)
+    server.start()
+    with library.path.open("r+b") as file:
+        file.truncate(32 * 2**20)
+    with socket.create_connection(("127.0.0.1", server.port), 10) as sock:
+        sock.sendall(f"GET /pieces/{library.id} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        first = sock.recv(1)
+        stopper = threading.Thread(target=server.stop, args=(10,))
+        stopper.start()
+        received = len(first)
+        while chunk := sock.recv(2**20):
+            received += len(chunk)
+        stopper.join()
+    assert received > 32 * 2**20

@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import errno
+import os
+import threading
+from pathlib import Path
+
+import pytest
+from blake3 import blake3
+from minga_node.errors import StorageFull
+from minga_node.manifest import Manifest
+from minga_node.swarm import pieces as sets
+from minga_node.transfer import PartialFile
+from minga_node.transfer.partial import storage_error
+
+CONTENT = os.urandom(3 * 65536 + 100)
+PIECES = [CONTENT[start : start + 65536] for start in range(0, len(CONTENT), 65536)]
+MANIFEST = Manifest(len(CONTENT), b"".join(blake3(piece).digest() for piece in PIECES))
+
+
+def put(partial: PartialFile, piece: int) -> bool:
+    return partial.put(piece, memoryview(PIECES[piece]))
+
+
+def never() -> None:
+    raise AssertionError("nobody was to give up")
+
+
+def test_the_whole_size_is_reserved_at_once(tmp_path: Path) -> None:
+    partial = PartialFile(tmp_path, MANIFEST)
+    assert partial.path.stat().st_blocks * 512 >= len(CONTENT)
+    partial.close()
+
+
+def test_verified_pieces_are_there_after_it_was_opened_again(tmp_path: Path) -> None:
+    partial = PartialFile(tmp_path, MANIFEST)
+    put(partial, 0)
+    put(partial, 3)
+    partial.close()
+    again = PartialFile(tmp_path, MANIFEST)
+    assert again.have == sets.of([0, 3])
+    assert again.verified_bytes == 65536 + 100
+    again.close()
+
+
+def test_a_marked_piece_whose_bytes_are_not_there_is_fetched_again(tmp_path: Path) -> None:
+    partial = PartialFile(tmp_path, MANIFEST)
+    put(partial, 0)
+    put(partial, 1)
+    partial.close()
+    with partial.path.open("r+b") as file:
+        file.write(b"what a power cut leaves")
+    again = PartialFile(tmp_path, MANIFEST)
+    assert again.have == sets.of([1])
+    again.close()
+
+
+def test_a_piece_is_in_one_receivers_hands_at_a_time(tmp_path: Path) -> None:
+    partial = PartialFile(tmp_path, MANIFEST)
+    claim = partial.claim(1, never)
+    assert claim is not None
+    assert partial.claim(1, never) is None
+    claim.view[:] = PIECES[1]
+    assert not partial.have
+    partial.release(claim, verified=True)
+    assert partial.have == sets.of([1])
+    assert partial.claim(1, never) is None
+    partial.close()
+
+
+def test_a_piece_that_failed_may_be_received_again(tmp_path: Path) -> None:
+    partial = PartialFile(tmp_path, MANIFEST)
+    claim = partial.claim(1, never)
+    assert claim is not None
+    partial.release(claim, verified=False)
+    assert not partial.have
+    again = partial.claim(1, never)
+    assert again is not None
+    partial.release(again, verified=False)
+    partial.close()
+
+
+def test_who_has_a_verified_copy_makes_the_slower_receiver_give_up_first(tmp_path: Path) -> None:
+    partial = PartialFile(tmp_path, MANIFEST)
+    told = threading.Event()
+    claim = partial.claim(2, told.set)
+    assert claim is not None
+
+    def slow() -> None:
+        claim.view[:3] = b"bad"
+        assert told.wait(5)
+        partial.release(claim, verified=False)
+
+    thread = threading.Thread(target=slow)
+    thread.start()
+    assert put(partial, 2)
+    thread.join()
+    assert partial.path.read_bytes()[2 * 65536 : 3 * 65536] == PIECES[2]
+    assert not put(partial, 2)
+    partial.close()
+
+
+def test_an_empty_content_is_complete_at_once(tmp_path: Path) -> None:
+    partial = PartialFile(tmp_path, Manifest.of_one_piece(b""))
+    assert partial.complete
+    partial.close()
+
+
+def test_a_full_disk_is_said_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(descriptor: int, offset: int, length: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(StorageFull):
+        PartialFile(tmp_path, MANIFEST)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_quota_is_a_full_disk_too() -> None:
+    assert isinstance(storage_error(OSError(errno.EDQUOT, "quota"), Path("x")), StorageFull)
