@@ -113,6 +113,14 @@ class StorageFull(MingaError):
     status = 507
 
 
+class ReadOnly(MingaError):
+    """The directory may be read but not changed."""
+
+    type = "read-only"
+    title = "This library can only be read"
+    status = 403
+
+
 class StorageFailed(MingaError):
     type = "storage"
     title = "The disk does not do what it should"

@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
 from minga_node.downloads import Download, DownloadState
 from minga_node.errors import Conflict, NotFound
 from minga_node.manifest import Manifest
 from minga_node.model import Peer
-
 from tests.support.swarm_peer import SwarmPeer
 
 pytestmark = pytest.mark.integration

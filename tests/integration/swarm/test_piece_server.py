@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from minga_node.downloads.contents import CompleteContent
 from minga_node.manifest import hash_file
 from minga_node.transfer import OpenContent, PieceServer

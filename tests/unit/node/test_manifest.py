@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from blake3 import blake3
+
 from minga_node.errors import VerificationFailed
 from minga_node.manifest import HEADER, MAGIC, HashingCancelled, Manifest, hash_file, piece_size
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from minga_protos.v1 import content_pb2, content_pb2_grpc
-
 from minga_node.downloads.model import Availability
 from minga_node.errors import PeerMisbehaved
 from minga_node.manifest import Manifest
@@ -14,6 +12,7 @@ from minga_node.model import Peer
 from minga_node.pclient.channels import Channels, grpc_errors
 from minga_node.pclient.peers import from_message, to_message
 from minga_node.swarm import pieces as sets
+from minga_protos.v1 import content_pb2, content_pb2_grpc
 
 MANIFEST_SECONDS = 10.0
 LARGEST_MANIFEST = 64 * 1024 * 1024

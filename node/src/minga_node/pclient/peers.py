@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from minga_protos.v1 import peer_pb2
-
 from minga_node.model import Peer
+from minga_protos.v1 import peer_pb2
 
 
 def to_message(peer: Peer) -> peer_pb2.Peer:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from typing import Protocol
 
 import grpc
-from minga_protos.v1 import content_pb2, content_pb2_grpc
 
 from minga_node.downloads.model import Availability
 from minga_node.errors import BadRequest, NotFound
@@ -14,6 +13,7 @@ from minga_node.manifest import Manifest
 from minga_node.model import Peer
 from minga_node.pclient.peers import from_message, to_message
 from minga_node.swarm import pieces as sets
+from minga_protos.v1 import content_pb2, content_pb2_grpc
 
 NAME = "minga.v1.Content"
 PART = 256 * 1024

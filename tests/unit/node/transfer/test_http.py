@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+
 from minga_node.errors import BadRequest, PeerMisbehaved, RangeNotSatisfiable
 from minga_node.swarm import pieces as sets
 from minga_node.transfer import http

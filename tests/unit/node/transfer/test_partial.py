@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from blake3 import blake3
+
 from minga_node.errors import StorageFull
 from minga_node.manifest import Manifest
 from minga_node.swarm import pieces as sets

@@ -1,0 +1,214 @@
+"""Configuration of a node: a JSON file, every key of which ``MINGA_<KEY>`` in the environment overrides."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import os
+import re
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from minga_node.errors import ConfigError
+from minga_node.model import bracketed
+
+DEFAULT_PORT = 5000
+DEFAULT_GRPC_PORT = 50051
+PREFIX = "MINGA_"
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+Seconds = Annotated[float, Field(gt=0, le=86400)]
+Rate = Annotated[int, Field(ge=0)]
+
+
+class Config(BaseModel):
+    """All a node can be told. ``directory`` is the only key without a default."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
+
+    ip: str = Field("0.0.0.0", description="Address to listen on, for all three ports")
+    port: Port = Field(DEFAULT_PORT, description="Port of REST and of the page; 0 takes a free one")
+    directory: Path = Field(description="Directory whose files are shared, recursively")
+    seed_peer: tuple[str, ...] = Field(
+        (), description="REST address of a peer to join through, or a list of them; empty for the first node"
+    )
+    grpc_port: Port = Field(DEFAULT_GRPC_PORT, description="Port for the other nodes; 0 takes a free one")
+    data_port: Port = Field(0, description="Port that serves pieces to other nodes; 0 takes a free one")
+    name: str = Field(
+        "", description="Id of this peer, unique in its network; by default the host's name and the port"
+    )
+    network: str = Field("minga", description="Name of the network; nodes of another name are refused")
+    advertise: str = Field(
+        "", description="Host by which others reach this node; found by itself when `ip` is a wildcard"
+    )
+    seed: bool = Field(False, description="Whether this node is shown as a seed")
+    broker_url: tuple[str, ...] = Field(
+        (), description="AMQP address of RabbitMQ, or a list of them; empty: events travel by gRPC alone"
+    )
+    state_directory: Path | None = Field(
+        None, description="Where the node keeps its own state; by default `.minga` inside `directory`"
+    )
+    log_format: Literal["human", "json"] = Field("human", description="How log lines look")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level logged")
+    upload_limit: Rate = Field(0, description="Bytes a second sent to peers, at most; 0: no limit")
+    download_limit: Rate = Field(0, description="Bytes a second fetched from peers, at most; 0: no limit")
+    parallelism: Annotated[int, Field(ge=1, le=256)] = Field(4, description="Downloads that run at once")
+    upload_slots: Annotated[int, Field(ge=1, le=1024)] = Field(
+        16, description="Requests for pieces that are answered at once; further ones wait or are told to"
+    )
+    rest_threads: Annotated[int, Field(ge=2, le=1024)] = Field(64, description="REST requests served at once")
+    gossip_seconds: Seconds = Field(1.0, description="Time between two rounds of gossip")
+    suspect_seconds: Seconds = Field(5.0, description="Silence after which a peer is suspected")
+    dead_seconds: Seconds = Field(15.0, description="Silence after which a peer counts as dead")
+    quiet_seconds: Annotated[float, Field(ge=0, le=3600)] = Field(
+        1.0, description="How long a file must be left alone before it is shared"
+    )
+    rescan_seconds: Seconds = Field(30.0, description="Time between two looks at the whole directory")
+
+    @field_validator("seed_peer", "broker_url", mode="before")
+    @classmethod
+    def _one_or_many(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            value = value.split(",")
+        if isinstance(value, (list, tuple)) and all(isinstance(item, str) for item in value):
+            return tuple(item.strip() for item in value if item.strip())
+        return value
+
+    @field_validator("seed_peer")
+    @classmethod
+    def _seeds(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(_rest_url(item) for item in value)
+
+    @field_validator("broker_url")
+    @classmethod
+    def _brokers(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for item in value:
+            parts = urlsplit(item)
+            if parts.scheme not in {"amqp", "amqps"} or not parts.hostname:
+                raise ValueError("an AMQP address such as amqp://user:password@host:5672/vhost")
+        return value
+
+    @field_validator("ip")
+    @classmethod
+    def _address(cls, value: str) -> str:
+        try:
+            return str(ipaddress.ip_address(value))
+        except ValueError:
+            raise ValueError("an IP address such as 0.0.0.0 or 127.0.0.1") from None
+
+    @field_validator("name")
+    @classmethod
+    def _peer_id(cls, value: str) -> str:
+        if value and not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,126}[A-Za-z0-9])?", value):
+            raise ValueError("letters, digits, dots, dashes and underscores, at most 128")
+        return value
+
+    @field_validator("network")
+    @classmethod
+    def _network(cls, value: str) -> str:
+        if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,126}[A-Za-z0-9])?", value):
+            raise ValueError("letters, digits, dots, dashes and underscores, at most 128")
+        return value
+
+    @field_validator("directory", "state_directory")
+    @classmethod
+    def _absolute(cls, value: Path | None) -> Path | None:
+        return value.expanduser().absolute() if value is not None else None
+
+    @property
+    def state(self) -> Path:
+        """Where the state is kept."""
+        return self.state_directory or self.own_directory
+
+    @property
+    def own_directory(self) -> Path:
+        """The hidden folder inside the library: on its file system, so that a rename into it is atomic."""
+        return self.directory / ".minga"
+
+    def peer_id(self, port: int) -> str:
+        """The name, or one made of the host's and the port REST really has."""
+        return self.name or f"{re.sub('[^A-Za-z0-9._-]', '-', socket.gethostname())}-{port}"
+
+    def advertised_host(self) -> str:
+        """The host that others are told; for a wildcard address the one that this machine's routes use."""
+        if self.advertise:
+            return self.advertise
+        if not ipaddress.ip_address(self.ip).is_unspecified:
+            return self.ip
+        target = urlsplit(self.seed_peer[0]).hostname if self.seed_peer else None
+        return _source_address(target or "192.0.2.1")
+
+
+def load(path: Path, environment: Mapping[str, str] = os.environ) -> Config:
+    """Reads a configuration file.
+
+    Raises:
+        ConfigError: one line that names the key, its value and what was expected.
+    """
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not UTF-8 text") from error
+    except json.JSONDecodeError as error:
+        raise ConfigError(f"{path} is not JSON: line {error.lineno}: {error.msg}") from error
+    if not isinstance(data, dict):
+        raise ConfigError(f'{path} must hold a JSON object such as {{"directory": "/srv/files"}}')
+    return parse(data, environment)
+
+
+def parse(data: Mapping[str, Any], environment: Mapping[str, str] = os.environ) -> Config:
+    """Checks a configuration; the environment's values win over the file's."""
+    merged = dict(data)
+    for key in Config.model_fields:
+        value = environment.get(PREFIX + key.upper())
+        # Kubernetes sets MINGA_PORT=tcp://… in pods beside a Service called minga.
+        if value is not None and not value.startswith("tcp://"):
+            merged[key] = value
+    if "directory" not in merged:
+        raise ConfigError("directory is missing: expected the path of the directory to share")
+    try:
+        return Config.model_validate(merged)
+    except ValidationError as error:
+        raise ConfigError(_one_line(error, merged)) from None
+
+
+def _one_line(error: ValidationError, data: Mapping[str, Any]) -> str:
+    first = error.errors()[0]
+    key = str(first["loc"][0])
+    if first["type"] == "extra_forbidden":
+        return f"{key} is not a key of the configuration: expected one of {', '.join(Config.model_fields)}"
+    expected = first["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    # A broker's address has a password in it.
+    shown = "set" if key == "broker_url" else json.dumps(data.get(key), default=str)
+    return f"{key} is {shown}: expected {expected}"
+
+
+def _rest_url(value: str) -> str:
+    """``host``, ``host:port`` or ``http://host[:port]`` as a URL with a port."""
+    expected = "an address such as http://peer2.example.com or http://10.0.0.7:5000"
+    parts = urlsplit(value if "://" in value else f"http://{value}")
+    try:
+        port = parts.port
+    except ValueError:
+        raise ValueError(expected) from None
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.path.strip("/") or parts.query:
+        raise ValueError(expected)
+    return f"{parts.scheme}://{bracketed(parts.hostname)}:{port or DEFAULT_PORT}"
+
+
+def _source_address(target: str) -> str:
+    """The address this machine would use towards ``target``; nothing is sent."""
+    try:
+        family, _, _, _, address = socket.getaddrinfo(target, 9, type=socket.SOCK_DGRAM)[0]
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.connect(address)
+            return str(probe.getsockname()[0])
+    except OSError:
+        return "127.0.0.1"

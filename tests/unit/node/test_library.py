@@ -1,0 +1,315 @@
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from minga_node.errors import BadRequest, Conflict, InvalidName, NotFound, StorageFull
+from minga_node.library import Library
+from minga_node.library.hashes import Hashes
+from minga_node.library.watch import Watcher
+from minga_node.manifest import Manifest, hash_file
+from minga_node.manifests import Manifests
+from minga_node.model import LocalFile
+from minga_node.store import Store
+from tests.waiting import wait_for
+
+
+class Shelf:
+    """Remembers what was published."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, LocalFile] = {}
+        self.log: list[str] = []
+
+    def publish(self, files: Sequence[LocalFile]) -> None:
+        self.files.update({file.name: file for file in files})
+        self.log += [f"+{file.name}" for file in files]
+
+    def remove(self, names: Sequence[str]) -> None:
+        for name in names:
+            self.files.pop(name, None)
+        self.log += [f"-{name}" for name in names]
+
+    def local(self) -> dict[str, LocalFile]:
+        return dict(self.files)
+
+
+class Home:
+    """A library over a real directory, which can be closed and opened again."""
+
+    def __init__(self, base: Path) -> None:
+        self.directory = base / "files"
+        self.directory.mkdir()
+        self.state = base / "state.sqlite3"
+        self.shelf = Shelf()
+        self.hashed: list[str] = []
+        self.watcher: Watcher | None = None
+        self.quiet = 0.2
+
+    def open(self) -> Library:
+        store = Store(self.state)
+
+        def hash_and_note(path: Path) -> Manifest:
+            self.hashed.append(path.name)
+            return hash_file(path)
+
+        self.library = Library(
+            self.directory,
+            self.directory / ".minga",
+            Hashes(store),
+            self.shelf,
+            Manifests(store),
+            hash_and_note,
+        )
+        return self.library
+
+    def watch(self, rescan: float = 3600) -> Library:
+        library = self.open()
+        self.watcher = Watcher(library, self.quiet, rescan)
+        self.watcher.start()
+        return library
+
+    def close(self) -> None:
+        if self.watcher is not None:
+            self.watcher.stop()
+            self.watcher = None
+
+    def write(self, name: str, content: bytes = b"content") -> Path:
+        path = self.directory / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        return path
+
+    def shared(self, *names: str) -> Callable[[], bool]:
+        return lambda: set(self.shelf.files) == set(names)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Home]:
+    home = Home(tmp_path)
+    yield home
+    home.close()
+
+
+def test_files_of_the_directory_are_shared_recursively(home: Home) -> None:
+    home.write("a.txt")
+    home.write("deep/er/b.bin", b"other")
+    home.watch()
+    wait_for(home.shared("a.txt", "deep/er/b.bin"), "both files")
+    assert home.shelf.files["a.txt"].media_type == "text/plain"
+    assert home.shelf.files["deep/er/b.bin"].size == 5
+
+
+def test_hidden_names_and_own_state_are_not_shared(home: Home) -> None:
+    home.write(".secret")
+    home.write(".git/config")
+    home.write(".minga/partial/x")
+    home.write("seen")
+    home.watch()
+    wait_for(home.shared("seen"), "only the file that is not hidden")
+
+
+def test_changes_behind_its_back_are_noticed(home: Home) -> None:
+    home.watch()
+    home.write("new.txt", b"one")
+    wait_for(home.shared("new.txt"), "a file copied in")
+    first = home.shelf.files["new.txt"].id
+    home.write("new.txt", b"two!")
+    wait_for(lambda: home.shelf.files["new.txt"].id != first, "an edit")
+    (home.directory / "new.txt").rename(home.directory / "other.txt")
+    wait_for(home.shared("other.txt"), "a rename")
+    (home.directory / "other.txt").unlink()
+    wait_for(home.shared(), "a deletion")
+
+
+def test_a_folder_that_comes_and_goes_takes_its_files_along(home: Home, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    (outside / "x").mkdir(parents=True)
+    (outside / "x" / "1").write_bytes(b"1")
+    (outside / "2").write_bytes(b"2")
+    home.watch()
+    outside.rename(home.directory / "moved")
+    wait_for(home.shared("moved/x/1", "moved/2"), "the moved folder")
+    shutil.rmtree(home.directory / "moved")
+    wait_for(home.shared(), "the removed folder")
+
+
+def test_the_rescan_finds_what_no_notification_told(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("minga_node.library.watch._Handler.on_any_event", lambda *_: None)
+    home.watch(rescan=0.1)
+    path = home.write("quietly")
+    wait_for(home.shared("quietly"), "the rescan")
+    path.unlink()
+    wait_for(home.shared(), "the rescan again")
+
+
+def test_a_rename_does_not_hash_again(home: Home) -> None:
+    home.write("a")
+    home.watch()
+    wait_for(home.shared("a"), "the file")
+    (home.directory / "a").rename(home.directory / "b")
+    wait_for(home.shared("b"), "the new name")
+    assert home.hashed == ["a"]
+
+
+def test_hashes_survive_a_restart(home: Home) -> None:
+    home.write("a")
+    home.watch()
+    wait_for(home.shared("a"), "the file")
+    home.close()
+    home.shelf = Shelf()
+    home.watch()
+    wait_for(home.shared("a"), "the file again")
+    assert home.hashed == ["a"]
+
+
+def test_what_went_while_the_node_was_away_is_removed(home: Home) -> None:
+    path = home.write("a")
+    home.watch()
+    wait_for(home.shared("a"), "the file")
+    home.close()
+    path.unlink()
+    home.watch()
+    wait_for(home.shared(), "its removal")
+
+
+def test_a_file_being_written_is_published_when_it_is_quiet(home: Home) -> None:
+    home.quiet = 0.4
+    home.watch()
+    with (home.directory / "growing").open("wb") as out:
+        until = time.monotonic() + 1.2
+        while time.monotonic() < until:
+            out.write(b"x" * 100)
+            out.flush()
+            time.sleep(0.05)
+        assert home.shelf.files == {}
+    wait_for(home.shared("growing"), "the quiet file")
+    assert home.shelf.files["growing"].size == (home.directory / "growing").stat().st_size
+    assert home.hashed == ["growing"]
+
+
+def test_a_link_that_leaves_the_directory_is_not_shared(home: Home, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_bytes(b"secret")
+    (home.directory / "out").symlink_to(tmp_path / "secret")
+    (home.directory / "outdir").symlink_to(tmp_path)
+    home.write("inside")
+    (home.directory / "in").symlink_to("inside")
+    (home.directory / "loop").symlink_to("loop")
+    home.watch()
+    wait_for(home.shared("inside", "in"), "the link that stays inside")
+
+
+def test_a_directory_that_is_gone_is_not_an_empty_library(home: Home, tmp_path: Path) -> None:
+    home.write("a")
+    home.watch(rescan=0.05)
+    wait_for(home.shared("a"), "the file")
+    home.directory.rename(tmp_path / "unmounted")
+    with pytest.raises(AssertionError):
+        wait_for(home.shared(), "nothing may be withdrawn", timeout=0.5)
+
+
+def test_put_is_shared_at_once_and_opens_with_the_same_bytes(home: Home) -> None:
+    library = home.open()
+    file, is_new = library.put("x/y.bin", io.BytesIO(b"hello"), 5)
+    assert is_new
+    assert home.shelf.files == {"x/y.bin": file}
+    with library.open("x/y.bin").stream as stream:
+        assert stream.read() == b"hello"
+    opened = library.open_id(file.id)
+    assert opened is not None
+    with opened.stream as stream:
+        assert stream.read() == b"hello"
+
+
+def test_put_replaces(home: Home) -> None:
+    library = home.open()
+    first, _ = library.put("a", io.BytesIO(b"one"), 3)
+    second, is_new = library.put("a", io.BytesIO(b"two2"), 4)
+    assert not is_new
+    assert library.open_id(first.id) is None
+    assert library.find("a") == second
+
+
+def test_a_short_body_publishes_nothing(home: Home) -> None:
+    library = home.open()
+    with pytest.raises(BadRequest, match="3 of 10 bytes"):
+        library.put("a", io.BytesIO(b"abc"), 10)
+    assert home.shelf.log == []
+    assert not (home.directory / "a").exists()
+    assert list((home.directory / ".minga" / "incoming").iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["../a", "/a", "", ".a"])
+def test_put_refuses_bad_names_and_touches_nothing(home: Home, name: str) -> None:
+    library = home.open()
+    with pytest.raises(InvalidName):
+        library.put(name, io.BytesIO(b"x"), 1)
+    assert list(home.directory.iterdir()) == []
+
+
+def test_put_through_a_link_that_leaves_is_refused(home: Home, tmp_path: Path) -> None:
+    (tmp_path / "outside").mkdir()
+    (home.directory / "out").symlink_to(tmp_path / "outside")
+    with pytest.raises(InvalidName, match="leads out"):
+        home.open().put("out/a", io.BytesIO(b"x"), 1)
+    assert list((tmp_path / "outside").iterdir()) == []
+
+
+def test_put_over_a_folder_is_a_conflict(home: Home) -> None:
+    home.write("folder/a")
+    with pytest.raises(Conflict):
+        home.open().put("folder", io.BytesIO(b"x"), 1)
+
+
+def test_a_full_disk_leaves_nothing_half_written(home: Home) -> None:
+    class Full(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            raise OSError(28, os.strerror(28))
+
+    with pytest.raises(StorageFull):
+        home.open().put("a", Full(), 10)
+    assert home.shelf.log == []
+    assert not (home.directory / "a").exists()
+
+
+def test_a_file_changed_since_it_was_hashed_is_not_served(home: Home) -> None:
+    library = home.open()
+    file, _ = library.put("a", io.BytesIO(b"old"), 3)
+    home.write("a", b"new content")
+    with pytest.raises(NotFound, match="being changed"):
+        library.open("a")
+    assert library.open_id(file.id) is None
+
+
+def test_adopt_keeps_a_different_file_of_the_same_name(home: Home) -> None:
+    library = home.open()
+    library.put("a.txt", io.BytesIO(b"mine"), 4)
+    partial = home.write(".minga/partial/p", b"theirs")
+    manifest = hash_file(partial)
+    library.adopt([(partial, "a.txt", manifest)])
+    assert (home.directory / "a.txt").read_bytes() == b"mine"
+    assert (home.directory / f"a.{manifest.id[:8]}.txt").read_bytes() == b"theirs"
+
+
+def test_adopt_takes_many_files_at_once(home: Home) -> None:
+    library = home.open()
+    partials = [home.write(f".minga/partial/{n}", b"x" * n) for n in range(50)]
+    library.adopt([(path, f"many/{path.name}", hash_file(path)) for path in partials])
+    assert set(home.shelf.files) == {f"many/{n}" for n in range(50)}
+    assert library.totals() == (50, sum(range(50)))
+
+
+def test_delete_removes_file_and_entry(home: Home) -> None:
+    library = home.open()
+    library.put("a", io.BytesIO(b"x"), 1)
+    library.delete("a")
+    assert home.shelf.files == {}
+    assert not (home.directory / "a").exists()
+    with pytest.raises(NotFound):
+        library.delete("a")
