@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
@@ -17,7 +18,7 @@ from .control_plane import ControlPlane
 from .debs import ensure_debs
 from .dns import dns_service
 from .layout import MOST_NODES, REPOSITORY, Layout, Node, cache_folder
-from .processes import Process, Sandbox
+from .processes import Process, Sandbox, wait_empty
 from .shell import ClusterError, wait_for
 from .storage import storage_classes
 from .worker import PAUSE_IMAGE, Worker
@@ -73,8 +74,9 @@ class Lifecycle:
 
     def send_images(self, wanted: dict[str, oci.Image]) -> None:
         """Give every node the images under the names that pods use; what a node has costs nothing."""
-        for node in self.layout.nodes():
-            _send(Worker(self.layout, node), wanted)
+        workers = [Worker(self.layout, node) for node in self.layout.nodes()]
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(lambda worker: _send(worker, wanted), workers))
 
     def cut(self, name: str) -> None:
         """Pull a node's network cable."""
@@ -134,9 +136,13 @@ class Lifecycle:
         return [Process(record, self.layout.logs / f"{record.name}.log") for record in records]
 
     def _stop(self) -> None:
-        for process in self._processes():
-            if process.name == "control" or process.name.endswith("-holder"):
-                Sandbox(process, process.name).remove()
+        holders = [
+            each for each in self._processes() if each.name == "control" or each.name.endswith("-holder")
+        ]
+        # All are killed before any is waited for: each takes the kernel some two seconds.
+        for space in [Sandbox(holder, holder.name).kill() for holder in holders]:
+            if space:
+                wait_empty(space)
         for process in self._processes():
             process.kill()
         network.remove_host_link(self.layout)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from .layout import Layout, Node
 from .processes import Sandbox
-from .shell import run
+from .shell import run, wait_for
 
 _BRIDGE = "switch"
 _UPLINK = "eth0"
@@ -45,9 +45,14 @@ def make_switch(layout: Layout, control: Sandbox) -> None:
 
 
 def remove_host_link(layout: Layout) -> None:
-    """Take this machine's cable away, if it is still there."""
-    if layout.host_link in run("ip", "-o", "link", "show"):
-        run("ip", "link", "delete", layout.host_link)
+    """Take this machine's cable away; it may vanish by itself meanwhile, as its other end did."""
+
+    def gone() -> bool:
+        if f" {layout.host_link}@" in run("ip", "-o", "link", "show"):
+            run("ip", "link", "delete", layout.host_link)
+        return True
+
+    wait_for(f"the end of the link {layout.host_link}", gone, 10)
 
 
 def connect(

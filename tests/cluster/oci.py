@@ -6,8 +6,10 @@ by digest, so layers that images share are there once, and a node is sent only t
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,11 +48,8 @@ def blob(digest: str) -> Path:
 
 def find(reference: str) -> Image | None:
     """The image of that name in the layout."""
-    table = layout_folder() / "index.json"
-    if not table.exists():
-        return None
-    for descriptor in json.loads(table.read_text())["manifests"]:
-        if descriptor.get("annotations", {}).get(_REFERENCE) == reference:
+    for descriptor in _table():
+        if descriptor["annotations"][_REFERENCE] == reference:
             manifest = json.loads(blob(descriptor["digest"]).read_text())
             parts = [manifest["config"], *manifest["layers"]]
             return Image(descriptor, (descriptor["digest"], *(part["digest"] for part in parts)))
@@ -96,46 +95,68 @@ def _build(
     reference: str, context: Path, dockerfile: Path, arguments: dict[str, str], timeout: float
 ) -> None:
     log = cache_folder() / "logs" / f"image-{reference.replace('/', '_').replace(':', '-')}.log"
-    words = [
-        "bud",
-        "--layers",
-        "--pull-never",
-        "--format",
-        "oci",
-        "--isolation",
-        "chroot",
-        "--tag",
-        reference,
-    ]
+    words = ["bud", "--layers", "--pull-never", "--format", "oci", "--isolation", "chroot"]
+    words += ["--signature-policy", str(_policy()), "--tag", reference]
     for name, value in arguments.items():
         words += ["--build-arg", f"{name}={value}"]
     for path in _TRUST:
         if Path(path).exists():
             words += ["--volume", f"{path}:{path}:ro"]
-    words += ["--signature-policy", str(_policy()), "--file", str(dockerfile), str(context)]
+    words += ["--file", str(dockerfile), str(context)]
     run_logged(_buildah(*words), log, timeout=timeout, attempts=2)
-    push = ["push", "--signature-policy", str(_policy()), "--disable-compression"]
-    push += [f"localhost/{reference}", f"oci:{layout_folder()}:{reference}"]
-    run_logged(_buildah(*push), log.with_suffix(".push.log"), timeout=600)
+    # To a plain folder, because what buildah writes to a layout it compresses, all layers each time.
+    with tempfile.TemporaryDirectory(dir=cache_folder()) as folder:
+        push = ["push", "--disable-compression", "--signature-policy", str(_policy())]
+        push += [f"localhost/{reference}", f"dir:{folder}"]
+        run_logged(_buildah(*push), log.with_suffix(".push.log"), timeout=600)
+        _take_in(reference, Path(folder))
+
+
+def _take_in(reference: str, folder: Path) -> None:
+    """Move an image from the folder that buildah wrote, blobs by digest and manifest.json, to the layout."""
+    content = (folder / "manifest.json").read_bytes()
+    manifest = json.loads(content)
+    digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+    blob(digest).parent.mkdir(parents=True, exist_ok=True)
+    for part in (manifest["config"], *manifest["layers"]):
+        (folder / part["digest"].removeprefix("sha256:")).replace(blob(part["digest"]))
+    blob(digest).write_bytes(content)
+    descriptor = {"mediaType": manifest["mediaType"], "digest": digest, "size": len(content)}
+    _write_table([*_table(), {**descriptor, "annotations": {_REFERENCE: reference}}])
 
 
 def forget(prefix: str, keep: str) -> None:
     """Drop the images whose name begins with `prefix`, but `keep`, and blobs that nothing needs any more."""
-    table = layout_folder() / "index.json"
     with cache_lock("images"):
-        named = {m["annotations"][_REFERENCE]: m for m in json.loads(table.read_text())["manifests"]}
+        named = {descriptor["annotations"][_REFERENCE]: descriptor for descriptor in _table()}
         old = {name for name in named if name.startswith(prefix) and name != keep}
         if not old:
             return
         images = [find(name) for name in named if name not in old]
         needed = {digest for image in images if image for digest in image.blobs}
-        table.write_text(index([manifest for name, manifest in named.items() if name not in old]))
+        _write_table([descriptor for name, descriptor in named.items() if name not in old])
         for file in (layout_folder() / "blobs" / "sha256").iterdir():
             if f"sha256:{file.name}" not in needed:
                 file.unlink()
         for name in old:
             if exists(name):
                 run(*_buildah("rmi", f"localhost/{name}"), timeout=120)
+
+
+def _table() -> list[dict[str, Any]]:
+    try:
+        manifests: list[dict[str, Any]] = json.loads((layout_folder() / "index.json").read_text())[
+            "manifests"
+        ]
+    except FileNotFoundError:
+        return []
+    return manifests
+
+
+def _write_table(manifests: list[dict[str, Any]]) -> None:
+    partial = layout_folder() / "index.json.partial"
+    partial.write_text(index(manifests))
+    partial.replace(layout_folder() / "index.json")
 
 
 def _buildah(*words: str) -> list[str]:

@@ -109,14 +109,12 @@ class Sandbox:
         wait_for(f"the namespaces of {self.hostname}", self._is_apart, 10, 0.02)
         run(*self.inside("hostname", self.hostname), timeout=10)
 
-    def remove(self) -> None:
-        """Kill all in it and wait until nothing is left; nothing to do when it doesn't run."""
+    def kill(self) -> str | None:
+        """Kill all in it. Returns its process namespace, for `wait_empty`, or None when it doesn't run."""
         pid = self.holder.pid()
-        children = _namespace(f"/proc/{pid}/ns/pid_for_children") if pid else None
+        space = _namespace(f"/proc/{pid}/ns/pid_for_children") if pid else None
         self.holder.kill()
-        wait_for(
-            f"the end of {self.hostname}", lambda: not children or not _is_running_in(children), 30, 0.05
-        )
+        return space
 
     def _is_apart(self) -> bool:
         self.holder.check()
@@ -153,10 +151,15 @@ class Sandbox:
         return pid
 
 
-def _is_running_in(pid_namespace: str | None) -> bool:
+def wait_empty(process_namespace: str, seconds: float = 30) -> None:
+    """Return when the kernel has ended the last process of a killed sandbox."""
+    wait_for("the end of a sandbox", lambda: not _is_running_in(process_namespace), seconds, 0.05)
+
+
+def _is_running_in(process_namespace: str | None) -> bool:
     """Whether any process is there: before that nobody else can enter."""
     processes = (entry for entry in Path("/proc").iterdir() if entry.name.isdigit())
-    return any(_namespace(f"{process}/ns/pid") == pid_namespace for process in processes)
+    return any(_namespace(f"{process}/ns/pid") == process_namespace for process in processes)
 
 
 def _namespace(link: str) -> str | None:
