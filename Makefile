@@ -52,3 +52,12 @@ unit: venv ## Pure tests: seconds
 .PHONY: integration
 integration: venv ## Real processes and a real RabbitMQ on loopback
 	$(BIN)/pytest -q tests/integration
+
+NODES ?= 1
+.PHONY: cluster-up
+cluster-up: venv ## A real Kubernetes for the end-to-end tests (NODES=1); docs/test-cluster.md
+	$(BIN)/python -m tests.cluster up --nodes $(NODES)
+
+.PHONY: cluster-down
+cluster-down: venv ## Remove it with everything in it
+	$(BIN)/python -m tests.cluster down
