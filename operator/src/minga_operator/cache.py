@@ -1,0 +1,135 @@
+"""What the API server has of ours, kept by one list and watch a kind.
+
+kopf watches the networks; for children its label filters would be applied on our side, after every pod of
+the cluster has been sent here. These watches ask the server for the labelled objects only.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+
+from minga_operator.errors import OperatorError
+from minga_operator.kinds import Kind
+from minga_operator.kube import Expired, Kube
+from minga_operator.resources.common import INSTANCE, Object
+from minga_operator.workqueue import Key
+
+_log = logging.getLogger(__name__)
+
+
+class Cache:
+    """Objects by kind, namespace and network. Safe for threads; what it returns is not to be changed."""
+
+    def __init__(self, changed: Callable[[Key], None]) -> None:
+        self._changed = changed
+        self._lock = threading.Lock()
+        self._objects: dict[tuple[str, str, str], dict[str, Object]] = {}
+
+    def get(self, kind: Kind, key: Key, name: str) -> Object | None:
+        """One object of a network."""
+        with self._lock:
+            return self._objects.get((kind.name, *key), {}).get(name)
+
+    def of(self, kind: Kind, key: Key) -> list[Object]:
+        """All objects of a kind that a network has, by name."""
+        with self._lock:
+            found = self._objects.get((kind.name, *key), {})
+            return [found[name] for name in sorted(found)]
+
+    def put(self, item: Object) -> None:
+        """Takes in an object, unless a newer one is known; the answer to our own write may come first."""
+        metadata = item["metadata"]
+        place = self._place(item)
+        with self._lock:
+            objects = self._objects.setdefault(place, {})
+            known = objects.get(metadata["name"])
+            if known is not None and _version(known) >= _version(item):
+                return
+            objects[metadata["name"]] = item
+        self._changed(place[1:])
+
+    def drop(self, item: Object) -> None:
+        """Forgets an object that was deleted."""
+        place = self._place(item)
+        with self._lock:
+            objects = self._objects.get(place, {})
+            known = objects.get(item["metadata"]["name"])
+            if known is None or known["metadata"]["uid"] != item["metadata"]["uid"]:
+                return
+            del objects[item["metadata"]["name"]]
+            if not objects:
+                self._objects.pop(place, None)
+        self._changed(place[1:])
+
+    def replace(self, kind: Kind, namespace: str | None, items: Sequence[Object]) -> None:
+        """Takes in a whole list: what is not in it is gone."""
+        names = {(item["metadata"]["namespace"], item["metadata"]["name"]) for item in items}
+        with self._lock:
+            gone = [
+                item
+                for place, objects in self._objects.items()
+                if place[0] == kind.name and namespace in {None, place[1]}
+                for item in objects.values()
+                if (item["metadata"]["namespace"], item["metadata"]["name"]) not in names
+            ]
+        for item in gone:
+            self.drop(item)
+        for item in items:
+            self.put(item)
+
+    @staticmethod
+    def _place(item: Object) -> tuple[str, str, str]:
+        metadata = item["metadata"]
+        instance = (metadata.get("labels") or {}).get(INSTANCE, "")
+        return item["kind"], metadata["namespace"], instance
+
+
+def _version(item: Object) -> int:
+    """Versions of one kind can be compared since Kubernetes 1.35 by promise, and before in fact."""
+    return int(item["metadata"]["resourceVersion"])
+
+
+class Follower:
+    """A thread that keeps the cache equal to the API server for one kind."""
+
+    def __init__(self, kube: Kube, cache: Cache, kind: Kind, namespace: str | None) -> None:
+        self._kube, self._cache = kube, cache
+        self._kind, self._namespace = kind, namespace
+        self.plural = kind.plural
+        self.synced = threading.Event()
+        self._stopped = threading.Event()
+
+    def start(self) -> None:
+        """Begins; ``synced`` is set after the first list."""
+        threading.Thread(target=self._run, name=f"watch-{self._kind.plural}", daemon=True).start()
+
+    def stop(self) -> None:
+        """The thread ends with its current watch."""
+        self._stopped.set()
+
+    def _run(self) -> None:
+        delay = 1.0
+        while not self._stopped.is_set():
+            try:
+                items, version = self._kube.items(self._kind, self._namespace)
+                self._cache.replace(self._kind, self._namespace, items)
+                self.synced.set()
+                delay = 1.0
+                self._follow(version)
+            except Expired:
+                continue
+            except OperatorError as error:
+                _log.warning("watching %s: %s; again in %.0f s", self._kind.plural, error, delay)
+                self._stopped.wait(delay)
+                delay = min(delay * 2, 30.0)
+
+    def _follow(self, version: str) -> None:
+        while not self._stopped.is_set():
+            for event, item in self._kube.watch(self._kind, self._namespace, version):
+                version = item["metadata"]["resourceVersion"]
+                if event == "DELETED":
+                    self._cache.drop(item)
+                elif event != "BOOKMARK":
+                    self._cache.put(item)

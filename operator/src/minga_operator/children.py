@@ -1,0 +1,141 @@
+"""Makes the objects of a network as they should be, with no request at all where they already are."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterable
+
+from minga_operator import metrics
+from minga_operator.cache import Cache
+from minga_operator.compare import APPLIED, owner, projection, settled, stamped
+from minga_operator.crd import KIND
+from minga_operator.errors import NameTaken, Refused, Unavailable
+from minga_operator.kinds import BY_NAME, WATCHED, Kind
+from minga_operator.kube import Invalid, Kube
+from minga_operator.network import Network
+from minga_operator.resources.common import Object, digest
+from minga_operator.workqueue import Key
+
+_log = logging.getLogger(__name__)
+
+Say = Callable[[str, str, str, str], None]
+"""Posts an Event: type, reason, action, note."""
+
+
+class Children:
+    """Applies, repairs and prunes."""
+
+    def __init__(self, kube: Kube, cache: Cache) -> None:
+        self._kube, self._cache = kube, cache
+        self._lock = threading.Lock()
+        self._canonical: dict[tuple[str, str], str] = {}
+
+    def ensure(self, network: Network, wanted: Object, say: Say) -> bool:
+        """Makes one object as wanted; returns whether anything was written.
+
+        Raises:
+            NameTaken: there is an object of that name that is not this network's.
+            Refused: the API server does not accept it.
+            Unavailable: not now.
+        """
+        kind, name = BY_NAME[wanted["kind"]], wanted["metadata"]["name"]
+        target = stamped(wanted)
+        live = self._cache.get(kind, network.key, name)
+        if live is None:
+            # Not ours, or made so recently that the watch has not told us.
+            live = self._kube.find(kind, network.namespace, name)
+            if live is not None:
+                live = {"apiVersion": kind.api_version, "kind": kind.name, **live}
+        if live is not None:
+            self.check_owner(network, live)
+            if self._as_wanted(target, live):
+                return False
+        try:
+            applied = self._kube.apply(kind, target)
+        except Invalid as invalid:
+            if live is None or kind.name not in {"StatefulSet", "DaemonSet"}:
+                raise Refused(f"{kind.name} {name}: {invalid}", invalid.status) from invalid
+            self._recreate(kind, target, live, say)
+            return True
+        except Refused as refused:
+            raise Refused(f"{kind.name} {name}: {refused}", refused.status) from refused
+        metrics.WRITES.labels(kind.name, "apply").inc()
+        self._remember(target, applied)
+        self._cache.put(applied)
+        if live is not None and _stamp(live) == _stamp(target):
+            say("Normal", "Repaired", "Repair", f"{kind.name} {name} had been changed and is as it was again")
+        return True
+
+    def prune(self, network: Network, wanted: Iterable[Object], spare: Iterable[str] = ()) -> int:
+        """Deletes what the network no longer needs, except Secrets named in ``spare``; returns how many."""
+        keep = {(item["kind"], item["metadata"]["name"]) for item in wanted}
+        keep |= {("Secret", name) for name in spare}
+        count = 0
+        for kind in WATCHED:
+            if not kind.ours:
+                continue
+            for live in self._cache.of(kind, network.key):
+                metadata = live["metadata"]
+                mine = (owner(live) or {}).get("uid") == network.uid
+                if mine and (kind.name, metadata["name"]) not in keep and "deletionTimestamp" not in metadata:
+                    self._kube.delete(kind, live)
+                    self._cache.drop(live)
+                    metrics.WRITES.labels(kind.name, "delete").inc()
+                    count += 1
+        return count
+
+    def forget(self, key: Key) -> None:
+        """Drops what was remembered about a network that is gone."""
+        prefix = "/".join(key) + "/"
+        with self._lock:
+            for place in [place for place in self._canonical if place[0].startswith(prefix)]:
+                del self._canonical[place]
+
+    def check_owner(self, network: Network, live: Object) -> None:
+        """Raises NameTaken unless the object is this network's, Unavailable while it is being deleted."""
+        kind, metadata = live["kind"], live["metadata"]
+        found = owner(live)
+        if found is not None and found.get("uid") == network.uid:
+            if "deletionTimestamp" in metadata:
+                raise Unavailable(f"{kind} {metadata['name']} is still being deleted")
+            return
+        if found is not None and found.get("kind") == KIND and found.get("name") == network.name:
+            raise Unavailable(
+                f"{kind} {metadata['name']} of an earlier {network.name} is still being deleted"
+            )
+        raise NameTaken(
+            f"{kind} {metadata['name']} exists and is not this network's: delete it, or rename the network"
+        )
+
+    def _as_wanted(self, target: Object, live: Object) -> bool:
+        if settled(target, live):
+            return True
+        # The API server may write a value in another form (1000m as 1): then what it answered counts.
+        with self._lock:
+            known = self._canonical.get(_place(target))
+        return known == digest([_stamp(target), projection(target, live)])
+
+    def _remember(self, target: Object, applied: Object) -> None:
+        if not settled(target, applied):
+            with self._lock:
+                self._canonical[_place(target)] = digest([_stamp(target), projection(target, applied)])
+
+    def _recreate(self, kind: Kind, target: Object, live: Object, say: Say) -> None:
+        """A field that cannot be changed: the object is made anew around its pods, which go on running."""
+        name = target["metadata"]["name"]
+        say("Normal", "Recreated", "Recreate", f"{kind.name} {name} is made anew around its running pods")
+        self._kube.delete(kind, live, propagation="Orphan")
+        metrics.WRITES.labels(kind.name, "delete").inc()
+        self._cache.drop(live)
+        # It lingers until the garbage collector has let go of the pods; its end brings the next reconcile.
+
+
+def _place(item: Object) -> tuple[str, str]:
+    metadata = item["metadata"]
+    network = metadata["ownerReferences"][0]["name"]
+    return f"{metadata['namespace']}/{network}/{metadata['name']}", str(item["kind"])
+
+
+def _stamp(item: Object) -> str:
+    return str((item["metadata"].get("annotations") or {}).get(APPLIED, ""))

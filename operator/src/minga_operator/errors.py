@@ -1,0 +1,43 @@
+"""What can be wrong, as the status of a network says it."""
+
+from __future__ import annotations
+
+
+class OperatorError(Exception):
+    """Base of the operator's own errors; ``reason`` is the stable CamelCase word of conditions and Events."""
+
+    reason = "Failed"
+
+
+class InvalidSpec(OperatorError):
+    """The stored spec does not fit this version's model."""
+
+    reason = "InvalidSpec"
+
+
+class NameTaken(OperatorError):
+    """Somebody else's object has a name that we need."""
+
+    reason = "NameTaken"
+
+
+class Refused(OperatorError):
+    """The API server refuses what we ask; ``status`` is HTTP's."""
+
+    reason = "Refused"
+
+    def __init__(self, message: str, status: int = 0) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class MissingSecret(OperatorError):
+    """A Secret that the spec names is not there, or has no such key."""
+
+    reason = "SecretMissing"
+
+
+class Unavailable(OperatorError):
+    """The API server does not answer, or is busy: to be tried again."""
+
+    reason = "Unavailable"

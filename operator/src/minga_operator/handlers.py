@@ -1,0 +1,42 @@
+"""What kopf calls. Handlers only pass on what they are told.
+
+Raw events, not kopf's change handlers: those keep their state in annotations and finalizers of the network,
+which would be writes on an idle cluster and a deletion that hangs when the operator is gone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+import kopf
+
+from minga_operator.crd import GROUP, PLURAL, VERSION
+from minga_operator.health import Health
+from minga_operator.runtime import Runtime
+
+
+def register(registry: kopf.OperatorRegistry, runtime: Runtime, health: Health) -> None:
+    """Registers the handlers for one runtime."""
+
+    @kopf.on.startup(registry=registry)
+    async def configure(settings: kopf.OperatorSettings, **_: Any) -> None:
+        settings.posting.enabled = False
+        settings.scanning.disabled = True  # main waits for the CRD; nothing else is of interest
+        settings.watching.server_timeout = 300
+        settings.watching.client_timeout = 330
+        await asyncio.to_thread(runtime.start)
+        health.started(asyncio.get_running_loop())
+
+    @kopf.on.cleanup(registry=registry)
+    async def stop(**_: Any) -> None:
+        await asyncio.to_thread(runtime.stop)
+
+    @kopf.on.event(GROUP, VERSION, PLURAL, registry=registry)
+    async def network_changed(event: Mapping[str, Any], **_: Any) -> None:
+        body = event["object"]
+        key = runtime.reconciler.learn(body)
+        if event["type"] == "DELETED":
+            runtime.reconciler.forget(key)
+        runtime.queue.add(key)

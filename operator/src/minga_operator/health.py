@@ -1,0 +1,70 @@
+"""``/healthz``, ``/readyz`` and ``/metrics`` of the operator."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+
+from prometheus_client import make_wsgi_app
+
+_BEAT_SECONDS = 1.0
+_DEAD_SECONDS = 60.0
+
+Environment = dict[str, Any]
+Start = Callable[..., Any]
+
+
+class _Quiet(WSGIRequestHandler):
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+        """Probes are not worth a line each."""
+
+
+class Health:
+    """Tells a dead event loop (nothing is watched any more) from a reconcile that does not end."""
+
+    def __init__(self, problem: Callable[[], str]) -> None:
+        self._problem = problem
+        self._beat: float | None = None
+        self._metrics = make_wsgi_app()
+
+    def serve(self, port: int) -> None:
+        """Answers on that port from now on; a replica that waits for the lease is alive and not ready."""
+        server: WSGIServer = make_server("", port, self._answer, handler_class=_Quiet)
+        threading.Thread(target=server.serve_forever, name="health", daemon=True).start()
+
+    def started(self, loop: asyncio.AbstractEventLoop) -> None:
+        """The event loop runs: it must show so from now on."""
+
+        def beat() -> None:
+            self._beat = time.monotonic()
+            loop.call_later(_BEAT_SECONDS, beat)
+
+        beat()
+
+    def ailment(self) -> str:
+        """Why the process should be restarted; empty when it is well."""
+        if self._beat is not None and (silence := time.monotonic() - self._beat) > _DEAD_SECONDS:
+            return f"the event loop has been silent for {silence:.0f} s"
+        return self._problem()
+
+    def _answer(self, environ: Environment, start: Start) -> Iterable[bytes]:
+        path = environ["PATH_INFO"]
+        if path == "/metrics":
+            content: Iterable[bytes] = self._metrics(environ, start)
+            return content
+        if path == "/healthz":
+            ailment = self.ailment()
+            return _text(start, 503 if ailment else 200, ailment or "ok")
+        if path == "/readyz":
+            return _text(start, 200, "leading" if self._beat is not None else "standing by")
+        return _text(start, 404, "not found")
+
+
+def _text(start: Start, status: int, text: str) -> list[bytes]:
+    reasons = {200: "OK", 404: "Not Found", 503: "Service Unavailable"}
+    start(f"{status} {reasons[status]}", [("Content-Type", "text/plain; charset=utf-8")])
+    return [f"{text}\n".encode()]

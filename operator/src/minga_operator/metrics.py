@@ -1,0 +1,25 @@
+"""Everything the operator exports to Prometheus. Labels are bounded: never the name of a network."""
+
+from __future__ import annotations
+
+from prometheus_client import Counter, Gauge, Histogram
+
+RECONCILES = Counter(
+    "minga_operator_reconciles", "Reconciles, by result (unchanged, changed, waiting, failed)", ["result"]
+)
+RECONCILE_SECONDS = Histogram(
+    "minga_operator_reconcile_duration_seconds",
+    "Time of a reconcile, by result",
+    ["result"],
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
+)
+NETWORKS = Gauge("minga_operator_networks", "Networks, by condition and its status", ["condition", "status"])
+QUEUE_DEPTH = Gauge("minga_operator_queue_depth", "Networks that wait for a reconcile")
+LAST_SUCCESS = Gauge(
+    "minga_operator_last_success_timestamp_seconds", "When a reconcile last went well, in seconds since 1970"
+)
+WRITES = Counter("minga_operator_writes", "Objects written, by kind and verb", ["kind", "verb"])
+API_REQUESTS = Counter(
+    "minga_operator_api_requests", "Requests to the API server, by verb and status", ["verb", "status"]
+)
+LEADER = Gauge("minga_operator_leader", "1 while this replica holds the lease")

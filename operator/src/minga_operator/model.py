@@ -1,0 +1,303 @@
+"""The ``spec`` of a P2PNetwork: the single source of the CRD's schema, its defaults and its descriptions."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic.alias_generators import to_camel
+
+NAME = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
+QUANTITY = r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$"
+
+Name = Annotated[str, Field(min_length=1, max_length=253, pattern=NAME)]
+Quantity = Annotated[
+    str | int,
+    WithJsonSchema({
+        "anyOf": [{"type": "integer"}, {"type": "string"}],
+        "pattern": QUANTITY,
+        "x-kubernetes-int-or-string": True,
+    }),
+]
+# Kubernetes' own types that we hand on unread: copying their schemas would make the CRD enormous.
+Opaque = Annotated[
+    dict[str, Any], WithJsonSchema({"type": "object", "x-kubernetes-preserve-unknown-fields": True})
+]
+Labels = Annotated[
+    dict[str, str],
+    WithJsonSchema({
+        "type": "object",
+        "maxProperties": 64,
+        "additionalProperties": {
+            "type": "string",
+            "maxLength": 63,
+            "pattern": r"^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$",
+        },
+    }),
+]
+Annotations = Annotated[
+    dict[str, str],
+    WithJsonSchema({
+        "type": "object",
+        "maxProperties": 64,
+        "additionalProperties": {"type": "string", "maxLength": 4096},
+    }),
+]
+
+
+def rule(expression: str, message: str, path: str | None = None) -> dict[str, str]:
+    """A CEL rule; ``message`` names the field."""
+    found = {"rule": expression, "message": message}
+    if path:
+        found["fieldPath"] = path
+    return found
+
+
+class Model(BaseModel):
+    """Frozen, camelCase outside; unknown fields are those of a newer CRD and are left alone."""
+
+    model_config = ConfigDict(frozen=True, alias_generator=to_camel, populate_by_name=True, extra="ignore")
+
+
+def rules(*items: dict[str, str]) -> ConfigDict:
+    """The model configuration that adds CEL rules to a model's schema."""
+    return ConfigDict(json_schema_extra={"x-kubernetes-validations": [dict(item) for item in items]})
+
+
+class Image(Model):
+    """The node's image."""
+
+    repository: str = Field(
+        "", max_length=255, description="Repository; empty for the operator's default image"
+    )
+    tag: str = Field("", max_length=128, pattern=r"^[A-Za-z0-9_.-]*$", description="Tag; empty with a digest")
+    digest: str = Field(
+        "", pattern=r"^(sha256:[a-f0-9]{64})?$", description="Digest (sha256:…); wins over the tag"
+    )
+    pull_policy: Literal["Always", "IfNotPresent", "Never"] = Field(
+        "IfNotPresent", description="When the kubelet pulls the image"
+    )
+    pull_secrets: list[Name] = Field(
+        default_factory=list, max_length=16, description="Names of Secrets with registry credentials"
+    )
+
+    model_config = rules(
+        rule(
+            "self.repository.size() > 0 || (self.tag.size() == 0 && self.digest.size() == 0)",
+            "image.repository is needed when image.tag or image.digest is set",
+        )
+    )
+
+    @property
+    def reference(self) -> str:
+        """``repository[:tag][@digest]``, or an empty string for the operator's default."""
+        tag = f":{self.tag}" if self.tag else ""
+        digest = f"@{self.digest}" if self.digest else ""
+        return f"{self.repository}{tag}{digest}" if self.repository else ""
+
+
+class Storage(Model):
+    """What a pod keeps its files on."""
+
+    size: Quantity = Field(
+        "10Gi",
+        description="Size of each pod's volume; it can grow where the storage class allows, never shrink",
+    )
+    storage_class_name: str | None = Field(
+        None, max_length=253, description="Storage class; unset for the cluster's default"
+    )
+    ephemeral: bool = Field(
+        False, description="Keep the files in an emptyDir of that size, lost with the pod"
+    )
+
+
+class Resources(Model):
+    """Requests and limits of a container."""
+
+    requests: dict[str, Quantity] = Field(
+        default_factory=dict, max_length=16, description="What is set aside, by resource name"
+    )
+    limits: dict[str, Quantity] = Field(
+        default_factory=dict, max_length=16, description="What is never exceeded, by resource name"
+    )
+
+
+class Placement(Model):
+    """Where pods run."""
+
+    resources: Resources = Field(default_factory=Resources, description="Requests and limits of a pod")
+    node_selector: Labels = Field(default_factory=dict, description="Labels a Kubernetes node must have")
+    tolerations: list[Opaque] = Field(
+        default_factory=list, max_length=32, description="Tolerations, as in a pod"
+    )
+    affinity: Opaque | None = Field(None, description="Affinity, as in a pod")
+    topology_spread_constraints: list[Opaque] = Field(
+        default_factory=list,
+        max_length=16,
+        description="Spread constraints, as in a pod; by default pods are spread over Kubernetes nodes",
+    )
+    priority_class_name: str = Field("", max_length=253, description="Priority class of the pods")
+
+
+class Seeds(Placement):
+    """Peers with stable addresses, through which newcomers join."""
+
+    replicas: int = Field(1, ge=1, le=9, description="Number of seeds")
+    storage: Storage = Field(default_factory=Storage, description="Volume of each seed")
+
+
+class Peers(Placement):
+    """The peers."""
+
+    mode: Literal["StatefulSet", "DaemonSet"] = Field(
+        "StatefulSet",
+        description="StatefulSet: `replicas` peers. DaemonSet: one on each Kubernetes node, reachable on"
+        " its own node through the Service NETWORK-local",
+    )
+    replicas: int = Field(3, ge=0, le=1000, description="Number of peers; not used in DaemonSet mode")
+    storage: Storage = Field(default_factory=Storage, description="Volume of each peer")
+
+
+class SharedVolume(Model):
+    """An existing volume whose files the seeds share."""
+
+    claim_name: Name = Field(description="Name of a PersistentVolumeClaim in the network's namespace")
+    read_only: bool = Field(True, description="Mount it read-only")
+    folder: str = Field(
+        "shared",
+        pattern=r"^[A-Za-z0-9_-]{1,63}$",
+        description="Its files' names in the network begin with this folder",
+    )
+
+
+class Sharing(Model):
+    """What and how peers share."""
+
+    upload_limit: Quantity = Field(0, description="Bytes a second each peer sends at most (0: no limit)")
+    download_limit: Quantity = Field(0, description="Bytes a second each peer fetches at most (0: no limit)")
+    parallelism: int = Field(4, ge=1, le=256, description="Downloads that run at once in each peer")
+    volume: SharedVolume | None = Field(None, description="Existing volume that the seeds share")
+
+
+class ManagedBroker(Model):
+    """A RabbitMQ that the operator runs."""
+
+    replicas: Literal[1, 3] = Field(
+        1,
+        description="1, or 3 for a cluster that outlives a member",
+        json_schema_extra={"type": "integer", "enum": [1, 3]},
+    )
+    image: str = Field("", max_length=512, description="Image; empty for the operator's default")
+    storage: Storage = Field(
+        default_factory=lambda: Storage(size="1Gi"), description="Volume of each broker pod"
+    )
+    resources: Resources = Field(default_factory=Resources, description="Requests and limits of a broker pod")
+
+
+class ExternalBroker(Model):
+    """A RabbitMQ that somebody else runs."""
+
+    secret_name: Name = Field(description="Name of a Secret in the network's namespace")
+    key: str = Field(
+        "uri",
+        pattern=r"^[-._a-zA-Z0-9]{1,253}$",
+        description="Key in it that holds the AMQP URI (amqp://user:password@host:5672/vhost)",
+    )
+
+
+class ClusterBroker(Model):
+    """A RabbitmqCluster of the RabbitMQ cluster operator."""
+
+    name: Name = Field(description="Name of a RabbitmqCluster in the network's namespace")
+
+
+class Broker(Model):
+    """The message broker: exactly one of the three."""
+
+    managed: ManagedBroker | None = Field(None, description="Run a RabbitMQ for this network")
+    external: ExternalBroker | None = Field(None, description="Use the RabbitMQ whose URI a Secret holds")
+    cluster: ClusterBroker | None = Field(None, description="Use a RabbitmqCluster")
+
+    model_config = rules(
+        rule(
+            "[has(self.managed), has(self.external), has(self.cluster)].filter(x, x).size() == 1",
+            "broker: set exactly one of broker.managed, broker.external and broker.cluster",
+        )
+    )
+
+
+class Service(Model):
+    """The Service through which clients reach REST."""
+
+    type: Literal["ClusterIP", "NodePort", "LoadBalancer"] = Field("ClusterIP", description="Type")
+    annotations: Annotations = Field(default_factory=dict, description="Annotations")
+
+
+class Ingress(Model):
+    """An Ingress in front of the client Service."""
+
+    host: str = Field(
+        max_length=253, pattern=r"^(\*\.)?[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", description="Host name"
+    )
+    class_name: str | None = Field(None, max_length=253, description="Ingress class; unset for the default")
+    tls_secret_name: str | None = Field(
+        None, max_length=253, description="Secret with the certificate; unset for plain HTTP"
+    )
+    annotations: Annotations = Field(default_factory=dict, description="Annotations")
+
+
+class Monitoring(Model):
+    """Objects of the Prometheus operator; made only where their kinds exist."""
+
+    pod_monitor: bool = Field(True, description="Make a PodMonitor for the peers and seeds")
+    rules: bool = Field(True, description="Make a PrometheusRule with the network's alerts")
+    labels: Labels = Field(default_factory=dict, description="Labels of both, for your Prometheus' selectors")
+
+
+class DisruptionBudget(Model):
+    """How many pods voluntary disruptions may take."""
+
+    enabled: bool = Field(True, description="Make PodDisruptionBudgets for seeds and peers")
+    max_unavailable: int = Field(1, ge=1, le=100, description="Pods of each group that may be away at once")
+
+
+class NetworkPolicy(Model):
+    """Who may talk to the pods."""
+
+    enabled: bool = Field(
+        True,
+        description="Admit gRPC, piece and AMQP traffic only from the network's own pods; REST from anywhere",
+    )
+
+
+class ClaimRetention(Model):
+    """What becomes of the volumes."""
+
+    when_deleted: Literal["Delete", "Retain"] = Field("Delete", description="When the network is deleted")
+    when_scaled: Literal["Delete", "Retain"] = Field("Retain", description="When a pod is scaled away")
+
+
+class Spec(Model):
+    """What a network should be. Everything has a default: ``spec: {}`` is a working network."""
+
+    image: Image = Field(default_factory=Image, description="The node's image")
+    paused: bool = Field(False, description="Leave everything as it is: the operator changes nothing")
+    labels: Labels = Field(default_factory=dict, description="Further labels of the pods")
+    annotations: Annotations = Field(default_factory=dict, description="Further annotations of the pods")
+    seeds: Seeds = Field(default_factory=Seeds, description="Peers with stable addresses")
+    peers: Peers = Field(default_factory=Peers, description="The peers")
+    sharing: Sharing = Field(default_factory=Sharing, description="What and how peers share")
+    broker: Broker = Field(
+        default_factory=lambda: Broker(managed=ManagedBroker()),
+        description="The message broker: exactly one kind",
+    )
+    service: Service = Field(default_factory=Service, description="The Service for clients")
+    ingress: Ingress | None = Field(None, description="An Ingress for clients")
+    monitoring: Monitoring = Field(default_factory=Monitoring, description="Objects for Prometheus")
+    pod_disruption_budget: DisruptionBudget = Field(
+        default_factory=DisruptionBudget, description="PodDisruptionBudgets"
+    )
+    network_policy: NetworkPolicy = Field(default_factory=NetworkPolicy, description="NetworkPolicies")
+    persistent_volume_claim_retention_policy: ClaimRetention = Field(
+        default_factory=ClaimRetention, description="What becomes of the volumes"
+    )

@@ -1,0 +1,101 @@
+"""What the builders are given: the network as its resource says, and what the reconciler found or decided."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from pydantic import ValidationError
+
+from minga_operator.errors import InvalidSpec
+from minga_operator.model import Spec
+
+_SUFFIXES = {"m": Decimal("0.001"), "": Decimal(1), "k": Decimal(1000), "Ki": Decimal(1024)}
+for _power, _letter in enumerate("MGTPE", start=2):
+    _SUFFIXES[_letter] = Decimal(1000) ** _power
+    _SUFFIXES[f"{_letter}i"] = Decimal(1024) ** _power
+
+
+@dataclass(frozen=True)
+class Network:
+    """One P2PNetwork."""
+
+    name: str
+    namespace: str
+    uid: str
+    generation: int
+    spec: Spec
+    status: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """(namespace, name)."""
+        return self.namespace, self.name
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """How nodes log in at the managed broker; made once."""
+
+    username: str
+    password: str
+    cookie: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the builders need beyond the network itself."""
+
+    node_image: str
+    broker_image: str
+    credentials: Credentials | None = None
+    """Set for a managed broker."""
+    broker_digest: str = ""
+    """Digest of the AMQP URI: other credentials or another broker restart the nodes."""
+    seed_replicas: int = 1
+    peer_replicas: int = 3
+    """Replicas now: more than the spec asks for while some are draining."""
+    peer_partition: int = 0
+    """Peers from this ordinal on take a new template; the others keep theirs."""
+    kinds: frozenset[str] = frozenset()
+    """Optional kinds that the cluster knows: PodMonitor, PrometheusRule."""
+
+
+def parse(body: Mapping[str, Any]) -> Network:
+    """Reads a P2PNetwork as the API server gives it.
+
+    Raises:
+        InvalidSpec: the spec was stored by another version of the CRD; one line names the field.
+    """
+    metadata = body["metadata"]
+    try:
+        spec = Spec.model_validate(body.get("spec") or {})
+    except ValidationError as error:
+        first = error.errors()[0]
+        path = ".".join(str(part) for part in ("spec", *first["loc"]))
+        raise InvalidSpec(f"{path}: {first['msg']}") from None
+    return Network(
+        name=metadata["name"],
+        namespace=metadata["namespace"],
+        uid=metadata["uid"],
+        generation=metadata.get("generation", 0),
+        spec=spec,
+        status=body.get("status") or {},
+    )
+
+
+def quantity(value: str | int) -> int:
+    """A Kubernetes quantity as a whole number of units, rounded up.
+
+    Raises:
+        ValueError: it is not a quantity.
+    """
+    text = str(value)
+    number = text.rstrip("mkMGTPEi")
+    suffix = text[len(number) :]
+    if suffix not in _SUFFIXES or not number:
+        raise ValueError(f"{text!r} is not a quantity")
+    exact = Decimal(number) * _SUFFIXES[suffix]
+    return int(exact.to_integral_value(rounding="ROUND_CEILING"))

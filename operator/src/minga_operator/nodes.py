@@ -1,0 +1,45 @@
+"""What the operator asks the nodes themselves, over REST."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import urllib3
+
+from minga_operator.network import Network
+from minga_operator.resources.common import REST_PORT
+
+
+@dataclass(frozen=True)
+class Totals:
+    """What the network shares, as one of its nodes sees it."""
+
+    files: int
+    bytes: int
+
+
+class Nodes:
+    """A short-tempered client: a node that does not answer within seconds is asked again another time."""
+
+    def __init__(self) -> None:
+        self._pool = urllib3.PoolManager(
+            num_pools=64, timeout=urllib3.Timeout(connect=2, read=5), retries=False
+        )
+
+    def totals(self, network: Network) -> Totals | None:
+        """Files and bytes of the whole network; None when no node tells now."""
+        answer = self._get(f"{network.name}.{network.namespace}.svc", "/api/v1/network")
+        try:
+            return Totals(int(answer["files"]), int(answer["bytes"])) if answer else None
+        except (KeyError, TypeError, ValueError):
+            return None
+
+    def _get(self, host: str, path: str, method: str = "GET") -> dict[str, Any] | None:
+        try:
+            response = self._pool.request(method, f"http://{host}:{REST_PORT}{path}")
+            found = json.loads(response.data) if response.status < 300 else None
+        except (urllib3.exceptions.HTTPError, ValueError):
+            return None
+        return found if isinstance(found, dict) else None

@@ -1,0 +1,101 @@
+"""What to do now about replicas, rollouts and images. Pure: from the network and what there is to a Plan."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from minga_operator.network import Credentials, Network, Plan
+from minga_operator.resources import workload
+from minga_operator.resources.common import Object
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How this operator was started."""
+
+    node_image: str
+    broker_image: str
+    namespaces: tuple[str, ...] = ()
+    """Namespaces that are watched; none for all."""
+    workers: int = 4
+    """Networks reconciled at once."""
+
+
+@dataclass(frozen=True)
+class Existing:
+    """The workloads there are, or None."""
+
+    seeds: Object | None = None
+    peers: Object | None = None
+
+
+def plan(
+    network: Network,
+    settings: Settings,
+    existing: Existing,
+    *,
+    credentials: Credentials | None,
+    broker_digest: str | None,
+    kinds: frozenset[str],
+    keep_peers: int = 0,
+) -> Plan:
+    """Decides.
+
+    Args:
+        broker_digest: digest of the AMQP URI; None when it cannot be read now, then the pods keep theirs.
+        keep_peers: so many peers must stay for now, because they are draining.
+    """
+    spec, status = network.spec, network.status
+    managed = spec.broker.managed
+    found = Plan(
+        node_image=spec.image.reference or status.get("image") or settings.node_image,
+        broker_image=(managed.image if managed else "") or status.get("brokerImage") or settings.broker_image,
+        credentials=credentials,
+        broker_digest=_kept_digest(existing.seeds) if broker_digest is None else broker_digest,
+        seed_replicas=spec.seeds.replicas,
+        peer_replicas=max(spec.peers.replicas, keep_peers),
+        kinds=kinds,
+    )
+    return replace(found, peer_partition=_partition(network, found, existing))
+
+
+def rolled_out(live: Mapping[str, object] | None) -> bool:
+    """Whether every pod of a StatefulSet runs its newest template and is ready."""
+    if live is None:
+        return False
+    spec, status, metadata = _part(live, "spec"), _part(live, "status"), _part(live, "metadata")
+    wanted = spec.get("replicas", 1)
+    return bool(
+        status.get("observedGeneration", 0) >= metadata.get("generation", 0)
+        and status.get("updatedReplicas", 0) >= wanted
+        and status.get("readyReplicas", 0) >= wanted
+    )
+
+
+def _partition(network: Network, found: Plan, existing: Existing) -> int:
+    """Holds the peers' rollout until all seeds have theirs: two at once could cut newcomers off."""
+    if existing.peers is None or existing.seeds is None or network.spec.peers.mode == "DaemonSet":
+        return 0
+    if _template(existing.seeds) == _template(workload.seeds(network, found)) and rolled_out(existing.seeds):
+        return 0
+    if _template(existing.peers) != _template(workload.peers(network, found)):
+        return found.peer_replicas
+    strategy = existing.peers["spec"].get("updateStrategy", {}).get("rollingUpdate") or {}
+    return found.peer_replicas if strategy.get("partition", 0) > 0 else 0
+
+
+def _template(item: Object) -> str:
+    return str((item["metadata"].get("annotations") or {}).get(workload.TEMPLATE_DIGEST, ""))
+
+
+def _kept_digest(seeds: Object | None) -> str:
+    if seeds is None:
+        return ""
+    annotations = seeds["spec"]["template"]["metadata"].get("annotations") or {}
+    return str(annotations.get(workload.BROKER_DIGEST, ""))
+
+
+def _part(item: Mapping[str, object], name: str) -> Object:
+    found = item.get(name)
+    return found if isinstance(found, dict) else {}

@@ -1,0 +1,30 @@
+"""From a network to the objects it should have. All pure: same input, same objects."""
+
+from __future__ import annotations
+
+from minga_operator.network import Network, Plan
+from minga_operator.resources import broker, config, monitoring, protection, service, workload
+from minga_operator.resources.common import Object
+
+
+def desired(network: Network, plan: Plan) -> list[Object]:
+    """All objects, in the order in which they are applied: what pods refer to comes before the pods."""
+    managed = network.spec.broker.managed
+    local = [service.local(network)] if network.spec.peers.mode == "DaemonSet" else []
+    return [
+        config.config_map(network, plan),
+        service.nodes(network),
+        service.client(network),
+        *local,
+        *service.ingress(network),
+        service.binding(network),
+        *protection.policies(network),
+        *(broker.objects(network, managed, plan) if managed is not None else []),
+        workload.seeds(network, plan),
+        workload.peers(network, plan),
+        *protection.budgets(network),
+        *monitoring.objects(network, plan),
+    ]
+
+
+__all__ = ["Object", "desired"]

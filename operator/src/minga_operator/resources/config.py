@@ -1,0 +1,52 @@
+"""The nodes' configuration files."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from minga_operator.network import Network, Plan, quantity
+from minga_operator.resources import common
+from minga_operator.resources.common import Object
+
+DIRECTORY = "/data"
+
+
+def node(network: Network, component: str) -> dict[str, Any]:
+    """What a node's JSON file says, but for its seeds: a change of this restarts the nodes it concerns."""
+    sharing = network.spec.sharing
+    return {
+        "directory": DIRECTORY,
+        "port": common.REST_PORT,
+        "grpc_port": common.GRPC_PORT,
+        "data_port": common.DATA_PORT,
+        "network": f"{network.namespace}.{network.name}",
+        "seed": component == common.SEED,
+        "log_format": "json",
+        "upload_limit": quantity(sharing.upload_limit),
+        "download_limit": quantity(sharing.download_limit),
+        "parallelism": sharing.parallelism,
+    }
+
+
+def digest(network: Network, component: str) -> str:
+    """Digest of what concerns that component; not its seeds, which a node that has joined does not need."""
+    return common.digest(node(network, component))
+
+
+def _seed_urls(network: Network, plan: Plan, without: str = "") -> list[str]:
+    names = (f"{common.seed_name(network)}-{ordinal}" for ordinal in range(plan.seed_replicas))
+    domain = f"{common.nodes_name(network)}.{network.namespace}.svc"
+    return [f"http://{name}.{domain}:{common.REST_PORT}" for name in names if name != without]
+
+
+def config_map(network: Network, plan: Plan) -> Object:
+    """One file for all peers and one for each seed, which joins through the other seeds."""
+    peer = {**node(network, common.PEER), "seed_peer": _seed_urls(network, plan)}
+    files = {"peer.json": peer}
+    for ordinal in range(plan.seed_replicas):
+        name = f"{common.seed_name(network)}-{ordinal}"
+        others = _seed_urls(network, plan, without=name)
+        files[f"{name}.json"] = {**node(network, common.SEED), "seed_peer": others}
+    data = {name: json.dumps(content, indent=2) + "\n" for name, content in files.items()}
+    return common.make(network, "v1", "ConfigMap", common.config_name(network), data=data)

@@ -1,0 +1,160 @@
+"""The parts at work: watches fill the cache and the queue, a few workers empty it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+
+from minga_operator import metrics
+from minga_operator.cache import Cache, Follower
+from minga_operator.errors import OperatorError, Unavailable
+from minga_operator.kinds import WATCHED, Kind
+from minga_operator.kube import Conflict, Kube
+from minga_operator.nodes import Nodes
+from minga_operator.planning import Settings
+from minga_operator.reconcile import Reconciler
+from minga_operator.status import TYPES
+from minga_operator.workqueue import Key, WorkQueue
+
+_log = logging.getLogger(__name__)
+_POLL_SECONDS = 15.0
+_RESYNC_SECONDS = 600.0
+_STUCK_SECONDS = 300.0
+
+
+class Runtime:
+    """Everything between the first list and the last reconcile."""
+
+    def __init__(self, kube: Kube, settings: Settings, identity: str) -> None:
+        self.queue = WorkQueue()
+        self._kube, self._settings = kube, settings
+        self._cache = Cache(self.queue.add)
+        self.reconciler = Reconciler(kube, self._cache, settings, identity)
+        self._nodes = Nodes()
+        self._followers: dict[tuple[str, str | None], Follower] = {}
+        self._threads: list[threading.Thread] = []
+        self._stopped = threading.Event()
+
+    def start(self, timeout: float = 60.0) -> None:
+        """Returns when the cache holds what there is and workers run.
+
+        Raises:
+            Unavailable: the API server did not answer in time.
+        """
+        self._discover()
+        deadline = time.monotonic() + timeout
+        for follower in list(self._followers.values()):
+            if not follower.synced.wait(max(0.0, deadline - time.monotonic())):
+                raise Unavailable(f"no list of {follower.plural} within {timeout:.0f} s")
+        for number in range(self._settings.workers):
+            self._spawn(self._work, f"worker-{number}")
+        self._spawn(self._poll, "poll")
+
+    def stop(self, timeout: float = 10.0) -> None:
+        """Lets running reconciles finish."""
+        self._stopped.set()
+        self.queue.close()
+        for follower in self._followers.values():
+            follower.stop()
+        deadline = time.monotonic() + timeout
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+
+    def problem(self) -> str:
+        """Why this process should be restarted; empty when it need not."""
+        oldest = self.queue.oldest_work()
+        if oldest > _STUCK_SECONDS:
+            return f"a reconcile has been running for {oldest:.0f} s"
+        dead = [thread.name for thread in self._threads if not thread.is_alive()]
+        return f"ended: {', '.join(dead)}" if dead and not self._stopped.is_set() else ""
+
+    def _spawn(self, target: object, name: str) -> None:
+        thread = threading.Thread(target=target, name=name, daemon=True)  # type: ignore[arg-type]
+        thread.start()
+        self._threads.append(thread)
+
+    def _work(self) -> None:
+        while (key := self.queue.take()) is not None:
+            metrics.QUEUE_DEPTH.set(self.queue.depth())
+            try:
+                self._reconcile(key)
+            finally:
+                self.queue.done(key)
+
+    def _reconcile(self, key: Key) -> None:
+        began = time.perf_counter()
+        try:
+            result = self.reconciler.reconcile(key)
+        except (Unavailable, Conflict) as error:
+            outcome = "waiting"
+            delay = self.queue.retry(key)
+            _log.info("%s/%s: %s; again in %.1f s", *key, error, delay)
+        except OperatorError as error:
+            outcome = "failed"
+            delay = self.queue.retry(key)
+            _log.warning("%s/%s: %s: %s; again in %.1f s", *key, error.reason, error, delay)
+        except Exception:  # noqa: BLE001 -- a defect of ours must not end the worker
+            outcome = "failed"
+            delay = self.queue.retry(key)
+            _log.exception("%s/%s: unexpected; again in %.1f s", *key, delay)
+        else:
+            outcome = "changed" if result.writes else "unchanged"
+            self.queue.succeeded(key)
+            metrics.LAST_SUCCESS.set_to_current_time()
+            if result.again is not None:
+                self.queue.add_after(key, result.again)
+            if result.writes:
+                _log.info("%s/%s: %d written", *key, result.writes)
+        metrics.RECONCILES.labels(outcome).inc()
+        metrics.RECONCILE_SECONDS.labels(outcome).observe(time.perf_counter() - began)
+
+    def _poll(self) -> None:
+        """Asks each network what it shares, one after the other; now and then looks at all."""
+        resync = time.monotonic() + _RESYNC_SECONDS
+        while not self._stopped.wait(_POLL_SECONDS):
+            try:
+                self._discover()
+                self._ask()
+            except OperatorError as error:
+                _log.warning("polling: %s", error)
+            if time.monotonic() >= resync:
+                resync = time.monotonic() + _RESYNC_SECONDS
+                for network in self.reconciler.networks():
+                    self.queue.add(network.key)
+
+    def _ask(self) -> None:
+        counts = dict.fromkeys(((kind, state) for kind in TYPES for state in ("True", "False")), 0)
+        for network in self.reconciler.networks():
+            if self._stopped.is_set():
+                return
+            for condition in network.status.get("conditions") or ():
+                if (condition["type"], condition["status"]) in counts:
+                    counts[condition["type"], condition["status"]] += 1
+            if network.status.get("readySeeds") or network.status.get("readyPeers"):
+                totals = self._nodes.totals(network)
+                if totals is not None and self.reconciler.tell(network.key, totals):
+                    self.queue.add(network.key)
+        for (kind, state), count in counts.items():
+            metrics.NETWORKS.labels(kind, state).set(count)
+
+    def _discover(self) -> None:
+        """Follows every kind that the cluster knows; optional ones may come and go."""
+        known = set()
+        for kind in WATCHED:
+            if not kind.optional:
+                self._follow(kind)
+            elif self._kube.knows(kind):
+                known.add(kind.name)
+                self._follow(kind)
+        if known != self.reconciler.kinds:
+            self.reconciler.kinds = frozenset(known)
+            for network in self.reconciler.networks():
+                self.queue.add(network.key)
+
+    def _follow(self, kind: Kind) -> None:
+        for namespace in self._settings.namespaces or (None,):
+            if (kind.name, namespace) not in self._followers:
+                follower = Follower(self._kube, self._cache, kind, namespace)
+                self._followers[kind.name, namespace] = follower
+                follower.start()

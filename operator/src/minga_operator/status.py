@@ -1,0 +1,246 @@
+"""From what there is to the status a user sees. Pure; conditions are positive: True is well."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from minga_operator.errors import OperatorError
+from minga_operator.network import Network, Plan
+from minga_operator.planning import rolled_out
+from minga_operator.resources import common
+from minga_operator.resources.common import Object
+
+TYPES = ("Ready", "SeedsReady", "PeersReady", "BrokerReady", "Reconciled", "Paused")
+_QUIET = frozenset({"ContainerCreating", "PodInitializing"})
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What there is."""
+
+    seeds: Object | None = None
+    peers: Object | None = None
+    broker: Object | None = None
+    pods: Sequence[Object] = ()
+    files: int | None = None
+    bytes: int | None = None
+    draining: Mapping[str, str] = field(default_factory=dict)
+    """Peers that are draining, and since when (RFC 3339)."""
+    drain_note: str = ""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One condition without its times."""
+
+    type: str
+    status: bool
+    reason: str
+    message: str
+
+
+def status(
+    network: Network,
+    plan: Plan | None,
+    observed: Observed,
+    error: OperatorError | None,
+    broker_error: OperatorError | None,
+    now: str,
+) -> Object:
+    """The whole status; ``now`` is RFC 3339. Without a plan, only conditions and counts are new."""
+    verdicts = _verdicts(network, observed, error, broker_error)
+    seeds, ready_seeds = _counts(observed.seeds)
+    peers, ready_peers = _counts(observed.peers)
+    previous = network.status
+    found: Object = {
+        **{
+            key: previous[key]
+            for key in ("image", "brokerImage", "version", "files", "bytes")
+            if key in previous
+        },
+        "observedGeneration": network.generation,
+        "conditions": _conditions(network, verdicts, now),
+        "phase": _phase(network, verdicts),
+        "seeds": seeds,
+        "readySeeds": ready_seeds,
+        "peers": peers,
+        "readyPeers": ready_peers,
+        "selector": ",".join(
+            f"{key}={value}" for key, value in common.selector(network, common.PEER).items()
+        ),
+        "broker": _broker_column(network, verdicts),
+        "binding": {"name": common.binding_name(network)},
+    }
+    if plan is not None:
+        found["image"] = plan.node_image
+        found["version"] = version(plan.node_image)
+        if network.spec.broker.managed is not None:
+            found["brokerImage"] = plan.broker_image
+    if observed.draining:
+        found["draining"] = dict(observed.draining)
+    if observed.files is not None and observed.bytes is not None:
+        found |= {"files": observed.files, "bytes": observed.bytes}
+    return found
+
+
+def patch(previous: Mapping[str, Any], wanted: Mapping[str, Any]) -> Object:
+    """The merge patch from one status to another; empty when they are equal."""
+    found: Object = {key: value for key, value in wanted.items() if previous.get(key) != value}
+    for key, value in found.items():
+        if isinstance(value, dict):
+            gone = set(previous.get(key) or ()) - set(value)
+            found[key] = {**value, **dict.fromkeys(gone)}
+    return found | dict.fromkeys(previous.keys() - wanted.keys())
+
+
+def version(image: str) -> str:
+    """The tag of an image, or its digest's first digits."""
+    name, _, digest = image.partition("@")
+    tag = name.rsplit("/", 1)[-1].partition(":")[2]
+    return tag or digest.removeprefix("sha256:")[:12] or "latest"
+
+
+def trouble(pod: Object) -> str:
+    """Why a pod does not run, in a few words; empty when nothing is wrong or it has just been made."""
+    name, state = pod["metadata"]["name"], pod.get("status") or {}
+    for condition in state.get("conditions") or ():
+        if condition["type"] == "PodScheduled" and condition["status"] == "False":
+            return f"{name} cannot be scheduled: {condition.get('message', condition.get('reason', ''))}"
+    containers = (*(state.get("initContainerStatuses") or ()), *(state.get("containerStatuses") or ()))
+    for container in containers:
+        waiting = (container.get("state") or {}).get("waiting")
+        if waiting and waiting.get("reason") not in _QUIET:
+            ended = (container.get("lastState") or {}).get("terminated") or {}
+            detail = waiting.get("message") or ""
+            if ended:
+                detail = f"exit status {ended.get('exitCode')}; {detail}"
+            return f"{name}: {waiting.get('reason')}: {detail}".rstrip(": ")
+    return ""
+
+
+def _verdicts(
+    network: Network, observed: Observed, error: OperatorError | None, broker_error: OperatorError | None
+) -> list[Verdict]:
+    paused = network.spec.paused
+    groups = [
+        _group("SeedsReady", "seeds", observed.seeds, common.SEED, observed, network.spec.seeds.replicas),
+        _group("PeersReady", "peers", observed.peers, common.PEER, observed, network.spec.peers.replicas),
+        _broker(network, observed, broker_error),
+        Verdict("Reconciled", False, error.reason, str(error))
+        if error
+        else Verdict("Reconciled", True, "Applied", "Everything is as the spec says"),
+    ]
+    wrong = [verdict for verdict in groups if not verdict.status]
+    if wrong:
+        ready = Verdict("Ready", False, wrong[-1].reason if error else wrong[0].reason, wrong[0].message)
+        if error:
+            ready = Verdict("Ready", False, error.reason, str(error))
+    else:
+        ready = Verdict("Ready", True, "Ready", "All seeds, peers and the broker are ready")
+    note = "The operator changes nothing until spec.paused is false" if paused else "The operator is at work"
+    return [ready, *groups, Verdict("Paused", paused, "Paused" if paused else "NotPaused", note)]
+
+
+def _group(
+    type_: str, noun: str, live: Object | None, component: str, observed: Observed, asked: int
+) -> Verdict:
+    if live is None:
+        return Verdict(type_, False, "Missing", f"The {noun} are being made")
+    name = f"{live['kind']} {live['metadata']['name']}"
+    total, ready = _counts(live)
+    if live["kind"] == "DaemonSet":
+        state = live.get("status") or {}
+        wanted = state.get("desiredNumberScheduled", 0)
+        current = state.get("observedGeneration", 0) >= live["metadata"].get("generation", 0)
+        done = current and state.get("updatedNumberScheduled", 0) >= wanted and ready >= wanted
+    else:
+        wanted = live["spec"].get("replicas", asked)
+        done = rolled_out(live) and total <= wanted
+    if component == common.PEER and observed.draining:
+        note = observed.drain_note or "they hand over what only they have"
+        names = ", ".join(sorted(observed.draining))
+        return Verdict(type_, False, "Draining", f"{names} drain before they go: {note}")
+    if done:
+        return Verdict(type_, True, "AllReady", f"{ready} of {wanted} {noun} are ready")
+    troubles = [
+        text
+        for pod in observed.pods
+        if (pod["metadata"].get("labels") or {}).get(common.COMPONENT) == component and (text := trouble(pod))
+    ]
+    counted = f"{ready} of {wanted} {noun} are ready"
+    if troubles:
+        return Verdict(type_, False, "PodsInTrouble", _short(f"{counted}; {troubles[0]}"))
+    if ready >= wanted:
+        return Verdict(type_, False, "RollingOut", f"{name} is being rolled out; {counted}")
+    return Verdict(type_, False, "WaitingForPods", f"{name}: {counted}")
+
+
+def _broker(network: Network, observed: Observed, error: OperatorError | None) -> Verdict:
+    broker = network.spec.broker
+    if error is not None:
+        return Verdict("BrokerReady", False, error.reason, str(error))
+    if broker.managed is not None:
+        return _group(
+            "BrokerReady", "broker pods", observed.broker, common.BROKER, observed, broker.managed.replicas
+        )
+    if broker.external is not None:
+        return Verdict(
+            "BrokerReady", True, "External", f"Secret {broker.external.secret_name} names a broker"
+        )
+    name = broker.cluster.name if broker.cluster else ""
+    return Verdict("BrokerReady", True, "Cluster", f"RabbitmqCluster {name} has credentials for us")
+
+
+def _broker_column(network: Network, verdicts: Sequence[Verdict]) -> str:
+    kind = next(name for name in ("managed", "external", "cluster") if getattr(network.spec.broker, name))
+    (verdict,) = [verdict for verdict in verdicts if verdict.type == "BrokerReady"]
+    return f"{kind}/{'Ready' if verdict.status else verdict.reason}"
+
+
+def _counts(live: Object | None) -> tuple[int, int]:
+    state = (live or {}).get("status") or {}
+    if live is not None and live["kind"] == "DaemonSet":
+        return state.get("currentNumberScheduled", 0), state.get("numberReady", 0)
+    return state.get("replicas", 0), state.get("readyReplicas", 0)
+
+
+def _phase(network: Network, verdicts: Sequence[Verdict]) -> str:
+    by_type = {verdict.type: verdict for verdict in verdicts}
+    if network.spec.paused:
+        return "Paused"
+    if by_type["Ready"].status:
+        return "Ready"
+    if not by_type["Reconciled"].status:
+        return "Degraded"
+    reasons = {verdict.reason for verdict in verdicts if not verdict.status}
+    if reasons & {"PodsInTrouble", "SecretMissing"}:
+        return "Degraded"
+    if reasons & {"RollingOut", "Draining"}:
+        return "Progressing"
+    if network.status.get("phase") in {"Ready", "Degraded", "Progressing"}:
+        return "Progressing"
+    return "Pending"
+
+
+def _conditions(network: Network, verdicts: Sequence[Verdict], now: str) -> list[Object]:
+    before = {item["type"]: item for item in network.status.get("conditions") or ()}
+    found = []
+    for verdict in verdicts:
+        state = "True" if verdict.status else "False"
+        old = before.get(verdict.type, {})
+        since = old.get("lastTransitionTime") if old.get("status") == state else None
+        found.append({
+            "type": verdict.type,
+            "status": state,
+            "reason": verdict.reason,
+            "message": verdict.message,
+            "observedGeneration": network.generation,
+            "lastTransitionTime": since or now,
+        })
+    return found
+
+
+def _short(text: str, limit: int = 400) -> str:
+    return text if len(text) <= limit else text[: limit - 1] + "…"
