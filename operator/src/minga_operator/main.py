@@ -12,14 +12,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import kopf
-from kubernetes import client, config
+from kubernetes import config
 
 from minga_operator.errors import OperatorError, Unavailable
 from minga_operator.handlers import register
 from minga_operator.health import Health
 from minga_operator.kinds import NETWORK
 from minga_operator.kube import Kube
-from minga_operator.leader import lead
+from minga_operator.leader import Election
 from minga_operator.planning import Settings
 from minga_operator.runtime import Runtime
 
@@ -77,10 +77,11 @@ def main() -> int:
     runtime = Runtime(kube, chosen, identity)
     health = Health(runtime.problem)
     health.serve(int(environment.get("MINGA_OPERATOR_PORT", "8080")))
-    lease = environment.get("MINGA_OPERATOR_LEASE", "")
-    if lease:
-        client.Configuration.set_default(kube.configuration)
-        lead(_own_namespace(environment), lease, identity)
+    election = None
+    if lease := environment.get("MINGA_OPERATOR_LEASE", ""):
+        election = Election(kube, _own_namespace(environment), lease, identity)
+        election.wait()
+        election.keep(_lost)
     _await_definition(kube)
     registry = kopf.OperatorRegistry()
     register(registry, runtime, health)
@@ -90,7 +91,15 @@ def main() -> int:
         clusterwide=not chosen.namespaces,
         namespaces=chosen.namespaces,
     )
+    if election is not None:
+        election.release()
     return 0
+
+
+def _lost() -> None:
+    # Somebody else may lead already: nothing more may be written, so there is no orderly end.
+    print("the lease was lost", file=sys.stderr, flush=True)
+    os._exit(1)
 
 
 def _await_definition(kube: Kube) -> None:

@@ -83,7 +83,9 @@ class Image(Model):
 
     model_config = rules(
         rule(
-            "self.repository.size() > 0 || (self.tag.size() == 0 && self.digest.size() == 0)",
+            # has(): a default is checked before the defaults inside it are filled in.
+            "(has(self.repository) && self.repository != '') ||"
+            " ((!has(self.tag) || self.tag == '') && (!has(self.digest) || self.digest == ''))",
             "image.repository is needed when image.tag or image.digest is set",
         )
     )
