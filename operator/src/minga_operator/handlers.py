@@ -20,6 +20,10 @@ from minga_operator.runtime import Runtime
 def register(registry: kopf.OperatorRegistry, runtime: Runtime, health: Health) -> None:
     """Registers the handlers for one runtime."""
 
+    @kopf.on.login(registry=registry)
+    def login(**kwargs: Any) -> kopf.ConnectionInfo | None:
+        return kopf.login_with_service_account(**kwargs) or kopf.login_with_kubeconfig(**kwargs)
+
     @kopf.on.startup(registry=registry)
     async def configure(settings: kopf.OperatorSettings, **_: Any) -> None:
         settings.posting.enabled = False

@@ -34,7 +34,7 @@ class Seen:
 
 
 def may_take(spec: dict[str, Any], identity: str, seen: Seen, now: float) -> bool:
-    """Whether a lease is ours, free, or was not renewed for as long as it says; notes what it sees in ``seen``."""
+    """Whether a lease is ours, free, or was not renewed for as long as it says."""
     holder = spec.get("holderIdentity") or ""
     stamp = (holder, str(spec.get("renewTime") or ""))
     if stamp != seen.stamp:

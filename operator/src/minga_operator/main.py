@@ -88,6 +88,7 @@ def main() -> int:
     kopf.run(
         registry=registry,
         standalone=True,
+        identity=identity,  # type: ignore[arg-type]  # kopf does not export its alias of str
         clusterwide=not chosen.namespaces,
         namespaces=chosen.namespaces,
     )
