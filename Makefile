@@ -61,3 +61,30 @@ cluster-up: venv ## A real Kubernetes for the end-to-end tests (NODES=1); docs/t
 .PHONY: cluster-down
 cluster-down: venv ## Remove it with everything in it
 	$(BIN)/python -m tests.cluster down
+.PHONY: crd
+crd: venv ## Write the CustomResourceDefinition from the operator's model
+	$(BIN)/python -m minga_operator.crd > charts/minga/files/p2pnetworks.yaml
+
+.PHONY: manifests
+manifests: crd ## Render manifests/ and the chart's README from the chart
+	$(BIN)/python -m tests.chart.render
+
+.PHONY: chart
+chart: venv ## Tests of the chart and of what is rendered from it
+	$(BIN)/pytest -q tests/chart
+
+KIND_CLUSTER ?= minga
+.PHONY: kind-up
+kind-up: ## A kind cluster with the operator and a first network (needs Docker, kind, helm and kubectl)
+	kind create cluster --name $(KIND_CLUSTER) --config kind-config.yaml --wait 2m
+	docker build -q -f node/Dockerfile -t minga-node:0.1.0 .
+	docker build -q -f operator/Dockerfile -t minga-operator:0.1.0 .
+	kind load docker-image --name $(KIND_CLUSTER) minga-node:0.1.0 minga-operator:0.1.0
+	helm install minga charts/minga -n minga-system --create-namespace --wait
+	kubectl apply -f manifests/samples/p2pnetwork.yaml
+	kubectl wait p2pnetwork/library --for=condition=Ready --timeout=5m
+	kubectl get p2pnetworks
+
+.PHONY: kind-down
+kind-down: ## Remove that cluster
+	kind delete cluster --name $(KIND_CLUSTER)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -12,6 +13,7 @@ from pydantic import ValidationError
 from minga_operator.errors import InvalidSpec
 from minga_operator.model import Spec
 
+_QUANTITY = re.compile(r"(?P<number>[0-9]+(\.[0-9]+)?)(?P<suffix>m|k|[KMGTPE]i|[MGTPE])?")
 _SUFFIXES = {"m": Decimal("0.001"), "": Decimal(1), "k": Decimal(1000), "Ki": Decimal(1024)}
 for _power, _letter in enumerate("MGTPE", start=2):
     _SUFFIXES[_letter] = Decimal(1000) ** _power
@@ -92,10 +94,8 @@ def quantity(value: str | int) -> int:
     Raises:
         ValueError: it is not a quantity.
     """
-    text = str(value)
-    number = text.rstrip("mkMGTPEi")
-    suffix = text[len(number) :]
-    if suffix not in _SUFFIXES or not number:
-        raise ValueError(f"{text!r} is not a quantity")
-    exact = Decimal(number) * _SUFFIXES[suffix]
+    found = _QUANTITY.fullmatch(str(value))
+    if found is None:
+        raise ValueError(f"{value!r} is not a quantity")
+    exact = Decimal(found["number"]) * _SUFFIXES[found["suffix"] or ""]
     return int(exact.to_integral_value(rounding="ROUND_CEILING"))

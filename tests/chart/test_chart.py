@@ -1,0 +1,95 @@
+"""The chart, and what is rendered from it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.chart.render import CHART, MANIFESTS, files, helm
+
+OPERATOR = ("-n", "minga-system", "--kube-version", "1.34.0")
+
+
+def render(*arguments: str) -> list[dict[str, Any]]:
+    text = helm("template", "minga", CHART, *OPERATOR, *arguments).stdout
+    return [item for item in yaml.safe_load_all(text) if item]
+
+
+def of_kind(items: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
+    return [item for item in items if item["kind"] == kind]
+
+
+def test_it_is_lint_clean() -> None:
+    assert helm("lint", "--strict", CHART).returncode == 0
+
+
+@pytest.mark.parametrize("path", [MANIFESTS / "minga.yaml", CHART / "README.md"], ids=lambda path: path.name)
+def test_rendered_files_are_up_to_date(path: Path) -> None:
+    assert path.read_text() == files()[path], "run `make manifests`"
+
+
+@pytest.mark.parametrize(
+    ("setting", "named"),
+    [
+        ("replica=2", "replica"),
+        ("replicas=many", "replicas"),
+        ("workers=0", "workers"),
+        ("logFormat=xml", "logFormat"),
+        ("image.pullPolicy=Sometimes", "pullPolicy"),
+        ("network.name=Upper", "name"),
+        ("watchNamespaces={Not_a_name}", "watchNamespaces"),
+    ],
+)
+def test_wrong_values_are_refused_by_name(setting: str, named: str) -> None:
+    refused = helm("template", "minga", CHART, "--set", setting, check=False)
+    assert refused.returncode != 0
+    assert named in refused.stderr
+
+
+def test_all_namespaces_need_a_cluster_role_and_listed_ones_only_roles() -> None:
+    everywhere = render()
+    assert "minga" in {item["metadata"]["name"] for item in of_kind(everywhere, "ClusterRole")}
+    listed = render("--set", "watchNamespaces={a,b}")
+    assert "minga" not in {item["metadata"]["name"] for item in of_kind(listed, "ClusterRole")}
+    assert of_kind(listed, "ClusterRoleBinding") == []
+    roles = {item["metadata"]["namespace"] for item in of_kind(listed, "Role")}
+    assert roles == {"a", "b", "minga-system"}
+    (deployment,) = of_kind(listed, "Deployment")
+    environment = deployment["spec"]["template"]["spec"]["containers"][0]["env"]
+    assert {"name": "MINGA_OPERATOR_NAMESPACES", "value": "a,b"} in environment
+
+
+def test_no_rule_has_a_wildcard() -> None:
+    for item in render():
+        for rule in item.get("rules") or ():
+            assert "*" not in [*rule["apiGroups"], *rule["resources"], *rule["verbs"]]
+
+
+def test_the_definition_stays_when_the_release_goes() -> None:
+    (definition,) = of_kind(render(), "CustomResourceDefinition")
+    assert definition["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
+    assert of_kind(render("--set", "crds.create=false"), "CustomResourceDefinition") == []
+
+
+def test_a_first_network_and_extra_objects() -> None:
+    extra = [{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "{{ .Release.Name }}-x"}}]
+    items = render(
+        "--set",
+        "network.create=true,network.spec.peers.replicas=2",
+        "--set-json",
+        f"extraObjects={json.dumps(extra)}",
+    )
+    (network,) = of_kind(items, "P2PNetwork")
+    assert network["spec"] == {"peers": {"replicas": 2}}
+    assert "minga-x" in {item["metadata"]["name"] for item in of_kind(items, "ConfigMap")}
+
+
+def test_an_image_by_digest() -> None:
+    digest = f"sha256:{'0a' * 32}"
+    (deployment,) = of_kind(render("--set", f"image.digest={digest}"), "Deployment")
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    assert container["image"] == f"minga-operator@{digest}"

@@ -1,0 +1,98 @@
+"""Decisions about images and rollouts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from minga_operator.network import Network, Plan, quantity
+from minga_operator.planning import Existing, plan
+from minga_operator.resources import workload
+from tests.unit.operator.networks import CREDENTIALS, SETTINGS, live, network
+from tests.unit.operator.networks import plan as fresh
+
+DIGEST = f"sha256:{'ab' * 32}"
+
+
+def decide(of: Network, existing: Existing | None = None, **changes: Any) -> Plan:
+    values: dict[str, Any] = {
+        "credentials": CREDENTIALS,
+        "broker_digest": "0123456789abcdef",
+        "kinds": frozenset(),
+    }
+    return plan(of, SETTINGS, existing or Existing(), **values | changes)
+
+
+def existing(of: Network, **seeds: int) -> Existing:
+    return Existing(live(workload.seeds(of, fresh(of)), **seeds), live(workload.peers(of, fresh(of))))
+
+
+def test_an_operator_with_a_newer_default_image_keeps_the_networks() -> None:
+    of = network(status={"image": "minga-node:0.0.9", "brokerImage": "rabbitmq:3"})
+    assert (decide(of).node_image, decide(of).broker_image) == ("minga-node:0.0.9", "rabbitmq:3")
+
+
+def test_the_specs_image_wins() -> None:
+    of = network({"image": {"repository": "n", "digest": DIGEST}}, {"image": "minga-node:0.0.9"})
+    assert decide(of).node_image == f"n@{DIGEST}"
+
+
+def test_a_new_network_has_no_partition() -> None:
+    assert decide(network()).peer_partition == 0
+
+
+def test_nothing_to_roll_out_needs_no_partition() -> None:
+    of = network()
+    assert decide(of, existing(of)).peer_partition == 0
+    assert decide(of, existing(of, ready=0)).peer_partition == 0
+
+
+def test_peers_wait_while_seeds_get_a_new_template() -> None:
+    old, new = network(), network({"image": {"repository": "n", "tag": "2"}})
+    assert decide(new, existing(old)).peer_partition == 3
+
+
+def test_peers_wait_until_the_last_seed_is_ready_again() -> None:
+    new = network({"image": {"repository": "n", "tag": "2"}, "seeds": {"replicas": 3}})
+    old = network({"seeds": {"replicas": 3}})
+    done = fresh(new, node_image="n:2")
+    seeds = workload.seeds(new, done)
+    peers = live(workload.peers(old, fresh(old)))
+    assert decide(new, Existing(live(seeds, updated=2), peers)).peer_partition == 3
+    assert decide(new, Existing(live(seeds, ready=2), peers)).peer_partition == 3
+    assert decide(new, Existing(live(seeds), peers)).peer_partition == 0
+
+
+def test_an_unreadable_broker_secret_restarts_nobody() -> None:
+    of = network({"broker": {"external": {"secretName": "x"}}})
+    found = decide(of, existing(of), broker_digest=None, credentials=None)
+    assert found.broker_digest == "0123456789abcdef"
+
+
+def test_draining_peers_stay() -> None:
+    of = network({"peers": {"replicas": 2}})
+    assert decide(of, keep_peers=5).peer_replicas == 5
+    assert decide(of).peer_replicas == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("0", 0),
+        (5, 5),
+        ("100M", 100_000_000),
+        ("1Ki", 1024),
+        ("1.5Gi", 1610612736),
+        ("500m", 1),
+        ("2E", 2 * 10**18),
+    ],
+)
+def test_quantities(text: str | int, value: int) -> None:
+    assert quantity(text) == value
+
+
+@pytest.mark.parametrize("text", ["", "x", "Gi", "1Zi", "-"])
+def test_what_is_no_quantity(text: str) -> None:
+    with pytest.raises(ValueError, match="not a quantity"):
+        quantity(text)

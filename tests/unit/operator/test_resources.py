@@ -1,0 +1,122 @@
+"""What is made of a network, object by object."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from minga_operator.kinds import BY_NAME
+from minga_operator.resources import desired, workload
+from tests.unit.operator.networks import network, plan
+
+CASES: dict[str, dict[str, Any]] = {
+    "default": {},
+    "everything": {
+        "image": {"repository": "example.com/node", "tag": "2", "pullSecrets": ["pull"]},
+        "labels": {"team": "a"},
+        "annotations": {"note": "x"},
+        "seeds": {
+            "replicas": 3,
+            "storage": {"size": "1Gi", "storageClassName": "fast"},
+            "resources": {"requests": {"cpu": "100m"}, "limits": {"memory": "1Gi"}},
+            "nodeSelector": {"disk": "ssd"},
+            "tolerations": [{"operator": "Exists"}],
+            "affinity": {"nodeAffinity": {}},
+            "topologySpreadConstraints": [{"maxSkew": 2}],
+            "priorityClassName": "high",
+        },
+        "peers": {"replicas": 5, "storage": {"ephemeral": True, "size": "2Gi"}},
+        "sharing": {"uploadLimit": "100M", "parallelism": 8, "volume": {"claimName": "weights"}},
+        "broker": {"managed": {"replicas": 3, "image": "rabbitmq:4.2"}},
+        "service": {"type": "LoadBalancer", "annotations": {"a": "b"}},
+        "ingress": {"host": "files.example.com", "className": "nginx", "tlsSecretName": "cert"},
+    },
+    "daemonset": {"peers": {"mode": "DaemonSet", "storage": {"size": "20Gi"}}},
+    "external": {"broker": {"external": {"secretName": "ours"}}, "networkPolicy": {"enabled": False}},
+    "cluster": {"broker": {"cluster": {"name": "rabbit"}}, "podDisruptionBudget": {"enabled": False}},
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_objects_are_as_in_the_golden_file(case: str, golden: Callable[[str, list[Any]], None]) -> None:
+    of = network(CASES[case])
+    kinds = frozenset({"PodMonitor", "PrometheusRule"}) if case == "everything" else frozenset[str]()
+    golden(case, desired(of, plan(of, kinds=kinds)))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_object_goes_with_the_network(case: str) -> None:
+    of = network(CASES[case])
+    for item in desired(of, plan(of)):
+        (owner,) = item["metadata"]["ownerReferences"]
+        assert (owner["kind"], owner["uid"], owner["controller"]) == ("P2PNetwork", "u-1", True)
+        assert item["metadata"]["labels"]["app.kubernetes.io/managed-by"] == "minga-operator"
+        assert BY_NAME[item["kind"]].api_version == item["apiVersion"]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_pod_meets_the_restricted_standard(case: str) -> None:
+    of = network(CASES[case])
+    templates = [
+        item["spec"]["template"]["spec"]
+        for item in desired(of, plan(of))
+        if "template" in item.get("spec", {})
+    ]
+    assert templates
+    for pod in templates:
+        security = pod["securityContext"]
+        assert security["runAsNonRoot"]
+        assert security["seccompProfile"] == {"type": "RuntimeDefault"}
+        for container in (*pod.get("initContainers", ()), *pod["containers"]):
+            assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+            assert container["securityContext"]["allowPrivilegeEscalation"] is False
+            assert container["securityContext"]["readOnlyRootFilesystem"] is True
+        assert not pod["automountServiceAccountToken"]
+        allowed = {"name", "configMap", "emptyDir", "secret", "persistentVolumeClaim", "ephemeral"}
+        assert all(volume.keys() <= allowed for volume in pod["volumes"])
+
+
+def _template(spec: dict[str, Any], component: str, **changes: Any) -> Any:
+    of = network(spec)
+    make = workload.seeds if component == "seed" else workload.peers
+    return make(of, plan(of, **changes))["spec"]["template"]
+
+
+@pytest.mark.parametrize(
+    ("change", "seeds_roll", "peers_roll"),
+    [
+        ({"sharing": {"uploadLimit": "5M"}}, True, True),
+        ({"seeds": {"replicas": 3}}, False, False),
+        ({"peers": {"replicas": 9}}, False, False),
+        ({"peers": {"resources": {"limits": {"memory": "1Gi"}}}}, False, True),
+        ({"sharing": {"volume": {"claimName": "weights"}}}, True, False),
+        ({"service": {"type": "NodePort"}}, False, False),
+        ({"networkPolicy": {"enabled": False}}, False, False),
+    ],
+)
+def test_a_change_restarts_only_the_pods_it_concerns(
+    change: dict[str, Any], seeds_roll: bool, peers_roll: bool
+) -> None:
+    assert (_template({}, "seed") != _template(change, "seed")) is seeds_roll
+    assert (_template({}, "peer") != _template(change, "peer")) is peers_roll
+
+
+def test_other_broker_credentials_restart_the_nodes() -> None:
+    assert _template({}, "peer") != _template({}, "peer", broker_digest="fedcba9876543210")
+
+
+def test_each_seed_joins_through_the_others() -> None:
+    of = network({"seeds": {"replicas": 2}})
+    config = next(item for item in desired(of, plan(of)) if item["kind"] == "ConfigMap")
+    first = json.loads(config["data"]["library-seed-0.json"])
+    assert first["seed_peer"] == ["http://library-seed-1.library-nodes.shelf.svc:5000"]
+    assert len(json.loads(config["data"]["peer.json"])["seed_peer"]) == 2
+
+
+def test_a_single_seed_is_the_first_node() -> None:
+    of = network()
+    config = next(item for item in desired(of, plan(of)) if item["kind"] == "ConfigMap")
+    assert json.loads(config["data"]["library-seed-0.json"])["seed_peer"] == []
