@@ -88,3 +88,11 @@ kind-up: ## A kind cluster with the operator and a first network (needs Docker, 
 .PHONY: kind-down
 kind-down: ## Remove that cluster
 	kind delete cluster --name $(KIND_CLUSTER)
+
+.PHONY: up
+up: venv ## A network on this machine: 1 seed, 3 peers, sample files
+	@$(BIN)/minga up --file manifests/samples/p2pnetwork.yaml --directory .local/library --detach
+
+.PHONY: down
+down: venv ## End the network of `make up`
+	@$(BIN)/minga down

@@ -1,0 +1,201 @@
+"""Puts the parts of a node together, starts and ends them in order."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import threading
+from contextlib import ExitStack
+
+from minga_node.config import Config
+from minga_node.downloads import Downloads
+from minga_node.downloads.contents import CompleteContent
+from minga_node.errors import StorageFailed
+from minga_node.index import Index
+from minga_node.library import Library
+from minga_node.library.hashes import Hashes
+from minga_node.library.watch import Watcher
+from minga_node.manifest import hash_file
+from minga_node.manifests import Manifests
+from minga_node.membership import Membership
+from minga_node.metrics import BUILD
+from minga_node.model import Peer
+from minga_node.pclient.channels import Channels
+from minga_node.pclient.content import ContentClient
+from minga_node.pserver.content import NAME as CONTENT
+from minga_node.pserver.content import ContentService
+from minga_node.pserver.service import GrpcServer
+from minga_node.reach import Reach
+from minga_node.server.gunicorn import HttpServer
+from minga_node.server.rest import create_app
+from minga_node.server.services import Services
+from minga_node.store import Store
+from minga_node.transfer import PieceServer, TokenBucket
+from minga_node.version import VERSION
+
+log = logging.getLogger(__name__)
+
+GRACE = 5.0
+"""Seconds that running requests and pieces get at the end; the whole end takes below ten."""
+
+
+def prepare(config: Config) -> int:
+    """Checks the directories and claims the state for this process; returns the lock's descriptor.
+
+    Raises:
+        StorageFailed: one line that says what is wrong.
+    """
+    if not config.directory.is_dir():
+        raise StorageFailed(f"the directory {config.directory} does not exist")
+    if not os.access(config.directory, os.R_OK | os.X_OK):
+        raise StorageFailed(f"the directory {config.directory} cannot be read")
+    try:
+        config.state.mkdir(parents=True, exist_ok=True)
+        lock = os.open(config.state / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise StorageFailed(
+            f"the state directory {config.state} cannot be written ({error.strerror}); set state_directory"
+        ) from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(lock)
+        raise StorageFailed(f"another node runs with the state directory {config.state}") from None
+    return lock
+
+
+class Node:
+    """One node. Made in an order that finds every reason not to start before anybody is told of it.
+
+    Raises:
+        MingaError, OSError: it cannot start; one line says why.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        with ExitStack() as undo:
+            lock = prepare(config)
+            undo.callback(os.close, lock)
+            self.http = HttpServer(config.ip, config.port, threads=config.rest_threads, grace=GRACE)
+            undo.callback(self.http.stop)
+            self.store = Store(config.state / "minga.sqlite3")
+            undo.callback(self.store.close)
+            self._build()
+            self._undo = undo.pop_all()
+
+    def _build(self) -> None:
+        config = self.config
+        name = config.peer_id(self.http.port)
+        self.channels = Channels()
+        self.index = Index(self.store, name)
+        self.manifests = Manifests(self.store)
+        self.library = Library(
+            config.directory,
+            config.own_directory,
+            Hashes(self.store),
+            self.index,
+            self.manifests,
+            hash_file,
+        )
+        self.watcher = Watcher(self.library, config.quiet_seconds, config.rescan_seconds)
+        self.membership = Membership(self.self_peer, config.network, config.seed_peer, self.index)
+        self.downloads = Downloads(
+            self.store,
+            config.own_directory / "partial",
+            name=name,
+            network=Reach(self.index, self.membership, ContentClient(self.channels, self.self_peer), name),
+            manifests=self.manifests,
+            library=self._open_content,
+            adopt=lambda path, wanted, manifest: self.library.adopt([(path, wanted, manifest)]),
+            parallelism=config.parallelism,
+            download_limit=config.download_limit,
+        )
+        self.pieces = PieceServer(
+            config.ip,
+            config.data_port,
+            self.downloads.contents,
+            limiter=TokenBucket(config.upload_limit),
+            gossip=self.downloads.exchange,
+            slots=config.upload_slots,
+        )
+        contents = ContentService(self.downloads.manifest, self.downloads.exchange.follow)
+        self.grpc = GrpcServer(config.ip, config.grpc_port, [(CONTENT, contents.register)])
+        host = config.advertised_host()
+        self._self = Peer(
+            name,
+            self.store.epoch,
+            host,
+            self.http.port,
+            self.grpc.port,
+            self.pieces.port,
+            config.seed,
+            VERSION,
+        )
+        self.services = Services(
+            config=config,
+            self_peer=self.self_peer,
+            library=self.library,
+            index=self.index,
+            membership=self.membership,
+            downloads=self.downloads,
+            broker_connected=lambda: None,
+            problems=self.problems,
+        )
+
+    def self_peer(self) -> Peer:
+        """This node as others are told of it."""
+        return self._self
+
+    def problems(self) -> list[str]:
+        """Why it is not ready."""
+        found = []
+        if self.services.stopping.is_set():
+            found.append("the node is ending")
+        if not self.membership.joined:
+            found.append(self.membership.problem or "joining the network")
+        return found
+
+    def _open_content(self, content_id: str) -> CompleteContent | None:
+        opened = self.library.open_id(content_id)
+        if opened is None:
+            return None
+        with opened.stream as stream:
+            return CompleteContent(os.dup(stream.fileno()))
+
+    def start(self) -> None:
+        """Serves, then looks at the library and joins, both in the background."""
+        BUILD.info({"version": VERSION})
+        self.http.start(create_app(self.services))
+        self.grpc.start()
+        self.pieces.start()
+        self.watcher.start()
+        self.downloads.start_up()
+        self.membership.start()
+        peer = self._self
+        log.info(
+            "%s serves %s: REST %s, gRPC port %d, pieces port %d",
+            peer.id,
+            self.config.directory,
+            peer.rest_url,
+            peer.grpc_port,
+            peer.data_port,
+        )
+
+    def stop(self) -> None:
+        """Says goodbye, lets running requests and pieces finish, keeps the state. Takes below ten seconds."""
+        self.services.stopping.set()
+        self.membership.stop()
+        ends = [
+            threading.Thread(target=self.http.stop),
+            threading.Thread(target=self.pieces.stop, args=(GRACE,)),
+            threading.Thread(target=self.watcher.stop),
+        ]
+        for thread in ends:
+            thread.start()
+        for thread in ends:
+            thread.join(GRACE + 2)
+        self.downloads.stop(1.0)
+        self.grpc.stop(0.5)
+        self.channels.close()
+        self._undo.close()

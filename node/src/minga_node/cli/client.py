@@ -1,0 +1,132 @@
+"""One node's REST, as the commands use it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO, Any
+from urllib.parse import quote, urlencode
+
+import urllib3
+
+EXIT_CODES = {"not-found": 3, "ambiguous-name": 4, "no-holders": 5}
+
+
+class ClientError(Exception):
+    """What the user is told, and the exit code it ends with."""
+
+    def __init__(self, message: str, exit_code: int = 1, problem: dict[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+        self.problem = problem or {}
+
+
+class Client:
+    """Talks to one node; every failure is a ClientError of one line."""
+
+    def __init__(self, node: str) -> None:
+        self.node = (node if "://" in node else f"http://{node}").rstrip("/")
+        self._pool = urllib3.PoolManager(
+            retries=False, timeout=urllib3.Timeout(connect=5, read=60), maxsize=16
+        )
+
+    def get(self, path: str, **query: Any) -> Any:
+        return self._json("GET", path, query)
+
+    def post(self, path: str, body: Any = None, **query: Any) -> Any:
+        return self._json("POST", path, query, body)
+
+    def delete(self, path: str, **query: Any) -> Any:
+        return self._json("DELETE", path, query)
+
+    def put_file(self, name: str, body: IO[bytes], length: int | None) -> Any:
+        """Uploads; ``length`` in bytes, or ``None`` when it is not known beforehand."""
+        headers = {"Content-Type": "application/octet-stream"}
+        if length is not None:
+            headers["Content-Length"] = str(length)
+        with self._errors():
+            response = self._pool.request(
+                "PUT", self.url(f"/files/{quote(name)}"), body=body, headers=headers
+            )
+        return self._checked(response)
+
+    @contextmanager
+    def open(
+        self, path: str, headers: dict[str, str] | None = None, **query: Any
+    ) -> Iterator[urllib3.BaseHTTPResponse]:
+        """A response whose body is read as it comes."""
+        with self._errors():
+            response = self._pool.request(
+                "GET", self.url(path, query), headers=headers, preload_content=False
+            )
+            try:
+                if response.status >= 400:
+                    self._raise(response.status, response.read())
+                yield response
+            finally:
+                response.close()
+
+    def events(self, path: str) -> Iterator[dict[str, Any]]:
+        """The data of a stream of server-sent events."""
+        with self.open(path, {"Accept": "text/event-stream"}) as response:
+            rest = b""
+            for chunk in response.stream(4096):
+                *lines, rest = (rest + chunk).split(b"\n")
+                for line in lines:
+                    if line.startswith(b"data:"):
+                        yield json.loads(line[5:])
+
+    def url(self, path: str, query: dict[str, Any] | None = None) -> str:
+        given = {key: value for key, value in (query or {}).items() if value is not None}
+        return f"{self.node}{path}" + (f"?{urlencode(given)}" if given else "")
+
+    def _json(self, method: str, path: str, query: dict[str, Any], body: Any = None) -> Any:
+        with self._errors():
+            response = self._pool.request(
+                method,
+                self.url(path, query),
+                body=json.dumps(body) if body is not None else None,
+                headers={"Content-Type": "application/json"} if body is not None else None,
+            )
+        return self._checked(response)
+
+    def _checked(self, response: urllib3.BaseHTTPResponse) -> Any:
+        if response.status >= 400:
+            self._raise(response.status, response.data)
+        if not response.data:
+            return None
+        try:
+            return json.loads(response.data)
+        except ValueError:
+            raise ClientError(f"{self.node} does not answer as a Minga node does", 6) from None
+
+    def _raise(self, status: int, data: bytes) -> None:
+        try:
+            problem = json.loads(data)
+        except ValueError:
+            problem = {}
+        if not isinstance(problem, dict) or "detail" not in problem:
+            raise ClientError(f"{self.node} answers with status {status}")
+        kind = str(problem.get("type", "")).rsplit(":", 1)[-1]
+        lines = [str(problem["detail"])]
+        lines += [
+            f"  --id {choice['id']}  {choice['size']} bytes, at {', '.join(choice['holders'])}"
+            for choice in problem.get("choices", [])
+        ]
+        raise ClientError("\n".join(lines), EXIT_CODES.get(kind, 1), problem)
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except urllib3.exceptions.LocationParseError:
+            raise ClientError(f"{self.node} is not an address such as http://127.0.0.1:5000", 2) from None
+        except urllib3.exceptions.HTTPError as error:
+            if isinstance(
+                error, (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError)
+            ):
+                reason = "nobody listens there; is the node running? (`minga up` starts a network here)"
+            else:
+                reason = f"the connection broke ({type(error).__name__})"
+            raise ClientError(f"no answer from {self.node}: {reason}", 6) from None

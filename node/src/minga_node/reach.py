@@ -1,0 +1,35 @@
+"""What downloads need of other nodes, out of the index, the membership and gRPC."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from minga_node.downloads import Following
+from minga_node.index import Index
+from minga_node.manifest import Manifest
+from minga_node.membership import Membership
+from minga_node.model import Peer
+from minga_node.pclient.content import ContentClient
+
+
+class Reach:
+    """The swarm's view of the network; see :class:`minga_node.downloads.Network`."""
+
+    def __init__(self, index: Index, membership: Membership, content: ContentClient, self_id: str) -> None:
+        self._index, self._membership, self._content, self._self_id = index, membership, content, self_id
+
+    def holders(self, content_id: str) -> Sequence[tuple[Peer, bool]]:
+        """Other nodes that are online and have the content, with whether all of it."""
+        found: list[tuple[Peer, bool]] = []
+        for holder in self._index.holders(content_id):
+            if holder.online and holder.peer_id != self._self_id:
+                peer = self._membership.get(holder.peer_id)
+                if peer is not None:
+                    found.append((peer, holder.complete))
+        return found
+
+    def manifest(self, peer: Peer, content_id: str) -> Manifest:
+        return self._content.manifest(peer, content_id)
+
+    def follow(self, peer: Peer, content_id: str, count: int) -> Following:
+        return self._content.follow(peer, content_id, count)

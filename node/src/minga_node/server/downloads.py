@@ -1,0 +1,147 @@
+"""``/api/v1/downloads``: start, look at, follow and cancel downloads of this node."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from flask import Blueprint, Response, request
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from minga_node.downloads import Download, DownloadState
+from minga_node.errors import BadRequest, NotFound
+from minga_node.index import Index
+from minga_node.model import FileRow
+from minga_node.names import check_name
+from minga_node.server.documented import Operation, documented
+from minga_node.server.files import choose
+from minga_node.server.names import content_id
+from minga_node.server.schemas import answer
+from minga_node.server.services import Services
+
+EVENT_SECONDS = 0.25
+"""Time between two events of one download."""
+
+
+class DownloadIn(BaseModel):
+    """What to fetch: a name, an id, or both."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    name: str | None = Field(None, description="Name in the network, and in this node's library afterwards")
+    id: str | None = Field(None, description="Id of the content")
+    peer: str | None = Field(None, description="Only the content that this peer has under the name")
+
+
+class DownloadOut(BaseModel):
+    id: str
+    content_id: str
+    name: str
+    state: DownloadState
+    size: int = Field(description="Bytes; -1 while unknown")
+    verified: int = Field(description="Bytes that are here and verified")
+    pieces: int
+    verified_pieces: int
+    rate: float = Field(description="Bytes a second, lately")
+    holders: int = Field(description="Nodes it fetches from")
+    why: str = Field(description="Why it is not faster, or waits, or has ended")
+    error: str
+    error_type: str
+    created: int = Field(description="Milliseconds since 1970")
+    seconds: float
+    sources: dict[str, int] = Field(description="Bytes by peer")
+    duplicate_bytes: int
+    corrupt_pieces: int
+    stalls: int
+
+    @classmethod
+    def of(cls, download: Download) -> DownloadOut:
+        fields = {name: getattr(download, name) for name in cls.model_fields if name not in {"created"}}
+        return cls(**fields, created=download.created_ms)
+
+
+class DownloadsOut(BaseModel):
+    downloads: list[DownloadOut]
+
+
+def _asked() -> DownloadIn:
+    try:
+        asked = DownloadIn.model_validate_json(request.get_data())
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the body"
+        raise BadRequest(f"{where}: {first['msg']}") from None
+    if asked.id is not None:
+        content_id(asked.id)
+    if asked.name is not None:
+        check_name(asked.name)
+    return asked
+
+
+def resolve(index: Index, asked: DownloadIn) -> FileRow:
+    """The one row that was asked for.
+
+    Raises:
+        BadRequest, NotFound, AmbiguousName
+    """
+    if asked.id is None:
+        if asked.name is None:
+            raise BadRequest("name or id is missing: expected what to fetch")
+        return choose(index, asked.name, None, asked.peer)
+    rows = index.by_id(asked.id)
+    if asked.peer is not None:
+        rows = tuple(row for row in rows if any(holder.peer_id == asked.peer for holder in row.holders))
+    if not rows:
+        raise NotFound(f"nobody shares the content {asked.id}")
+    return next((row for row in rows if row.name == asked.name), rows[0])
+
+
+def blueprint(services: Services) -> Blueprint:
+    routes = Blueprint("downloads", __name__, url_prefix="/api/v1/downloads")
+    downloads = services.downloads
+
+    @routes.post("")
+    @documented(
+        Operation("Starts to fetch a file into this node's library", {202: DownloadOut}, body=DownloadIn),
+        "POST",
+    )
+    def start() -> Response:
+        asked = _asked()
+        row = resolve(services.index, asked)
+        download = downloads.start(row.id, asked.name or row.name, asked.peer)
+        response = answer(DownloadOut.of(download), 202)
+        response.headers["Location"] = f"/api/v1/downloads/{download.id}"
+        return response
+
+    @routes.get("")
+    @documented(Operation("All downloads since the start of the node", {200: DownloadsOut}))
+    def everything() -> Response:
+        return answer(DownloadsOut(downloads=[DownloadOut.of(item) for item in downloads.list()]))
+
+    @routes.get("/<identity>")
+    @documented(Operation("One download", {200: DownloadOut}))
+    def one(identity: str) -> Response:
+        return answer(DownloadOut.of(downloads.get(identity)))
+
+    @routes.get("/<identity>/events")
+    @documented(
+        Operation("One download as it goes on, until its end", {200: "server-sent events: DownloadOut each"})
+    )
+    def events(identity: str) -> Response:
+        downloads.get(identity)
+        return Response(
+            follow(identity), content_type="text/event-stream", headers={"Cache-Control": "no-store"}
+        )
+
+    def follow(identity: str) -> Iterator[str]:
+        for download in downloads.watch(identity, EVENT_SECONDS):
+            yield f"event: {download.state}\ndata: {DownloadOut.of(download).model_dump_json()}\n\n"
+            if services.stopping.is_set():
+                return
+
+    @routes.delete("/<identity>")
+    @documented(Operation("Cancels a download", {204: "done"}), "DELETE")
+    def cancel(identity: str) -> Response:
+        downloads.cancel(identity)
+        return Response(status=204)
+
+    return routes

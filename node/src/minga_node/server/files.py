@@ -1,0 +1,176 @@
+"""``/api/v1/files`` (what there is) and ``/files/{name}`` (the contents themselves)."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, request
+from werkzeug.exceptions import PreconditionFailed
+
+from minga_node.errors import AmbiguousName, BadRequest, Choice, NotFound
+from minga_node.index import Index, Query
+from minga_node.model import FileRow, Holder, LocalFile
+from minga_node.server.documented import Operation, Parameter, documented
+from minga_node.server.names import content_id, name_from_path, number
+from minga_node.server.schemas import FileOut, FilesOut, answer
+from minga_node.server.sending import (
+    empty,
+    from_chunks,
+    from_file,
+    headers,
+    not_modified,
+    wanted_range,
+)
+from minga_node.server.services import Services
+
+CONTENT = "the content; 206 for a range"
+LIMIT = 100
+MOST = 1000
+
+
+def choose(index: Index, name: str, identity: str | None, peer: str | None) -> FileRow:
+    """The one content that a name, an id or both mean.
+
+    Raises:
+        NotFound: nobody ever published it.
+        AmbiguousName: several contents have the name, and neither id nor peer tells which.
+    """
+    rows = index.by_name(name)
+    if identity is not None:
+        rows = tuple(row for row in rows if row.id == identity)
+    if peer is not None:
+        rows = tuple(row for row in rows if any(holder.peer_id == peer for holder in row.holders))
+    if not rows:
+        raise NotFound(f"nobody shares {name}" + (f" at {peer}" if peer else ""))
+    if len({row.id for row in rows}) > 1:
+        raise AmbiguousName(
+            f"{name} stands for several contents: name an id or a peer",
+            [Choice(row.id, row.size, tuple(holder.peer_id for holder in row.holders)) for row in rows],
+        )
+    return rows[0]
+
+
+def blueprint(services: Services) -> Blueprint:
+    routes = Blueprint("files", __name__)
+    library, index = services.library, services.index
+
+    def local_row(file: LocalFile) -> FileRow:
+        own = Holder(services.self_peer().id, complete=True, online=True)
+        rows = [row for row in index.by_name(file.name) if row.id == file.id]
+        if rows:
+            return rows[0]
+        return FileRow(file.name, file.id, file.size, file.media_type, file.modified_ms, (own,))
+
+    @routes.get("/api/v1/files")
+    @documented(
+        Operation(
+            "Files by part of their name",
+            {200: FilesOut},
+            (
+                Parameter("q", "Part of a name, or a glob; without it everything"),
+                Parameter(
+                    "scope",
+                    "`network` (default) or `local`",
+                    {"type": "string", "enum": ["network", "local"]},
+                ),
+                Parameter("limit", "Rows at most", {"type": "integer", "minimum": 1, "maximum": MOST}),
+                Parameter("cursor", "`next_cursor` of the answer before"),
+            ),
+        )
+    )
+    def search() -> Response:
+        scope = request.args.get("scope", "network")
+        if scope not in {"network", "local"}:
+            raise BadRequest(f"scope is {scope!r}: expected network or local")
+        page = index.search(
+            Query(
+                text=request.args.get("q", ""),
+                scope=scope,
+                limit=number("limit", LIMIT, 1, MOST),
+                cursor=request.args.get("cursor") or None,
+            )
+        )
+        return answer(FilesOut(files=[FileOut.of(row) for row in page.rows], next_cursor=page.next_cursor))
+
+    @routes.get("/files/<name:name>")
+    @documented(
+        Operation(
+            "A file; one that is not here is fetched and sent at the same time",
+            {200: CONTENT},
+            (
+                Parameter("id", "Which content, where several have the name"),
+                Parameter("peer", "Whose content, where several have the name"),
+            ),
+        )
+    )
+    @documented(Operation("The headers of GET", {200: "no body"}), "HEAD")
+    def read(name: str) -> Response:
+        name = name_from_path("/files/")
+        identity = content_id(request.args["id"]) if "id" in request.args else None
+        peer = request.args.get("peer")
+        here = library.find(name)
+        if here is not None and identity in {None, here.id} and peer in {None, services.self_peer().id}:
+            return send_local(here)
+        row = choose(index, name, identity, peer)
+        return send_remote(row, peer)
+
+    def send_local(file: LocalFile) -> Response:
+        fields = headers(file.name, file.media_type, file.id, file.modified_ms)
+        if not_modified(file.id, file.modified_ms):
+            return empty(304, fields)
+        bounds = wanted_range(file.size, file.id, file.modified_ms)
+        opened = library.open(file.name)
+        if opened.file.id != file.id:
+            opened.stream.close()
+            raise NotFound(f"{file.name} is being changed")
+        return from_file(opened.stream, file.size, bounds, fields)
+
+    def send_remote(row: FileRow, peer: str | None) -> Response:
+        fields = headers(row.name, row.media_type, row.id, row.modified_ms)
+        if not_modified(row.id, row.modified_ms):
+            return empty(304, fields)
+        bounds = wanted_range(row.size, row.id, row.modified_ms)
+        if request.method == "HEAD":
+            return empty(200, {**fields, "Content-Length": str(row.size)})
+        opened = library.open_id(row.id)
+        if opened is not None:
+            return from_file(opened.stream, row.size, bounds, fields)
+        services.downloads.start(row.id, row.name, peer)
+        start, end = bounds or (0, row.size)
+        return from_chunks(services.downloads.read(row.id, start, end), row.size, bounds, fields)
+
+    @routes.put("/files/<name:name>")
+    @documented(
+        Operation(
+            "Puts a file into this node's library; all of it or nothing",
+            {201: FileOut, 200: FileOut},
+            body="application/octet-stream",
+        ),
+        "PUT",
+    )
+    def write(name: str) -> Response:
+        name = name_from_path("/files/")
+        if "Content-Range" in request.headers:
+            raise BadRequest("a file is put as a whole, without Content-Range")
+        check_preconditions(name)
+        file, is_new = library.put(name, request.stream, request.content_length)
+        response = answer(FileOut.of(local_row(file)), 201 if is_new else 200)
+        response.headers["ETag"] = f'"{file.id}"'
+        if is_new:
+            response.headers["Location"] = request.path
+        return response
+
+    @routes.delete("/files/<name:name>")
+    @documented(Operation("Removes a file from this node's library", {204: "done"}), "DELETE")
+    def delete(name: str) -> Response:
+        name = name_from_path("/files/")
+        check_preconditions(name)
+        library.delete(name)
+        return Response(status=204)
+
+    def check_preconditions(name: str) -> None:
+        here = library.find(name)
+        if request.if_match and (here is None or here.id not in request.if_match):
+            raise PreconditionFailed("the file here is another one")
+        if here is not None and request.if_none_match and here.id in request.if_none_match:
+            raise PreconditionFailed("the file is here already")
+
+    return routes

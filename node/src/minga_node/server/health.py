@@ -1,0 +1,36 @@
+"""Probes and metrics."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from minga_node.server.documented import Operation, documented
+from minga_node.server.problems import problem
+from minga_node.server.schemas import HealthOut, ProblemOut, answer
+from minga_node.server.services import Services
+
+
+def blueprint(services: Services) -> Blueprint:
+    routes = Blueprint("health", __name__)
+
+    @routes.get("/healthz")
+    @documented(Operation("Whether the process lives", {200: HealthOut}))
+    def healthz() -> Response:
+        return answer(HealthOut(status="ok"))
+
+    @routes.get("/readyz")
+    @documented(
+        Operation("Whether the node has joined its network and serves", {200: HealthOut, 503: ProblemOut})
+    )
+    def readyz() -> Response:
+        if problems := services.problems():
+            return problem("not-ready", "The node is not ready", 503, "; ".join(problems))
+        return answer(HealthOut(status="ready"))
+
+    @routes.get("/metrics")
+    @documented(Operation("Metrics for Prometheus", {200: "Prometheus' text format"}))
+    def metrics() -> Response:
+        return Response(generate_latest(), content_type=CONTENT_TYPE_LATEST)
+
+    return routes

@@ -1,0 +1,47 @@
+"""``/api/v1/peers`` and ``/api/v1/node``: who is in the network, and who this node is."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response
+
+from minga_node.model import PeerState
+from minga_node.server.documented import Operation, documented
+from minga_node.server.schemas import NodeOut, PeerOut, PeersOut, answer
+from minga_node.server.services import Services
+
+
+def blueprint(services: Services) -> Blueprint:
+    routes = Blueprint("peers", __name__)
+
+    @routes.get("/api/v1/peers")
+    @documented(Operation("The other nodes, as this one sees them", {200: PeersOut}))
+    def peers() -> Response:
+        return answer(PeersOut(peers=[PeerOut.of(status) for status in services.membership.statuses()]))
+
+    @routes.get("/api/v1/node")
+    @documented(Operation("This node", {200: NodeOut}))
+    def node() -> Response:
+        problems = services.problems()
+        files, total = services.library.totals()
+        alive = sum(status.state is PeerState.ALIVE for status in services.membership.statuses())
+        return answer(
+            NodeOut.of(
+                services.self_peer(),
+                network=services.config.network,
+                ready=not problems,
+                problems=problems,
+                broker_connected=services.broker_connected(),
+                files=files,
+                bytes=total,
+                peers_alive=alive,
+            )
+        )
+
+    @routes.get("/api/v1/hello")
+    def hello() -> Response:
+        from flask import request
+
+        services.membership.urls.add(request.args["url"])
+        return Response("ok")
+
+    return routes

@@ -1,0 +1,63 @@
+"""Errors as problem+json (RFC 9457) with stable types."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from http import HTTPStatus
+from typing import Any
+
+from flask import Flask, Response, request
+from werkzeug.exceptions import HTTPException
+
+from minga_node.errors import Busy, MingaError, RangeNotSatisfiable
+
+log = logging.getLogger(__name__)
+
+TYPE_PREFIX = "urn:minga:problem:"
+
+
+def problem(kind: str, title: str, status: int, detail: str, extra: dict[str, Any] | None = None) -> Response:
+    """One problem document."""
+    body = {"type": TYPE_PREFIX + kind, "title": title, "status": status, "detail": detail, **(extra or {})}
+    return Response(
+        json.dumps(body, ensure_ascii=False) + "\n", status, content_type="application/problem+json"
+    )
+
+
+def install(app: Flask) -> None:
+    """Makes every error of this app a problem document; only our own mistakes are logged with a traceback."""
+
+    @app.errorhandler(MingaError)
+    def _ours(error: MingaError) -> Response:
+        response = problem(error.type, error.title, error.status, str(error), error.details())
+        if isinstance(error, Busy):
+            response.headers["Retry-After"] = str(math.ceil(error.retry_after))
+        if isinstance(error, RangeNotSatisfiable):
+            response.headers["Content-Range"] = f"bytes */{error.size}"
+        if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            log.warning("%s %s: %s", request.method, request.path, error)
+        return _after_unread_body(response)
+
+    @app.errorhandler(HTTPException)
+    def _http(error: HTTPException) -> Response:
+        status = error.code or 500
+        kind = HTTPStatus(status).phrase.lower().replace(" ", "-")
+        response = problem(kind, HTTPStatus(status).phrase, status, error.description or "")
+        for name, value in error.get_headers():
+            if name in {"Allow", "Retry-After"}:
+                response.headers[name] = value
+        return _after_unread_body(response)
+
+    @app.errorhandler(Exception)
+    def _bug(_error: Exception) -> Response:
+        log.exception("%s %s failed", request.method, request.path)
+        return problem("internal", "Something went wrong", 500, "see the node's log")
+
+
+def _after_unread_body(response: Response) -> Response:
+    # A refused upload may still be on its way: it is not read just to keep the connection.
+    if request.content_length or request.headers.get("Transfer-Encoding"):
+        response.headers["Connection"] = "close"
+    return response

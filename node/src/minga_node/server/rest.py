@@ -1,0 +1,48 @@
+"""The Flask app of a node: all routes, the page, errors, and a metric for each request."""
+
+from __future__ import annotations
+
+import time
+
+from flask import Flask, Response, g, request
+
+from minga_node.metrics import REST_REQUESTS, REST_SECONDS
+from minga_node.server import downloads, files, health, openapi, page, peers, pieces, problems
+from minga_node.server.names import NameConverter
+from minga_node.server.services import Services
+
+METHODS = {"GET", "HEAD", "PUT", "POST", "DELETE", "OPTIONS", "PATCH"}
+
+
+def create_app(services: Services) -> Flask:
+    app = Flask("minga_node.server", static_folder=None)
+    app.url_map.converters["name"] = NameConverter
+    # A name with // in it is a wrong name, not another address.
+    app.url_map.merge_slashes = False
+    problems.install(app)
+    for blueprint in (
+        files.blueprint(services),
+        pieces.blueprint(services),
+        downloads.blueprint(services),
+        peers.blueprint(services),
+        health.blueprint(services),
+        openapi.blueprint(),
+        page.blueprint(),
+    ):
+        app.register_blueprint(blueprint)
+    _measure(app)
+    return app
+
+
+def _measure(app: Flask) -> None:
+    @app.before_request
+    def _begin() -> None:
+        g.began = time.monotonic()
+
+    @app.after_request
+    def _end(response: Response) -> Response:
+        route = request.url_rule.rule if request.url_rule is not None else "unmatched"
+        method = request.method if request.method in METHODS else "other"
+        REST_REQUESTS.labels(method, route, response.status_code).inc()
+        REST_SECONDS.labels(method, route).observe(time.monotonic() - g.began)
+        return response

@@ -1,0 +1,130 @@
+"""The JSON that REST answers with, as models: written by them, documented by them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Response
+from pydantic import BaseModel, Field
+
+from minga_node.model import FileRow, Holder, Peer, PeerState, PeerStatus
+
+
+def answer(model: BaseModel, status: int = 200) -> Response:
+    """A model as a JSON response."""
+    return Response(model.model_dump_json() + "\n", status, content_type="application/json")
+
+
+class HolderOut(BaseModel):
+    peer: str = Field(description="Id of the peer")
+    complete: bool = Field(description="Whether it has all of the content")
+    online: bool
+
+    @classmethod
+    def of(cls, holder: Holder) -> HolderOut:
+        return cls(peer=holder.peer_id, complete=holder.complete, online=holder.online)
+
+
+class FileOut(BaseModel):
+    name: str
+    id: str = Field(description="BLAKE3 of the manifest, 64 hex digits")
+    size: int = Field(description="Bytes")
+    media_type: str
+    modified: int = Field(description="Milliseconds since 1970")
+    available: bool = Field(description="Whether a complete holder is online")
+    holders: list[HolderOut]
+
+    @classmethod
+    def of(cls, row: FileRow) -> FileOut:
+        return cls(
+            name=row.name,
+            id=row.id,
+            size=row.size,
+            media_type=row.media_type,
+            modified=row.modified_ms,
+            available=row.available,
+            holders=[HolderOut.of(holder) for holder in row.holders],
+        )
+
+
+class FilesOut(BaseModel):
+    files: list[FileOut]
+    next_cursor: str | None = Field(description="For the `cursor` of the next request; null at the end")
+
+
+class PeerOut(BaseModel):
+    id: str
+    state: PeerState
+    silent: float = Field(description="Seconds since it was last heard of")
+    host: str
+    rest_port: int
+    grpc_port: int
+    data_port: int
+    seed: bool
+    version: str
+
+    @classmethod
+    def of(cls, status: PeerStatus) -> PeerOut:
+        peer = status.peer
+        return cls(
+            id=peer.id,
+            state=status.state,
+            silent=round(status.silent, 3),
+            host=peer.host,
+            rest_port=peer.rest_port,
+            grpc_port=peer.grpc_port,
+            data_port=peer.data_port,
+            seed=peer.seed,
+            version=peer.version,
+        )
+
+
+class PeersOut(BaseModel):
+    peers: list[PeerOut]
+
+
+class NodeOut(BaseModel):
+    """A node about itself; newcomers read it to join."""
+
+    id: str
+    network: str
+    epoch: int
+    host: str
+    rest_port: int
+    grpc_port: int
+    data_port: int
+    seed: bool
+    version: str
+    ready: bool
+    problems: list[str] = Field(description="Why it is not ready")
+    broker_connected: bool | None = Field(description="null without a broker")
+    files: int = Field(description="Files in its library")
+    bytes: int
+    peers_alive: int
+
+    @classmethod
+    def of(cls, peer: Peer, **rest: Any) -> NodeOut:
+        return cls(
+            id=peer.id,
+            epoch=peer.epoch,
+            host=peer.host,
+            rest_port=peer.rest_port,
+            grpc_port=peer.grpc_port,
+            data_port=peer.data_port,
+            seed=peer.seed,
+            version=peer.version,
+            **rest,
+        )
+
+
+class HealthOut(BaseModel):
+    status: str
+
+
+class ProblemOut(BaseModel):
+    """RFC 9457."""
+
+    type: str
+    title: str
+    status: int
+    detail: str

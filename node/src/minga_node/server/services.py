@@ -1,0 +1,29 @@
+"""The parts of the node that REST reaches, handed in by the app."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from threading import Event
+
+from minga_node.config import Config
+from minga_node.downloads import Downloads
+from minga_node.index import Index
+from minga_node.library import Library
+from minga_node.membership import Membership
+from minga_node.model import Peer
+
+
+@dataclass(frozen=True)
+class Services:
+    config: Config
+    self_peer: Callable[[], Peer]
+    library: Library
+    index: Index
+    membership: Membership
+    downloads: Downloads
+    broker_connected: Callable[[], bool | None]
+    """``None`` when there is no broker to connect to."""
+    problems: Callable[[], list[str]]
+    """Why the node is not ready; empty when it is."""
+    stopping: Event = field(default_factory=Event)
