@@ -45,13 +45,24 @@ format: venv ## Format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+.PHONY: packages
+packages: venv ## Debian packages that the tests use (as root; else names what is missing)
+	$(BIN)/python -m tests.packages
+
 .PHONY: unit
 unit: venv ## Pure tests: seconds
 	$(BIN)/pytest -q tests/unit
 
 .PHONY: integration
-integration: venv ## Real processes and a real RabbitMQ on loopback
-	$(BIN)/pytest -q tests/integration
+integration: venv packages ## Real processes and a real RabbitMQ on loopback
+	$(BIN)/pytest -q -n 4 --dist loadfile tests/integration
+
+.PHONY: e2e
+e2e: venv packages ## A real Kubernetes: helm install, kubectl apply, files that cross the network
+	$(BIN)/pytest -q tests/e2e
+
+.PHONY: test
+test: lint unit chart integration e2e ## Everything: the one command
 
 NODES ?= 1
 .PHONY: cluster-up

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from .shell import ClusterError, run_logged
 
 # A file that each package brings, and the package.
-_PACKAGES = {
+PACKAGES = {
     "/usr/bin/etcd": "etcd-server",
     "/usr/bin/containerd": "containerd",
     "/usr/sbin/runc": "runc",
@@ -28,15 +29,15 @@ _IP = {"/bin/ip", "/sbin/ip", "/usr/bin/ip", "/usr/sbin/ip"}
 _POLICY = Path("/usr/sbin/policy-rc.d")
 
 
-def missing_debs() -> list[str]:
+def missing_debs(packages: Mapping[str, str] = PACKAGES) -> list[str]:
     """The names of the packages that are not installed."""
-    missing = sorted(package for file, package in _PACKAGES.items() if not Path(file).exists())
+    missing = sorted(package for file, package in packages.items() if not Path(file).exists())
     return missing if any(Path(file).exists() for file in _IP) else [*missing, "iproute2"]
 
 
-def ensure_debs(log: Path) -> None:
+def ensure_debs(log: Path, packages: Mapping[str, str] = PACKAGES) -> None:
     """Install what is missing. Raises ClusterError with the list when this user cannot."""
-    missing = missing_debs()
+    missing = missing_debs(packages)
     if not missing:
         return
     command = ["apt-get", "install", "--yes", "--no-install-recommends", *missing]
