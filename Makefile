@@ -72,6 +72,7 @@ cluster-up: venv ## A real Kubernetes for the end-to-end tests (NODES=1); docs/t
 .PHONY: cluster-down
 cluster-down: venv ## Remove it with everything in it
 	$(BIN)/python -m tests.cluster down
+
 .PHONY: crd
 crd: venv ## Write the CustomResourceDefinition from the operator's model
 	$(BIN)/python -m minga_operator.crd > charts/minga/files/p2pnetworks.yaml
