@@ -23,9 +23,12 @@ from minga_node.metrics import BUILD
 from minga_node.model import Peer
 from minga_node.pclient.channels import Channels
 from minga_node.pclient.content import ContentClient
+from minga_node.pclient.transfers import Transfers
 from minga_node.pserver.content import NAME as CONTENT
 from minga_node.pserver.content import ContentService
 from minga_node.pserver.service import GrpcServer
+from minga_node.pserver.transfers import NAME as TRANSFERS
+from minga_node.pserver.transfers import TransfersService
 from minga_node.reach import Reach
 from minga_node.server.gunicorn import HttpServer
 from minga_node.server.rest import create_app
@@ -120,7 +123,12 @@ class Node:
             slots=config.upload_slots,
         )
         contents = ContentService(self.downloads.manifest, self.downloads.exchange.follow)
-        self.grpc = GrpcServer(config.ip, config.grpc_port, [(CONTENT, contents.register)])
+        transfers = TransfersService(self.downloads.flows)
+        self.grpc = GrpcServer(
+            config.ip,
+            config.grpc_port,
+            [(CONTENT, contents.register), (TRANSFERS, transfers.register)],
+        )
         host = config.advertised_host()
         self._self = Peer(
             name,
@@ -140,6 +148,7 @@ class Node:
             membership=self.membership,
             downloads=self.downloads,
             broker_connected=lambda: None,
+            flows=Transfers(self.channels, self.downloads.flows, self.membership.alive).flows,
             problems=self.problems,
         )
 

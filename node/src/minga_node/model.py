@@ -96,6 +96,17 @@ class FileRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Flow:
+    """What one download has received from one peer."""
+
+    download: str
+    """Id at the receiver."""
+    sender: str
+    receiver: str
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
     """Some rows of an answer, and where the next ones begin."""
 

@@ -21,7 +21,7 @@ from minga_node.downloads.task import Task
 from minga_node.errors import BadRequest, Conflict, MingaError, NotFound, StorageFailed
 from minga_node.manifest import Manifest
 from minga_node.manifests import Manifests
-from minga_node.model import Peer
+from minga_node.model import Flow, Peer
 from minga_node.names import check_name
 from minga_node.store import Store
 from minga_node.swarm import pieces as sets
@@ -32,6 +32,8 @@ from minga_node.transfer.partial import pieces_bytes
 log = logging.getLogger(__name__)
 
 PARALLEL = 4
+SHOWN = 5.0
+"""Seconds for which an ended download still counts as a flow."""
 
 
 @dataclass(slots=True, eq=False)
@@ -51,6 +53,7 @@ class _Entry:
     started: float = 0.0
     seconds: float = 0.0
     last: Download | None = None
+    origins: dict[str, Pieces] = field(default_factory=dict)
     cancelled: bool = False
     readers: int = 0
     done: threading.Event = field(default_factory=threading.Event)
@@ -191,6 +194,33 @@ class Downloads:
         """All that are remembered, oldest first."""
         with self._lock:
             return tuple(self._view(entry) for entry in self._entries.values())
+
+    def origins(self, download_id: str) -> dict[str, Pieces]:
+        """The pieces that have come, by the peer that sent them; under "" those that were here before.
+
+        Raises:
+            NotFound
+        """
+        with self._lock:
+            entry = self._entry(download_id)
+            return entry.task.origins() if entry.task is not None else dict(entry.origins)
+
+    def flows(self) -> tuple[Flow, ...]:
+        """What those that run have received, by peer, and those that ended in the last seconds."""
+        since = (time.time() - SHOWN) * 1000
+        return tuple(
+            Flow(download.id, peer, self._name, count)
+            for download in self.list()
+            if not download.state.ended or download.created_ms + download.seconds * 1000 > since
+            for peer, count in download.sources.items()
+        )
+
+    def stalled(self, seconds: float) -> int:
+        """How many of those that run have got nothing for this long."""
+        before = time.monotonic() - seconds
+        with self._lock:
+            tasks = [entry.task for entry in self._active.values()]
+        return sum(task is not None and task.last_piece < before for task in tasks)
 
     def cancel(self, download_id: str) -> Download:
         """Ends a download and forgets what has come of it; one that has ended is left as it is.
@@ -368,6 +398,7 @@ class Downloads:
             state, error = DownloadState.FAILED, MingaError(str(problem))
         with self._lock:
             entry.last = self._view(entry)
+            entry.origins = task.origins()
             entry.seconds = time.monotonic() - entry.started
             entry.error, entry.error_type = (str(error), error.type) if error else ("", "")
             if task.manifest is not None:

@@ -51,6 +51,8 @@ class _Neighbour:
     failures: int = 0
     retry_at: float = 0.0
     bytes: int = 0
+    pieces: Pieces = 0
+    """Those that came from it."""
 
     @property
     def connected(self) -> bool:
@@ -94,6 +96,7 @@ class Task:
         self.duplicate_bytes = 0
         self.corrupt_pieces = 0
         self.stalls = 0
+        self.last_piece = time.monotonic()
 
     @property
     def ended(self) -> bool:
@@ -336,7 +339,10 @@ class Task:
             neighbour = self._neighbours[ask.holder]
             neighbour.bytes += end - start
             neighbour.failures = 0
-            outcome = self.swarm.received(ask.id, piece, time.monotonic())
+            self.last_piece = time.monotonic()
+            outcome = self.swarm.received(ask.id, piece, self.last_piece)
+            if outcome is Outcome.NEW:
+                neighbour.pieces |= 1 << piece
             if outcome is Outcome.DUPLICATE or not new:
                 self.duplicate_bytes += end - start
             complete = self.swarm.complete
@@ -420,6 +426,17 @@ class Task:
             sources = {peer_id: n.bytes for peer_id, n in self._neighbours.items() if n.bytes}
             rate = self.swarm.rate(time.monotonic()) * self.manifest.piece_size
             return self.swarm.have, rate, len(self.swarm.holders()), sources
+
+    def origins(self) -> dict[str, Pieces]:
+        """The pieces that are here, by the peer that sent them; under "" those from an earlier process."""
+        with self.lock:
+            if self.swarm is None:
+                return {}
+            found = {peer_id: n.pieces for peer_id, n in self._neighbours.items() if n.pieces}
+            before = self.swarm.have
+            for pieces in found.values():
+                before &= ~pieces
+            return {**found, "": before} if before else found
 
     def prefer(self, pieces: Pieces) -> None:
         """A reader waits for these."""

@@ -12,9 +12,10 @@ from minga_node.errors import BadRequest, NotFound
 from minga_node.index import Index
 from minga_node.model import FileRow
 from minga_node.names import check_name
-from minga_node.server.documented import Operation, documented
+from minga_node.server.documented import Operation, Parameter, documented
 from minga_node.server.files import choose
 from minga_node.server.names import content_id
+from minga_node.server.origins import Origins
 from minga_node.server.schemas import answer
 from minga_node.server.services import Services
 
@@ -124,16 +125,32 @@ def blueprint(services: Services) -> Blueprint:
 
     @routes.get("/<identity>/events")
     @documented(
-        Operation("One download as it goes on, until its end", {200: "server-sent events: DownloadOut each"})
+        Operation(
+            "One download as it goes on, until its end",
+            {200: "server-sent events, named by the download's state: DownloadOut each"},
+            (
+                Parameter(
+                    "pieces",
+                    "`true`: also events named `pieces`, {count, by}, by being {peer: `0-3,7`}: all pieces"
+                    ' that are here, then those that came; under "" what was here before',
+                    {"type": "boolean"},
+                ),
+            ),
+        )
     )
     def events(identity: str) -> Response:
         downloads.get(identity)
         return Response(
-            follow(identity), content_type="text/event-stream", headers={"Cache-Control": "no-store"}
+            follow(identity, request.args.get("pieces") == "true"),
+            content_type="text/event-stream",
+            headers={"Cache-Control": "no-store"},
         )
 
-    def follow(identity: str) -> Iterator[str]:
+    def follow(identity: str, with_pieces: bool) -> Iterator[str]:
+        origins = Origins()
         for download in downloads.watch(identity, EVENT_SECONDS):
+            if with_pieces and (news := origins.news(download.pieces, downloads.origins(identity))):
+                yield f"event: pieces\ndata: {news}\n\n"
             yield f"event: {download.state}\ndata: {DownloadOut.of(download).model_dump_json()}\n\n"
             if services.stopping.is_set():
                 return

@@ -8,6 +8,7 @@ from werkzeug.exceptions import PreconditionFailed
 from minga_node.errors import AmbiguousName, BadRequest, Choice, NotFound
 from minga_node.index import Index, Query
 from minga_node.model import FileRow, Holder, LocalFile
+from minga_node.names import check_name
 from minga_node.server.documented import Operation, Parameter, documented
 from minga_node.server.names import content_id, name_from_path, number
 from minga_node.server.schemas import FileOut, FilesOut, answer
@@ -66,6 +67,7 @@ def blueprint(services: Services) -> Blueprint:
             {200: FilesOut},
             (
                 Parameter("q", "Part of a name, or a glob; without it everything"),
+                Parameter("name", "Only what has exactly this name; the rest does not count then"),
                 Parameter(
                     "scope",
                     "`network` (default) or `local`",
@@ -77,6 +79,9 @@ def blueprint(services: Services) -> Blueprint:
         )
     )
     def search() -> Response:
+        if "name" in request.args:
+            rows = index.by_name(check_name(request.args["name"]))
+            return answer(FilesOut(files=[FileOut.of(row) for row in rows], next_cursor=None))
         scope = request.args.get("scope", "network")
         if scope not in {"network", "local"}:
             raise BadRequest(f"scope is {scope!r}: expected network or local")

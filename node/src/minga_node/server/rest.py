@@ -7,7 +7,7 @@ import time
 from flask import Flask, Response, g, request
 
 from minga_node.metrics import REST_REQUESTS, REST_SECONDS
-from minga_node.server import downloads, files, health, openapi, page, peers, pieces, problems
+from minga_node.server import downloads, files, flows, health, openapi, page, peers, pieces, problems
 from minga_node.server.names import NameConverter
 from minga_node.server.services import Services
 
@@ -25,6 +25,7 @@ def create_app(services: Services) -> Flask:
         pieces.blueprint(services),
         downloads.blueprint(services),
         peers.blueprint(services),
+        flows.blueprint(services),
         health.blueprint(services),
         openapi.blueprint(),
         page.blueprint(),

@@ -7,12 +7,13 @@ from typing import Any
 from flask import Response
 from pydantic import BaseModel, Field
 
+from minga_node.manifest import piece_size
 from minga_node.model import FileRow, Holder, Peer, PeerState, PeerStatus
 
 
 def answer(model: BaseModel, status: int = 200) -> Response:
     """A model as a JSON response."""
-    return Response(model.model_dump_json() + "\n", status, content_type="application/json")
+    return Response(model.model_dump_json(by_alias=True) + "\n", status, content_type="application/json")
 
 
 class HolderOut(BaseModel):
@@ -29,6 +30,8 @@ class FileOut(BaseModel):
     name: str
     id: str = Field(description="BLAKE3 of the manifest, 64 hex digits")
     size: int = Field(description="Bytes")
+    pieces: int
+    piece_size: int = Field(description="Bytes of every piece but the last")
     media_type: str
     modified: int = Field(description="Milliseconds since 1970")
     available: bool = Field(description="Whether a complete holder is online")
@@ -40,6 +43,8 @@ class FileOut(BaseModel):
             name=row.name,
             id=row.id,
             size=row.size,
+            pieces=-(-row.size // piece_size(row.size)),
+            piece_size=piece_size(row.size),
             media_type=row.media_type,
             modified=row.modified_ms,
             available=row.available,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from threading import Event
 
@@ -11,7 +11,7 @@ from minga_node.downloads import Downloads
 from minga_node.index import Index
 from minga_node.library import Library
 from minga_node.membership import Membership
-from minga_node.model import Peer
+from minga_node.model import Flow, Peer
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,8 @@ class Services:
     downloads: Downloads
     broker_connected: Callable[[], bool | None]
     """``None`` when there is no broker to connect to."""
+    flows: Callable[[], Sequence[Flow]]
+    """What moves in the whole network."""
     problems: Callable[[], list[str]]
     """Why the node is not ready; empty when it is."""
     stopping: Event = field(default_factory=Event)

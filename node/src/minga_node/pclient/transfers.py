@@ -1,0 +1,73 @@
+"""Asks the other nodes what they receive, all at once and only for a moment."""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from minga_node.errors import MingaError
+from minga_node.model import Flow, Peer
+from minga_node.pclient.channels import Channels, grpc_errors
+from minga_protos.v1 import transfers_pb2, transfers_pb2_grpc
+
+log = logging.getLogger(__name__)
+
+SECONDS = 1.0
+"""How long a node has to answer."""
+FRESH = 0.5
+"""Seconds for which an answer serves everybody who asks."""
+MOST = 128
+"""Nodes asked at most; of a larger network, random ones."""
+AT_ONCE = 16
+
+
+class Transfers:
+    """The flows of the whole network, as far as its nodes answer.
+
+    Args:
+        own: what this node receives.
+        alive: the other nodes.
+    """
+
+    def __init__(
+        self,
+        channels: Channels,
+        own: Callable[[], Sequence[Flow]],
+        alive: Callable[[], Sequence[Peer]],
+    ) -> None:
+        self._channels, self._own, self._alive = channels, own, alive
+        self._lock = threading.Lock()
+        self._last: tuple[Flow, ...] = ()
+        self._at = -FRESH
+
+    def flows(self) -> tuple[Flow, ...]:
+        """What every node receives; a node that does not answer in time is left out."""
+        with self._lock:
+            if time.monotonic() - self._at >= FRESH:
+                self._last = self._ask()
+                self._at = time.monotonic()
+            return self._last
+
+    def _ask(self) -> tuple[Flow, ...]:
+        peers = list(self._alive())
+        if len(peers) > MOST:
+            peers = random.sample(peers, MOST)
+        flows = list(self._own())
+        with ThreadPoolExecutor(AT_ONCE, "flows") as pool:
+            for answer in pool.map(self._of, peers):
+                flows.extend(answer)
+        return tuple(flows)
+
+    def _of(self, peer: Peer) -> Sequence[Flow]:
+        try:
+            with grpc_errors(peer.grpc_target):
+                stub = transfers_pb2_grpc.TransfersStub(self._channels.channel(peer.grpc_target))
+                answer = stub.ListReceived(transfers_pb2.ListReceivedRequest(), timeout=SECONDS)
+        except MingaError as error:
+            log.debug("%s does not tell its transfers: %s", peer.id, error)
+            return ()
+        return [Flow(one.download, one.from_peer, peer.id, one.bytes) for one in answer.received]
