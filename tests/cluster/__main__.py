@@ -9,7 +9,7 @@ import time
 from collections import defaultdict
 
 from .cluster import ALL_IMAGES, Cluster
-from .layout import Layout, clusters_folder
+from .layout import Layout, usual_name
 from .lifecycle import Lifecycle
 from .shell import ClusterError
 
@@ -17,9 +17,9 @@ from .shell import ClusterError
 def main() -> int:
     """Run one command; 0 when it did what it says."""
     arguments = _parser().parse_args()
-    layout = Layout(arguments.name)
     started = time.monotonic()
     try:
+        layout = Layout(arguments.name)
         done = _COMMANDS[arguments.command](layout, arguments)
     except ClusterError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -108,9 +108,7 @@ _COMMANDS = {
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.cluster", description=__doc__)
-    parser.add_argument(
-        "--name", default="default", help=f"which cluster; its files are in {clusters_folder()}/NAME"
-    )
+    parser.add_argument("--name", default=usual_name(), help="which cluster ($MINGA_TEST_CLUSTER, default)")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     up = commands.add_parser("up", help="bring it up, or add nodes; nothing happens when it is as wanted")
     up.add_argument("--nodes", type=int, default=1, help="at least so many (1)")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from . import images, oci
 from .build import ensure_binaries
-from .layout import Layout
+from .layout import Layout, usual_name
 from .lifecycle import Lifecycle
 from .shell import ClusterError, run
 
@@ -25,20 +25,18 @@ class Cluster:
     layout: Layout | None = None
 
     @classmethod
-    def ensure(cls, nodes: int = 1, name: str = "default") -> Cluster:
+    def ensure(cls, nodes: int = 1, name: str | None = None) -> Cluster:
         """The cluster of that name with at least that many nodes, brought up if need be.
 
-        With MINGA_TEST_CLUSTER=existing it is the one that KUBECONFIG leads to, as it is.
+        Without a name MINGA_TEST_CLUSTER has it, else it is `default`. With MINGA_TEST_CLUSTER=existing it is
+        always the one that KUBECONFIG leads to, as it is.
         """
-        wanted = os.environ.get("MINGA_TEST_CLUSTER", "")
-        if wanted == "existing":
+        if os.environ.get("MINGA_TEST_CLUSTER") == "existing":
             kubeconfig = Path(os.environ.get("KUBECONFIG") or Path.home() / ".kube" / "config")
             if not kubeconfig.exists():
                 raise ClusterError(f"MINGA_TEST_CLUSTER=existing, but KUBECONFIG {kubeconfig} does not exist")
             return cls(kubeconfig)
-        if wanted:
-            raise ClusterError(f"MINGA_TEST_CLUSTER is {wanted!r}; it may be 'existing' or not set")
-        layout = Layout(name)
+        layout = Layout(name or usual_name())
         Lifecycle(layout).up(nodes)
         return cls(layout.kubeconfig, layout)
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
+
+from .shell import ClusterError
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -24,6 +27,11 @@ def cache_folder() -> Path:
 def clusters_folder() -> Path:
     """The parent of every cluster's own folder."""
     return _xdg("XDG_STATE_HOME", ".local/state") / "minga" / "cluster"
+
+
+def usual_name() -> str:
+    """The name of the cluster that is meant when none is given."""
+    return os.environ.get("MINGA_TEST_CLUSTER") or "default"
 
 
 def _xdg(variable: str, default: str) -> Path:
@@ -73,6 +81,12 @@ class Layout:
     """
 
     name: str = "default"
+
+    def __post_init__(self) -> None:
+        if re.fullmatch(r"[a-z0-9-]{1,40}", self.name) is None or self.name == "existing":
+            raise ClusterError(
+                f"{self.name!r} cannot be a test cluster's name: a-z, 0-9 and - only, not 'existing'"
+            )
 
     @property
     def slot(self) -> int:

@@ -109,10 +109,15 @@ def servers(cluster: Cluster, namespace: str, base: str) -> str:
     return namespace
 
 
-def fetch_in_pod(cluster: Cluster, namespace: str, pod: str, url: str) -> str:
-    """What a server answers to a request made inside a pod."""
-    program = f"import urllib.request as r; print(r.urlopen({url!r}, timeout=5).read().decode())"
-    return cluster.kubectl("-n", namespace, "exec", pod, "--", "python3", "-c", program).strip()
+def answers_in_pod(cluster: Cluster, namespace: str, pod: str, url: str) -> set[str]:
+    """What servers answer to a dozen requests made inside a pod.
+
+    Waits until there is an answer at all: names and addresses reach a node a moment after the pods are ready.
+    """
+    request = f"urllib.request.urlopen({url!r}, timeout=5).read().decode()"
+    program = f"import urllib.request\nfor _ in range(12): print({request})"
+    command = ["-n", namespace, "exec", pod, "--", "python3", "-c", program]
+    return set(wait_for(f"an answer of {url}", lambda: cluster.kubectl(*command), 60).split())
 
 
 def test_every_node_is_ready(cluster: Cluster) -> None:
@@ -123,12 +128,11 @@ def test_every_node_is_ready(cluster: Cluster) -> None:
 
 
 def test_a_pod_reaches_others_by_service_and_by_name(cluster: Cluster, servers: str) -> None:
-    assert fetch_in_pod(cluster, servers, "web-0", "http://web-1.web:8080") == "web-1"
+    assert answers_in_pod(cluster, servers, "web-0", "http://web-1.web:8080") == {"web-1"}
     full_name = f"http://web-0.web.{servers}.svc.cluster.local:8080"
-    assert fetch_in_pod(cluster, servers, "web-1", full_name) == "web-0"
-    # To reach itself through a service a pod needs the bridge's hairpin mode; some tries meet both servers.
-    answers = {fetch_in_pod(cluster, servers, "web-0", "http://entry") for _ in range(12)}
-    assert answers == {"web-0", "web-1"}
+    assert answers_in_pod(cluster, servers, "web-1", full_name) == {"web-0"}
+    # A dozen requests meet both. To reach itself through a service a pod needs the bridge's hairpin mode.
+    assert answers_in_pod(cluster, servers, "web-0", "http://entry") == {"web-0", "web-1"}
 
 
 def test_a_name_outside_the_cluster_does_not_exist(cluster: Cluster, servers: str) -> None:
@@ -155,12 +159,14 @@ def test_logs_and_port_forward_work_from_this_machine(cluster: Cluster, servers:
 
 @needs_own
 def test_a_node_port_answers_this_machine(cluster: Cluster, servers: str) -> None:
+    assert cluster.layout
+    address = cluster.layout.node(1).address
     path = "--output=jsonpath={.spec.ports[0].nodePort}"
     port = cluster.kubectl("-n", servers, "get", "service/entry", path)
 
     def answer() -> bytes:
         try:
-            with urllib.request.urlopen(f"http://{Layout().node(1).address}:{port}/", timeout=10) as response:
+            with urllib.request.urlopen(f"http://{address}:{port}/", timeout=10) as response:
                 return bytes(response.read())
         except OSError:
             return b""
@@ -220,9 +226,10 @@ def test_the_broker_image_runs_restricted(cluster: Cluster, namespace: str) -> N
 
 @needs_own
 def test_a_volume_is_removed_with_its_claim(cluster: Cluster, servers: str) -> None:
+    assert cluster.layout
     path = "--output=jsonpath={.spec.volumeName}"
     name = cluster.kubectl("-n", servers, "get", "pvc/data-web-1", path)
-    folder = next(node.volumes / name for node in Layout().nodes() if (node.volumes / name).exists())
+    folder = next(node.volumes / name for node in cluster.layout.nodes() if (node.volumes / name).exists())
     cluster.kubectl("-n", servers, "delete", "statefulset/web", "--timeout=60s", timeout=70)
     cluster.kubectl("-n", servers, "delete", "pvc/data-web-1", "--timeout=30s")
     wait_for("the end of the volume", lambda: not folder.exists(), 30)
@@ -314,11 +321,8 @@ def test_a_second_node_carries_pods_and_can_be_cut_off(other: Layout) -> None:
     )
     cluster.kubectl("rollout", "status", "statefulset/web", "--timeout=90s", timeout=100)
 
-    assert fetch_in_pod(cluster, "default", "web-0", "http://web-1.web:8080") == "web-1"
-    assert {fetch_in_pod(cluster, "default", "web-1", "http://entry") for _ in range(12)} == {
-        "web-0",
-        "web-1",
-    }
+    assert answers_in_pod(cluster, "default", "web-0", "http://web-1.web:8080") == {"web-1"}
+    assert answers_in_pod(cluster, "default", "web-1", "http://entry") == {"web-0", "web-1"}
 
     cluster.cut("node2")
     cut = time.monotonic()
