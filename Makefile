@@ -39,6 +39,7 @@ lint: venv ## ruff, mypy strict, the layers
 	$(BIN)/ruff check .
 	$(BIN)/mypy node/src operator/src tests
 	$(BIN)/lint-imports
+	$(BIN)/python docs/reference.py --check
 
 .PHONY: format
 format: venv ## Format the code
@@ -108,3 +109,7 @@ up: venv ## A network on this machine: 1 seed, 3 peers, sample files
 .PHONY: down
 down: venv ## End the network of `make up`
 	@$(BIN)/minga down
+
+.PHONY: reference
+reference: venv ## Write the README's tables from the code
+	$(BIN)/python docs/reference.py
