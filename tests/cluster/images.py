@@ -69,7 +69,7 @@ def project_image(name: str, repository: Path = REPOSITORY) -> oci.Image:
     key = _hash([repository / folder for folder in _PROJECT[name]], base)
     reference = f"minga-{name}:{key}"
     image = oci.ensure_image(reference, repository, dockerfile, {"BASE": base})
-    oci.forget(f"minga-{name}:", keep=reference)
+    oci.forget_old(f"minga-{name}:")
     return image
 
 

@@ -18,6 +18,7 @@ from .build import cache_lock
 from .layout import cache_folder
 from .shell import run, run_logged
 
+_KEPT = 4
 _REFERENCE = "org.opencontainers.image.ref.name"
 
 # What lets pip in a build reach a package index as this machine does; mounted, so no image has it.
@@ -125,11 +126,14 @@ def _take_in(reference: str, folder: Path) -> None:
     _write_table([*_table(), {**descriptor, "annotations": {_REFERENCE: reference}}])
 
 
-def forget(prefix: str, keep: str) -> None:
-    """Drop the images whose name begins with `prefix`, but `keep`, and blobs that nothing needs any more."""
+def forget_old(prefix: str) -> None:
+    """Drop all images whose name begins with `prefix` but the newest few, and blobs that no image needs.
+
+    A few stay because other work trees on this machine may be about to use theirs.
+    """
     with cache_lock("images"):
         named = {descriptor["annotations"][_REFERENCE]: descriptor for descriptor in _table()}
-        old = {name for name in named if name.startswith(prefix) and name != keep}
+        old = [name for name in named if name.startswith(prefix)][:-_KEPT]
         if not old:
             return
         images = [find(name) for name in named if name not in old]
