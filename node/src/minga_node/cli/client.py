@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import IO, Any
+from typing import Any
 from urllib.parse import quote, urlencode
 
 import urllib3
@@ -25,10 +26,10 @@ class ClientError(Exception):
 class Client:
     """Talks to one node; every failure is a ClientError of one line."""
 
-    def __init__(self, node: str) -> None:
+    def __init__(self, node: str, *, patience: float = 60) -> None:
         self.node = (node if "://" in node else f"http://{node}").rstrip("/")
         self._pool = urllib3.PoolManager(
-            retries=False, timeout=urllib3.Timeout(connect=5, read=60), maxsize=16
+            retries=False, timeout=urllib3.Timeout(connect=min(5.0, patience), read=patience), maxsize=16
         )
 
     def get(self, path: str, **query: Any) -> Any:
@@ -40,7 +41,7 @@ class Client:
     def delete(self, path: str, **query: Any) -> Any:
         return self._json("DELETE", path, query)
 
-    def put_file(self, name: str, body: IO[bytes], length: int | None) -> Any:
+    def put_file(self, name: str, body: io.RawIOBase, length: int | None) -> Any:
         """Uploads; ``length`` in bytes, or ``None`` when it is not known beforehand."""
         headers = {"Content-Type": "application/octet-stream"}
         if length is not None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from pathlib import Path
 from typing import IO, Any
+from urllib.parse import quote
 
 import click
+from rich.progress import Progress, TaskID
 
+from minga_node.cli import completion
 from minga_node.cli.client import Client, ClientError
 from minga_node.cli.output import Output, size, when
 
@@ -86,7 +90,7 @@ def holders(row: dict[str, Any]) -> str:
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", shell_complete=completion.names)
 @click.pass_obj
 def info(obj: tuple[Client, Output], name: str) -> None:
     """All contents that have a name, and who has them."""
@@ -134,11 +138,23 @@ def put(obj: tuple[Client, Output], paths: tuple[str, ...], name: str | None, re
             task = progress.add_task(target, total=length, note="")
             source: IO[bytes] = path.open("rb") if path else sys.stdin.buffer
             with source:
-                row = client.put_file(target, progress.wrap_file(source, task_id=task), length)  # type: ignore[arg-type]
+                row = client.put_file(target, _Counted(source, progress, task), length)
             results.append(row)
             output.say(f"{row['name']}  {row['id']}")
     if output.as_json:
         output.data(results)
+
+
+class _Counted(io.RawIOBase):
+    """A stream that moves a progress bar as it is read."""
+
+    def __init__(self, source: IO[bytes], progress: Progress, task: TaskID) -> None:
+        self._source, self._progress, self._task = source, progress, task
+
+    def read(self, size: int = -1, /) -> bytes:
+        chunk = self._source.read(size)
+        self._progress.advance(self._task, len(chunk))
+        return chunk
 
 
 def _plan(paths: tuple[str, ...], name: str | None, recursive: bool) -> list[tuple[Path | None, str]]:
@@ -165,12 +181,10 @@ def _plan(paths: tuple[str, ...], name: str | None, recursive: bool) -> list[tup
 
 
 @click.command()
-@click.argument("names", nargs=-1, required=True)
+@click.argument("names", nargs=-1, required=True, shell_complete=completion.names)
 @click.pass_obj
 def rm(obj: tuple[Client, Output], names: tuple[str, ...]) -> None:
     """Removes files from the node's library; other holders keep theirs."""
-    from urllib.parse import quote
-
     client, output = obj
     for name in names:
         client.delete(f"/files/{quote(name)}")

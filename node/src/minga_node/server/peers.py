@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 from flask import Blueprint, Response
 
 from minga_node.model import PeerState
@@ -22,6 +24,7 @@ def blueprint(services: Services) -> Blueprint:
     @documented(Operation("This node", {200: NodeOut}))
     def node() -> Response:
         problems = services.problems()
+        disk = shutil.disk_usage(services.config.directory)
         files, total = services.library.totals()
         alive = sum(status.state is PeerState.ALIVE for status in services.membership.statuses())
         return answer(
@@ -34,6 +37,8 @@ def blueprint(services: Services) -> Blueprint:
                 files=files,
                 bytes=total,
                 peers_alive=alive,
+                disk_free=disk.free,
+                disk_total=disk.total,
             )
         )
 

@@ -106,6 +106,8 @@ class NodeOut(BaseModel):
     files: int = Field(description="Files in its library")
     bytes: int
     peers_alive: int
+    disk_free: int = Field(description="Bytes that may still be written where its files are")
+    disk_total: int = Field(description="Bytes of that file system")
 
     @classmethod
     def of(cls, peer: Peer, **rest: Any) -> NodeOut:

@@ -1,0 +1,128 @@
+"""Named nodes: ``minga context`` and the file behind it."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import click
+
+from minga_node.cli.client import Client, ClientError
+from minga_node.cli.output import Output
+
+
+@dataclass
+class Contexts:
+    """Addresses by name, and which one is used."""
+
+    current: str | None = None
+    nodes: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def node(self) -> str | None:
+        """The address in use."""
+        return self.nodes.get(self.current) if self.current else None
+
+
+def path() -> Path:
+    """The file: in the user's configuration folder (XDG Base Directory Specification)."""
+    base = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
+    return Path(base) / "minga" / "contexts.json"
+
+
+def load() -> Contexts:
+    """What was saved; nothing where there is no file.
+
+    Raises:
+        ClientError: the file is not one of ours.
+    """
+    try:
+        data = json.loads(path().read_text(encoding="utf-8"))
+        return Contexts(data.get("current"), dict(data["nodes"]))
+    except FileNotFoundError:
+        return Contexts()
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        raise ClientError(f"{path()} is not a file of contexts; remove it and add them again") from None
+
+
+def save(contexts: Contexts) -> None:
+    where = path()
+    where.parent.mkdir(parents=True, exist_ok=True)
+    fresh = where.with_suffix(".new")
+    fresh.write_text(json.dumps({"current": contexts.current, "nodes": contexts.nodes}, indent=2))
+    fresh.replace(where)
+
+
+@click.group()
+def context() -> None:
+    """Names for nodes, and the one that is used without --node.
+
+    \b
+    Examples:
+      minga context add lab http://10.0.0.7:5000
+      minga context use lab
+    """
+
+
+@context.command()
+@click.argument("name")
+@click.argument("url")
+@click.pass_obj
+def add(obj: tuple[Client, Output], name: str, url: str) -> None:
+    """Names a node; the first one is used at once."""
+    contexts = load()
+    contexts.nodes[name] = Client(url).node
+    contexts.current = contexts.current or name
+    save(contexts)
+    obj[1].say(f"{name} is {contexts.nodes[name]}")
+
+
+@context.command()
+@click.argument("name")
+@click.pass_obj
+def use(obj: tuple[Client, Output], name: str) -> None:
+    """Talks to this node from now on."""
+    contexts = load()
+    _known(contexts, name)
+    contexts.current = name
+    save(contexts)
+    obj[1].say(f"{name} is used from now on")
+
+
+@context.command()
+@click.argument("name")
+@click.pass_obj
+def rm(obj: tuple[Client, Output], name: str) -> None:
+    """Forgets a name."""
+    contexts = load()
+    _known(contexts, name)
+    del contexts.nodes[name]
+    if contexts.current == name:
+        contexts.current = None
+    save(contexts)
+    obj[1].say(f"{name} is forgotten")
+
+
+@context.command()
+@click.pass_obj
+def ls(obj: tuple[Client, Output]) -> None:
+    """All names; a star is at the one in use."""
+    contexts = load()
+    if obj[1].as_json:
+        obj[1].data({"current": contexts.current, "nodes": contexts.nodes})
+        return
+    obj[1].table(
+        ["", "NAME", "NODE"],
+        [["*" if name == contexts.current else "", name, url] for name, url in contexts.nodes.items()],
+    )
+
+
+def _known(contexts: Contexts, name: str) -> None:
+    if name not in contexts.nodes:
+        known = ", ".join(contexts.nodes) or "none"
+        raise ClientError(f"there is no context {name} (there is: {known})", 3)
+
+
+COMMANDS = (context,)

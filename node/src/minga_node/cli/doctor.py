@@ -1,0 +1,105 @@
+"""``minga doctor``: looks at everything that usually goes wrong, and says in words what is."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from email.utils import parsedate_to_datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+import click
+
+from minga_node.cli.client import Client, ClientError
+from minga_node.cli.output import Output, size
+from minga_node.version import VERSION
+
+CLOCK_SECONDS = 5.0
+FREE_SHARE = 0.05
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at."""
+
+    check: str
+    ok: bool
+    about: str
+
+
+@click.command()
+@click.pass_obj
+def doctor(obj: tuple[Client, Output]) -> None:
+    """Checks the node and its network, and says what is wrong. Ends with 1 if something is."""
+    client, output = obj
+    findings = list(examine(client))
+    if output.as_json:
+        output.data([asdict(finding) for finding in findings])
+    else:
+        for finding in findings:
+            mark = click.style("ok   ", fg="green") if finding.ok else click.style("WRONG", fg="red")
+            click.echo(f"{mark} {finding.check:<8} {finding.about}")
+    if not all(finding.ok for finding in findings):
+        raise click.exceptions.Exit(1)
+
+
+def examine(client: Client) -> Iterator[Finding]:
+    """Every check, one after the other; without an answer of the node the rest makes no sense."""
+    before = time.time()
+    try:
+        with client.open("/api/v1/node") as response:
+            node: dict[str, Any] = response.json()
+            date = response.headers.get("Date")
+    except ClientError as error:
+        yield Finding("node", False, str(error))
+        return
+    yield Finding("node", True, f"{node['id']} answers at {client.node}")
+    problems = "; ".join(node["problems"])
+    yield Finding("network", node["ready"], problems or f"joined {node['network']}")
+    yield from _ports(client, node)
+    yield from _peers(client, node)
+    broker = {
+        None: "none configured: events travel by gRPC alone",
+        True: "connected",
+        False: "away: events wait in the outbox, everything else goes on",
+    }[node["broker_connected"]]
+    yield Finding("broker", node["broker_connected"] is not False, broker)
+    if date is not None:
+        apart = abs(parsedate_to_datetime(date).timestamp() - before)
+        about = f"{apart:.0f} s apart from this machine's"
+        yield Finding("clock", apart < CLOCK_SECONDS, about)
+    free, total = node["disk_free"], node["disk_total"]
+    yield Finding("disk", free > total * FREE_SHARE, f"{size(free)} of {size(total)} free")
+    same = node["version"] == VERSION
+    about = f"{VERSION} here and at the node" if same else f"{VERSION} here, {node['version']} at the node"
+    yield Finding("version", same, about)
+
+
+def _ports(client: Client, node: dict[str, Any]) -> Iterator[Finding]:
+    host = urlsplit(client.node).hostname or node["host"]
+    if host != node["host"] and host != "127.0.0.1":
+        return
+    for check, port in (("gRPC", node["grpc_port"]), ("pieces", node["data_port"])):
+        try:
+            socket.create_connection((node["host"], port), 3).close()
+        except OSError as error:
+            yield Finding(check, False, f"{node['host']}:{port} cannot be reached: {error.strerror or error}")
+        else:
+            yield Finding(check, True, f"{node['host']}:{port} can be reached")
+
+
+def _peers(client: Client, node: dict[str, Any]) -> Iterator[Finding]:
+    peers = client.get("/api/v1/peers")["peers"]
+    lost = [peer["id"] for peer in peers if peer["state"] in {"suspect", "dead"}]
+    alive = sum(peer["state"] == "alive" for peer in peers)
+    yield Finding(
+        "peers", not lost, f"{alive} alive" + (f"; not heard of: {', '.join(lost)}" if lost else "")
+    )
+    others = {peer["version"] for peer in peers if peer["state"] == "alive"} - {node["version"]}
+    if others:
+        yield Finding("versions", False, f"some peers run {', '.join(sorted(others))}")
+
+
+COMMANDS = (doctor,)

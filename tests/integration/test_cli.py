@@ -1,0 +1,273 @@
+"""The command ``minga`` against real nodes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.nodes import HTTP, Nodes, RunningNode
+from tests.waiting import wait_for
+
+pytestmark = pytest.mark.integration
+
+BIG = os.urandom(3_000_000)
+
+
+class Shell:
+    """Runs the command as a user would, with folders of its own for what it keeps."""
+
+    def __init__(self, home: Path, node: str | None) -> None:
+        self.home = home
+        self.environment = {key: value for key, value in os.environ.items() if not key.startswith("MINGA_")}
+        for kind in ("CONFIG", "STATE", "DATA"):
+            self.environment[f"XDG_{kind}_HOME"] = str(home / kind.lower())
+        if node is not None:
+            self.environment["MINGA_NODE"] = node
+
+    def __call__(self, *arguments: str, expect: int = 0, stdin: bytes = b"") -> str:
+        """Standard output of a run that ends with ``expect``; else the test fails."""
+        ended = self.run(*arguments, stdin=stdin)
+        assert ended.returncode == expect, (arguments, ended.returncode, ended.stdout, ended.stderr)
+        assert b"Traceback" not in ended.stderr
+        return ended.stdout.decode()
+
+    def run(self, *arguments: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+        return subprocess.run(
+            [sys.executable, "-m", "minga_node.cli", *arguments],
+            env=self.environment,
+            cwd=self.home,
+            input=stdin,
+            capture_output=True,
+            timeout=120,
+        )
+
+    def json(self, *arguments: str) -> Any:
+        return json.loads(self("--json", *arguments))
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[RunningNode, RunningNode]]:
+    nodes = Nodes(tmp_path_factory.mktemp("cli"))
+    files = {
+        "big.bin": BIG,
+        "models/llama.gguf": b"llama" * 1000,
+        "models/deep/x.txt": b"x",
+        "same.txt": b"1",
+    }
+    far = nodes.start("far", files=files).ready()
+    near = nodes.start("near", far, files={"same.txt": b"two"}).ready()
+    wait_for(lambda: near.names() == set(files), "near knows everything")
+    wait_for(lambda: len(near.get("/api/v1/files?q=same")["files"]) == 2, "both contents of one name")
+    yield near, far
+    nodes.stop()
+
+
+@pytest.fixture
+def minga(network: tuple[RunningNode, RunningNode], tmp_path: Path) -> Shell:
+    return Shell(tmp_path, network[0].url)
+
+
+def test_ls_shows_names_sizes_and_holders(minga: Shell) -> None:
+    lines = minga("ls").splitlines()
+    assert lines[0].split() == ["NAME", "SIZE", "MODIFIED", "ID", "HOLDERS"]
+    assert any("big.bin" in line and "2.9 MiB" in line and "far" in line for line in lines)
+
+
+def test_search_finds_by_part_of_the_name(minga: Shell) -> None:
+    assert [row["name"] for row in minga.json("search", "LLAMA")] == ["models/llama.gguf"]
+    assert minga("search", "nothing-like-it") == ""
+
+
+def test_get_writes_the_verified_file(minga: Shell) -> None:
+    assert "verified" in minga("get", "big.bin", "-o", "downloads/")
+    assert (minga.home / "downloads/big.bin").read_bytes() == BIG
+    assert list((minga.home / "downloads").iterdir()) == [minga.home / "downloads/big.bin"]
+
+
+def test_get_to_a_file_to_standard_output_and_of_a_folder(minga: Shell) -> None:
+    minga("get", "models/llama.gguf", "-o", "mine.gguf")
+    assert (minga.home / "mine.gguf").read_bytes() == b"llama" * 1000
+    assert minga("get", "models/llama.gguf", "-o", "-") == "llama" * 1000
+    minga("get", "-r", "models", "-o", "all")
+    assert (minga.home / "all/deep/x.txt").read_bytes() == b"x"
+    assert (minga.home / "all/llama.gguf").exists()
+
+
+def test_get_of_a_glob(minga: Shell) -> None:
+    minga("get", "models/*.gguf", "-o", "globbed/")
+    assert [path.name for path in (minga.home / "globbed").iterdir()] == ["llama.gguf"]
+
+
+def test_a_checksum_that_differs_leaves_no_file(minga: Shell) -> None:
+    minga("get", "big.bin", "--checksum", f"sha256:{hashlib.sha256(BIG).hexdigest()}", "-o", "good.bin")
+    assert (minga.home / "good.bin").exists()
+    minga("get", "big.bin", "--checksum", "sha256:" + "0" * 64, "-o", "bad.bin", expect=1)
+    assert not (minga.home / "bad.bin").exists()
+
+
+def test_put_info_rm(minga: Shell, network: tuple[RunningNode, RunningNode]) -> None:
+    _, far = network
+    (minga.home / "report.pdf").write_bytes(b"pdf")
+    assert minga("put", "report.pdf").startswith("report.pdf  ")
+    wait_for(lambda: "report.pdf" in far.names(), "the others see it")
+    assert "application/pdf" in minga("info", "report.pdf")
+    minga("rm", "report.pdf")
+    wait_for(lambda: "report.pdf" not in far.names(), "its removal")
+
+
+def test_put_a_folder_and_standard_input(minga: Shell, network: tuple[RunningNode, RunningNode]) -> None:
+    near, _ = network
+    (minga.home / "tree/sub").mkdir(parents=True)
+    (minga.home / "tree/sub/a").write_bytes(b"a")
+    (minga.home / "tree/.hidden").write_bytes(b"h")
+    minga("put", "-r", "tree")
+    assert near.request("GET", "/files/tree/sub/a").data == b"a"
+    assert "tree/.hidden" not in near.names()
+    minga("put", "-", "--as", "from/stdin.txt", stdin=b"typed")
+    assert near.request("GET", "/files/from/stdin.txt").data == b"typed"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("get", "missing.bin"), 3, b"nobody shares missing.bin"),
+        (("info", "missing.bin"), 3, b"nobody shares missing.bin"),
+        (("get", "same.txt"), 4, b"--id "),
+        (("get",), 2, b"name a file"),
+        (("put", "nowhere.txt"), 2, b"does not exist"),
+        (("rm", "missing.bin"), 3, b"missing.bin is not here"),
+        (("--node", "http://127.0.0.1:1", "ls"), 6, b"nobody listens there"),
+        (("get", "big.bin", "--checksum", "crc:1"), 2, b"expected one of"),
+    ],
+)
+def test_a_mistake_is_one_clear_line_and_a_code_of_its_own(
+    minga: Shell, arguments: tuple[str, ...], code: int, words: bytes
+) -> None:
+    ended = minga.run(*arguments)
+    assert (ended.returncode, ended.stdout) == (code, b"")
+    assert words in ended.stderr
+    assert b"Traceback" not in ended.stderr
+
+
+def test_status_and_peers(minga: Shell) -> None:
+    assert "ready    yes" in minga("status")
+    assert "far" in minga("peers")
+    assert minga.json("status")["id"] == "near"
+
+
+def test_downloads_are_listed(minga: Shell) -> None:
+    minga("get", "big.bin", "-o", "x.bin")
+    assert any(row["name"] == "big.bin" and row["state"] == "complete" for row in minga.json("downloads"))
+
+
+def test_doctor_finds_nothing_wrong_with_a_good_node(minga: Shell) -> None:
+    findings = minga.json("doctor")
+    assert all(finding["ok"] for finding in findings)
+    assert {"node", "network", "gRPC", "pieces", "peers", "broker", "clock", "disk", "version"} == {
+        finding["check"] for finding in findings
+    }
+
+
+def test_doctor_says_when_nobody_answers(minga: Shell) -> None:
+    assert "WRONG" in minga("--node", "http://127.0.0.1:1", "doctor", expect=1)
+
+
+def test_contexts_name_nodes(network: tuple[RunningNode, RunningNode], tmp_path: Path) -> None:
+    minga = Shell(tmp_path, None)
+    near, far = network
+    minga("context", "add", "near", near.url)
+    minga("context", "add", "far", far.url)
+    assert minga.json("status")["id"] == "near"
+    minga("context", "use", "far")
+    assert minga.json("status")["id"] == "far"
+    minga("context", "use", "nobody", expect=3)
+    minga("context", "rm", "far")
+    assert minga.json("context", "ls") == {"current": None, "nodes": {"near": near.url}}
+
+
+def test_names_are_completed_from_the_index(minga: Shell) -> None:
+    minga.environment |= {
+        "_MINGA_COMPLETE": "bash_complete",
+        "COMP_WORDS": "minga get mod",
+        "COMP_CWORD": "2",
+    }
+    ended = minga.run()
+    assert b"models/llama.gguf" in ended.stdout
+    assert b"big.bin" not in ended.stdout
+
+
+def test_json_has_the_same_keys_for_every_row(minga: Shell) -> None:
+    keys = {"name", "id", "size", "media_type", "modified", "available", "holders"}
+    assert all(keys <= row.keys() for row in minga.json("ls"))
+
+
+def test_interrupting_get_says_that_the_node_goes_on(nodes: Nodes, tmp_path: Path) -> None:
+    far = nodes.start("far", files={"slow.bin": os.urandom(20_000_000)}, upload_limit=2_000_000).ready()
+    near = nodes.start("near", far).ready()
+    wait_for(lambda: "slow.bin" in near.names(), "near knows it")
+    minga = Shell(tmp_path, near.url)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "minga_node.cli", "get", "slow.bin"],
+        env=minga.environment,
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+    )
+    wait_for(lambda: near.get("/api/v1/downloads")["downloads"], "the download has begun")
+    wait_for(lambda: near.get("/api/v1/downloads")["downloads"][0]["verified"] > 0, "something is here")
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert b"goes on" in said
+    assert near.get("/api/v1/downloads")["downloads"][0]["state"] == "running"
+
+
+def test_up_starts_a_network_from_yaml_and_down_ends_it(tmp_path: Path) -> None:
+    minga = Shell(tmp_path, None)
+    (tmp_path / "network.yaml").write_text(
+        "apiVersion: minga.dev/v1alpha1\nkind: P2PNetwork\nmetadata: {name: small}\n"
+        "spec: {peers: {replicas: 1}}\n"
+    )
+    try:
+        said = minga("up", "-f", "network.yaml", "-d", "net", "--detach")
+        assert "The network small is up" in said
+        assert minga.json("status")["network"] == "small"
+        wait_for(
+            lambda: {"big.bin", "notes/shopping.txt"} <= {r["name"] for r in minga.json("ls")}, "the samples"
+        )
+        minga("get", "big.bin", "-o", "downloads/")
+        record = json.loads((tmp_path / "state/minga/up.json").read_text())
+        assert (
+            HTTP.request("GET", f"{record['default']}/files/big.bin").data
+            == (tmp_path / "downloads/big.bin").read_bytes()
+        )
+        assert "runs already" in minga.run("up").stderr.decode()
+    finally:
+        assert "has ended" in minga("down")
+    minga("status", expect=6)
+    assert "no local network" in minga("down")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("kind: Pod", "no document of kind P2PNetwork"),
+        ("kind: P2PNetwork\nmetadata: {name: x}\nspec: {peers: {replicas: -1}}", "spec.peers.replicas is -1"),
+        ("kind: [", "is not YAML"),
+    ],
+)
+def test_up_with_nonsense_is_one_line(tmp_path: Path, text: str, words: str) -> None:
+    minga = Shell(tmp_path, None)
+    (tmp_path / "network.yaml").write_text(text)
+    ended = minga.run("up", "-f", "network.yaml")
+    assert ended.returncode == 1
+    assert words in ended.stderr.decode()
+    assert ended.stderr.count(b"\n") == 1
