@@ -145,8 +145,9 @@ def _interruptible(client: Client) -> Iterator[set[str]]:
     except KeyboardInterrupt:
         left = len(running)
         click.echo(
-            f"\ninterrupted; the node at {client.node} goes on with {left} download{'' if left == 1 else 's'}, "
-            "and the same command takes them up again (`minga downloads` shows them)",
+            f"\ninterrupted; the node at {client.node} goes on with "
+            f"{left} download{'' if left == 1 else 's'}, and the same command takes them up again "
+            "(`minga downloads` shows them)",
             err=True,
         )
         # Threads that follow a download would wait for its end.
