@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from minga_node.config import Config
 from minga_node.downloads import Downloads
 from minga_node.downloads.contents import CompleteContent
+from minga_node.drain import Drain
 from minga_node.errors import StorageFailed
 from minga_node.index import Index
 from minga_node.library import Library
@@ -23,6 +24,7 @@ from minga_node.metrics import BUILD
 from minga_node.model import Peer
 from minga_node.pclient.channels import Channels
 from minga_node.pclient.content import ContentClient
+from minga_node.pclient.rest import RestClient
 from minga_node.pclient.transfers import Transfers
 from minga_node.pserver.content import NAME as CONTENT
 from minga_node.pserver.content import ContentService
@@ -114,6 +116,7 @@ class Node:
             parallelism=config.parallelism,
             download_limit=config.download_limit,
         )
+        self.drain = Drain(self.index, self.membership, RestClient().ask_to_fetch, name)
         self.pieces = PieceServer(
             config.ip,
             config.data_port,
@@ -147,6 +150,7 @@ class Node:
             index=self.index,
             membership=self.membership,
             downloads=self.downloads,
+            drain=self.drain,
             broker_connected=lambda: None,
             flows=Transfers(self.channels, self.downloads.flows, self.membership.alive).flows,
             problems=self.problems,
@@ -194,6 +198,7 @@ class Node:
     def stop(self) -> None:
         """Says goodbye, lets running requests and pieces finish, keeps the state. Takes below ten seconds."""
         self.services.stopping.set()
+        self.drain.stop()
         self.membership.stop()
         ends = [
             threading.Thread(target=self.http.stop),

@@ -7,7 +7,7 @@ import time
 from flask import Flask, Response, g, request
 
 from minga_node.metrics import REST_REQUESTS, REST_SECONDS
-from minga_node.server import downloads, files, flows, health, openapi, page, peers, pieces, problems
+from minga_node.server import downloads, drain, files, flows, health, openapi, page, peers, pieces, problems
 from minga_node.server.names import NameConverter
 from minga_node.server.services import Services
 
@@ -24,6 +24,7 @@ def create_app(services: Services) -> Flask:
         files.blueprint(services),
         pieces.blueprint(services),
         downloads.blueprint(services),
+        drain.blueprint(services),
         peers.blueprint(services),
         flows.blueprint(services),
         health.blueprint(services),
