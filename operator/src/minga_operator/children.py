@@ -10,7 +10,7 @@ from minga_operator import metrics
 from minga_operator.cache import Cache
 from minga_operator.compare import APPLIED, owner, projection, settled, stamped
 from minga_operator.crd import KIND
-from minga_operator.errors import NameTaken, Refused, Unavailable
+from minga_operator.errors import NameTaken, Refused, Waiting
 from minga_operator.kinds import BY_NAME, WATCHED, Kind
 from minga_operator.kube import Invalid, Kube
 from minga_operator.network import Network
@@ -37,7 +37,7 @@ class Children:
         Raises:
             NameTaken: there is an object of that name that is not this network's.
             Refused: the API server does not accept it.
-            Unavailable: not now.
+            Waiting, Unavailable: not now.
         """
         kind, name = BY_NAME[wanted["kind"]], wanted["metadata"]["name"]
         target = stamped(wanted)
@@ -67,10 +67,9 @@ class Children:
             say("Normal", "Repaired", "Repair", f"{kind.name} {name} had been changed and is as it was again")
         return True
 
-    def prune(self, network: Network, wanted: Iterable[Object], spare: Iterable[str] = ()) -> int:
-        """Deletes what the network no longer needs, except Secrets named in ``spare``; returns how many."""
-        keep = {(item["kind"], item["metadata"]["name"]) for item in wanted}
-        keep |= {("Secret", name) for name in spare}
+    def prune(self, network: Network, wanted: Iterable[Object], spare: Iterable[tuple[str, str]] = ()) -> int:
+        """Deletes what the network no longer needs, but for ``spare`` (kind and name); returns how many."""
+        keep = {(item["kind"], item["metadata"]["name"]) for item in wanted} | set(spare)
         count = 0
         for kind in WATCHED:
             if not kind.ours:
@@ -93,17 +92,15 @@ class Children:
                 del self._canonical[place]
 
     def check_owner(self, network: Network, live: Object) -> None:
-        """Raises NameTaken unless the object is this network's, Unavailable while it is being deleted."""
+        """Raises NameTaken unless the object is this network's, Waiting while it is being deleted."""
         kind, metadata = live["kind"], live["metadata"]
         found = owner(live)
         if found is not None and found.get("uid") == network.uid:
             if "deletionTimestamp" in metadata:
-                raise Unavailable(f"{kind} {metadata['name']} is still being deleted")
+                raise Waiting(f"{kind} {metadata['name']} is still being deleted")
             return
         if found is not None and found.get("kind") == KIND and found.get("name") == network.name:
-            raise Unavailable(
-                f"{kind} {metadata['name']} of an earlier {network.name} is still being deleted"
-            )
+            raise Waiting(f"{kind} {metadata['name']} of an earlier {network.name} is still being deleted")
         raise NameTaken(
             f"{kind} {metadata['name']} exists and is not this network's: delete it, or rename the network"
         )

@@ -37,6 +37,18 @@ class MissingSecret(OperatorError):
     reason = "SecretMissing"
 
 
+class Waiting(OperatorError):
+    """Something must be over before we can go on."""
+
+    reason = "Waiting"
+
+
+class StorageRefused(OperatorError):
+    """A volume cannot become what the spec says."""
+
+    reason = "StorageRefused"
+
+
 class Unavailable(OperatorError):
     """The API server does not answer, or is busy: to be tried again."""
 

@@ -158,6 +158,13 @@ class Peers(Placement):
     )
     replicas: int = Field(3, ge=0, le=1000, description="Number of peers; not used in DaemonSet mode")
     storage: Storage = Field(default_factory=Storage, description="Volume of each peer")
+    drain_seconds: int = Field(
+        600,
+        ge=0,
+        le=86400,
+        description="How long a peer that is scaled away may take to hand over files that only it has;"
+        " 0: it goes at once",
+    )
 
 
 class SharedVolume(Model):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import urllib3
 
+from minga_operator.draining import Report
 from minga_operator.network import Network
 from minga_operator.resources.common import REST_PORT
 
@@ -36,9 +38,24 @@ class Nodes:
         except (KeyError, TypeError, ValueError):
             return None
 
-    def _get(self, host: str, path: str, method: str = "GET") -> dict[str, Any] | None:
+    def drain(self, address: str, leaving: Sequence[str]) -> Report | None:
+        """Has a peer hand over what only it has, or says how far it is; None when it does not answer."""
+        body = json.dumps({"leaving": list(leaving)})
+        if self._get(address, "/api/v1/drain", "POST", body) is None:
+            return None
+        answer = self._get(address, "/api/v1/drain")
         try:
-            response = self._pool.request(method, f"http://{host}:{REST_PORT}{path}")
+            return (
+                Report(bool(answer["done"]), int(answer["files"]), int(answer["bytes"])) if answer else None
+            )
+        except (KeyError, TypeError, ValueError):
+            return None
+
+    def _get(
+        self, host: str, path: str, method: str = "GET", body: str | None = None
+    ) -> dict[str, Any] | None:
+        try:
+            response = self._pool.request(method, f"http://{host}:{REST_PORT}{path}", body=body)
             found = json.loads(response.data) if response.status < 300 else None
         except (urllib3.exceptions.HTTPError, ValueError):
             return None

@@ -10,17 +10,24 @@ import threading
 import time
 from base64 import b64decode
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from minga_operator import metrics, planning, status
+from minga_operator import draining, metrics, planning, resizing, status
 from minga_operator.cache import Cache
 from minga_operator.children import Children
-from minga_operator.errors import InvalidSpec, MissingSecret, OperatorError, Unavailable
-from minga_operator.kinds import DAEMON_SET, EVENT, NETWORK, POD, SECRET, STATEFUL_SET
+from minga_operator.errors import (
+    InvalidSpec,
+    MissingSecret,
+    OperatorError,
+    Refused,
+    StorageRefused,
+    Unavailable,
+)
+from minga_operator.kinds import CLAIM, DAEMON_SET, EVENT, NETWORK, POD, SECRET, STATEFUL_SET
 from minga_operator.kube import Conflict, Kube
 from minga_operator.network import Credentials, Network, Plan, parse
-from minga_operator.nodes import Totals
+from minga_operator.nodes import Nodes, Totals
 from minga_operator.planning import Existing, Settings
 from minga_operator.resources import broker, common, desired, workload
 from minga_operator.resources.common import Object
@@ -29,6 +36,9 @@ from minga_operator.workqueue import Key
 _log = logging.getLogger(__name__)
 _RECHECK_SECONDS = 60.0
 """How often a Secret that is not ours is looked at: it is not in any of our watches."""
+
+_DRAIN_SECONDS = 2.0
+"""How often draining peers are asked."""
 
 
 @dataclass(frozen=True)
@@ -40,11 +50,23 @@ class Result:
     """Seconds until the next look, when something outside our watches is being waited for."""
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """What applying came to."""
+
+    plan: Plan | None = None
+    drain: draining.Decision = field(default_factory=draining.Decision)
+    broker_error: OperatorError | None = None
+    storage_error: OperatorError | None = None
+    """A part of the spec that cannot be; the rest of it holds."""
+    writes: int = 0
+
+
 class Reconciler:
     """Holds no state that matters: killed anywhere, the next reconcile goes on."""
 
-    def __init__(self, kube: Kube, cache: Cache, settings: Settings, identity: str) -> None:
-        self._kube, self._cache, self._settings = kube, cache, settings
+    def __init__(self, kube: Kube, cache: Cache, nodes: Nodes, settings: Settings, identity: str) -> None:
+        self._kube, self._cache, self._nodes, self._settings = kube, cache, nodes, settings
         self._identity = identity
         self._children = Children(kube, cache)
         self._lock = threading.Lock()
@@ -101,20 +123,28 @@ class Reconciler:
             network = parse(body)
         except InvalidSpec as caught:
             network, error = parse({**body, "spec": {}}), caught
-        plan, writes, broker_error = None, 0, None
+        outcome = Outcome()
         if error is None and not network.spec.paused:
             try:
-                plan, broker_error, writes = self._apply(network)
+                outcome = self._apply(network)
+            except Unavailable:
+                raise
             except OperatorError as caught:
                 error = caught
-        writes += self._report(network, plan, error, broker_error)
+        writes = outcome.writes + self._report(network, outcome, error or outcome.storage_error)
         if error is not None:
             raise error
-        own_broker = network.spec.broker.managed is not None
-        return Result(writes, None if own_broker or network.spec.paused else _RECHECK_SECONDS)
+        again = None
+        if outcome.drain.since:
+            again = _DRAIN_SECONDS
+        elif network.spec.broker.managed is None and not network.spec.paused:
+            again = _RECHECK_SECONDS
+        return Result(writes, again)
 
-    def _apply(self, network: Network) -> tuple[Plan, OperatorError | None, int]:
+    def _apply(self, network: Network) -> Outcome:
         credentials, digest, broker_error = self._broker(network)
+        network, storage_error, writes = self._resize(network)
+        drain = self._drain(network)
         plan = planning.plan(
             network,
             self._settings,
@@ -122,13 +152,61 @@ class Reconciler:
             credentials=credentials,
             broker_digest=digest,
             kinds=self.kinds,
+            keep_peers=drain.keep,
         )
         wanted = desired(network, plan)
-        writes = 0
         for item in wanted:
             writes += self._children.ensure(network, item, lambda *event: self._event(network, *event))
-        spare = [common.credentials_name(network)] if credentials else []
-        return plan, broker_error, writes + self._children.prune(network, wanted, spare)
+        spare = [("Secret", common.credentials_name(network))] if credentials else []
+        if drain.keep:
+            spare.append(("StatefulSet", common.peer_name(network)))
+        writes += self._children.prune(network, wanted, spare)
+        return Outcome(plan, drain, broker_error, storage_error, writes)
+
+    def _drain(self, network: Network) -> draining.Decision:
+        """Asks the peers that are to leave for what only they have."""
+        peers = self._cache.get(STATEFUL_SET, network.key, common.peer_name(network))
+        names = draining.leaving(network, peers)
+        if not names:
+            return draining.Decision()
+        addresses = draining.running(self._cache.of(POD, network.key), names)
+        reports = {name: self._nodes.drain(address, names) for name, address in addresses.items()}
+        found = draining.decide(network, names, reports, now())
+        if found.overdue:
+            note = f"spec.peers.drainSeconds is over: {found.overdue}"
+            self._event(network, "Warning", "DrainDeadline", "Drain", note)
+        return found
+
+    def _resize(self, network: Network) -> tuple[Network, OperatorError | None, int]:
+        """Lets volumes grow before their StatefulSet is made anew; a size that cannot be stays as it is."""
+        error: OperatorError | None = None
+        writes, managed = 0, network.spec.broker.managed
+        groups = {common.SEED: network.spec.seeds.storage, common.PEER: network.spec.peers.storage}
+        if managed is not None:
+            groups[common.BROKER] = managed.storage
+        for component, storage in groups.items():
+            live = self._cache.get(STATEFUL_SET, network.key, f"{network.name}-{component}")
+            found = resizing.decide(storage, live, self._cache.of(CLAIM, network.key))
+            if found.keep:
+                error = StorageRefused(
+                    f"the volumes of {network.name}-{component} have {found.keep}"
+                    f" and cannot shrink to {storage.size}"
+                )
+                network = resizing.keeping(network, component, found.keep)
+            try:
+                writes += self._grow(network, found)
+            except Refused as refused:
+                error = StorageRefused(f"the volumes of {network.name}-{component} cannot grow: {refused}")
+                network = resizing.keeping(network, component, resizing.present(live))
+        return network, error, writes
+
+    def _grow(self, network: Network, resize: resizing.Resize) -> int:
+        request = {"spec": {"resources": {"requests": {"storage": resize.size}}}}
+        for name in resize.grow:
+            self._cache.put(self._kube.merge(CLAIM, network.namespace, name, request))
+            metrics.WRITES.labels("PersistentVolumeClaim", "patch").inc()
+            self._event(network, "Normal", "VolumeGrows", "Resize", f"{name} is to have {resize.size}")
+        return len(resize.grow)
 
     def _existing(self, network: Network) -> Existing:
         key = network.key
@@ -166,13 +244,7 @@ class Reconciler:
         self._cache.put(found)
         return found
 
-    def _report(
-        self,
-        network: Network,
-        plan: Plan | None,
-        error: OperatorError | None,
-        broker_error: OperatorError | None,
-    ) -> int:
+    def _report(self, network: Network, outcome: Outcome, error: OperatorError | None) -> int:
         key = network.key
         with self._lock:
             totals = self._totals.get(key)
@@ -184,8 +256,10 @@ class Reconciler:
             pods=self._cache.of(POD, key),
             files=totals.files if totals else None,
             bytes=totals.bytes if totals else None,
+            draining=outcome.drain.since,
+            drain_note=outcome.drain.note,
         )
-        wanted = status.status(network, plan, observed, error, broker_error, now())
+        wanted = status.status(network, outcome.plan, observed, error, outcome.broker_error, now())
         patch = status.patch(network.status, wanted)
         if not patch:
             return 0
@@ -254,7 +328,11 @@ def now() -> str:
 
 
 def _severity(reason: str) -> str:
-    return "Normal" if reason in {"WaitingForPods", "Missing", "RollingOut", "Draining"} else "Warning"
+    return (
+        "Normal"
+        if reason in {"WaitingForPods", "Missing", "RollingOut", "Draining", "Waiting"}
+        else "Warning"
+    )
 
 
 def _decoded(secret: Object) -> dict[str, str]:

@@ -8,7 +8,7 @@ import time
 
 from minga_operator import metrics
 from minga_operator.cache import Cache, Follower
-from minga_operator.errors import OperatorError, Unavailable
+from minga_operator.errors import OperatorError, Unavailable, Waiting
 from minga_operator.kinds import WATCHED, Kind
 from minga_operator.kube import Conflict, Kube
 from minga_operator.nodes import Nodes
@@ -30,8 +30,8 @@ class Runtime:
         self.queue = WorkQueue()
         self._kube, self._settings = kube, settings
         self._cache = Cache(self.queue.add)
-        self.reconciler = Reconciler(kube, self._cache, settings, identity)
         self._nodes = Nodes()
+        self.reconciler = Reconciler(kube, self._cache, self._nodes, settings, identity)
         self._followers: dict[tuple[str, str | None], Follower] = {}
         self._threads: list[threading.Thread] = []
         self._stopped = threading.Event()
@@ -86,7 +86,7 @@ class Runtime:
         began = time.perf_counter()
         try:
             result = self.reconciler.reconcile(key)
-        except (Unavailable, Conflict) as error:
+        except (Unavailable, Waiting, Conflict) as error:
             outcome = "waiting"
             delay = self.queue.retry(key)
             _log.info("%s/%s: %s; again in %.1f s", *key, error, delay)
