@@ -1,4 +1,4 @@
-"""The Debian packages that the tests use: ``python -m tests.packages`` installs them, or names what is missing."""
+"""Debian packages that the tests use: ``python -m tests.packages`` installs or names what is missing."""
 
 from __future__ import annotations
 

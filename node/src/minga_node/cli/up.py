@@ -18,7 +18,7 @@ import click
 from minga_node.cli.client import Client, ClientError
 from minga_node.cli.output import Output
 from minga_node.errors import MingaError
-from minga_node.local import record
+from minga_node.local import broker, record
 from minga_node.local.network import LocalNetwork, running
 from minga_node.local.spec import NetworkSpec, read
 
@@ -144,11 +144,15 @@ def _what_to_try(spec: NetworkSpec, network: LocalNetwork, url: str, broker: str
 
 
 @contextmanager
-def _broker(_base: Path) -> Iterator[tuple[str | None, str]]:
+def _broker(base: Path) -> Iterator[tuple[str | None, str]]:
+    """The broker's address, if there is one, and what is to be said of it."""
     if url := os.environ.get("MINGA_BROKER_URL"):
         yield url, "the broker of MINGA_BROKER_URL carries events"
-        return
-    yield None, "no rabbitmq-server on the PATH: events travel by gRPC alone"
+    elif broker.installed():
+        with broker.private(base / "broker") as private:
+            yield private.url, "a private RabbitMQ on loopback carries events"
+    else:
+        yield None, "no rabbitmq-server on the PATH: events travel by gRPC alone"
 
 
 @click.command()
