@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import re
 import subprocess
 import threading
@@ -112,12 +113,12 @@ class Network:
         wait_for(lambda: not self.objects(CHILDREN), f"nothing left of {self.name}", timeout, every=1)
 
     @contextmanager
-    def rest(self, pod: str) -> Iterator[Rest]:
-        """REST of one pod, forwarded to a free local port."""
-        command = ["kubectl", "-n", self.namespace, "port-forward", f"pod/{pod}", ":5000"]
+    def forward(self, pod: str, port: int) -> Iterator[int]:
+        """A free local port that leads to a pod's."""
+        command = ["kubectl", "-n", self.namespace, "port-forward", f"pod/{pod}", f":{port}"]
         with subprocess.Popen(
             command,
-            env={"PATH": "/usr/local/bin:/usr/bin:/bin", **self.cluster.environment()},
+            env=os.environ | self.cluster.environment(),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -129,10 +130,16 @@ class Network:
                 assert found, f"port-forward of {pod}: {line}"
                 # It says a line a connection; nobody reading would make it stop.
                 threading.Thread(target=process.stdout.read, daemon=True).start()
-                yield Rest(int(found[1]))
+                yield int(found[1])
             finally:
                 process.terminate()
                 process.wait(10)
+
+    @contextmanager
+    def rest(self, pod: str) -> Iterator[Rest]:
+        """REST of one pod, forwarded to a free local port."""
+        with self.forward(pod, 5000) as port:
+            yield Rest(port)
 
     def secret(self, name: str) -> dict[str, str]:
         """The values of a Secret."""

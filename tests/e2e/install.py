@@ -1,0 +1,34 @@
+"""The operator in a cluster, installed by its chart with the images of this tree."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from pathlib import Path
+
+from tests.cluster import Cluster
+
+CHART = Path(__file__).parents[2] / "charts" / "minga"
+NAMESPACE = "minga-system"
+RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
+
+
+def install(cluster: Cluster, *more: str) -> str:
+    """Installs or upgrades it, with further ``--set`` values; returns its namespace."""
+    images = cluster.load_images(["rabbitmq", "node", "operator"])
+    metadata = {"name": NAMESPACE, "labels": RESTRICTED}
+    content = {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
+    cluster.kubectl("apply", "-f", "-", input=json.dumps(content))
+    settings = {
+        "image.repository": images["operator"].partition(":")[0],
+        "image.tag": images["operator"].partition(":")[2],
+        "nodeImage.repository": images["node"].partition(":")[0],
+        "nodeImage.tag": images["node"].partition(":")[2],
+        "brokerImage": images["rabbitmq"],
+        # The image's name stays while its content changes: this makes the pods new ones.
+        "podAnnotations.installed": uuid.uuid4().hex,
+    }
+    values = ",".join([*(f"{name}={value}" for name, value in settings.items()), *more])
+    arguments = ("upgrade", "--install", "minga", CHART, "-n", NAMESPACE, "--set", values)
+    cluster.helm(*arguments, "--wait", "--timeout", "120s")
+    return NAMESPACE
