@@ -161,6 +161,11 @@ class Rest:
         with urllib.request.urlopen(request, timeout=timeout) as answer:
             return json.loads(answer.read() or b"null")
 
+    def read(self, path: str, timeout: float = 120) -> bytes:
+        """The body of a successful GET."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=timeout) as answer:
+            return bytes(answer.read())
+
     def put(self, name: str, file: Path) -> int:
         """Uploads a file; returns HTTP's status."""
         connection = HTTPConnection("127.0.0.1", self.port, timeout=300)

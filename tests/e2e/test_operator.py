@@ -1,0 +1,257 @@
+"""The operator itself: its rights, its replicas, its restarts."""
+
+from __future__ import annotations
+
+import json
+import random
+import threading
+import time
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import pytest
+
+from minga_operator.compare import settled
+from minga_operator.network import Credentials, parse
+from minga_operator.planning import Existing, Settings, plan
+from minga_operator.resources import desired
+from tests.cluster import Cluster, ClusterError
+from tests.e2e.install import install
+from tests.e2e.networks import CHILDREN, Network
+from tests.waiting import wait_for
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1500)]
+
+NOWHERE = {"nodeSelector": {"nowhere": "yes"}, "storage": {"ephemeral": True}}
+"""Pods that stay pending: what is tried is the operator."""
+PENDING: dict[str, Any] = {
+    "seeds": NOWHERE,
+    "peers": NOWHERE,
+    "broker": {"managed": {"image": "not-there:1"}},
+}
+ACCOUNT = "system:serviceaccount:minga-system:minga"
+
+
+def definition(kind: str, plural: str) -> dict[str, Any]:
+    """A kind of the Prometheus operator, as far as we use it."""
+    schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    version = {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{plural}.monitoring.coreos.com"},
+        "spec": {
+            "group": "monitoring.coreos.com",
+            "scope": "Namespaced",
+            "names": {"kind": kind, "plural": plural, "singular": kind.lower(), "listKind": f"{kind}List"},
+            "versions": [version],
+        },
+    }
+
+
+@pytest.fixture
+def prometheus(cluster: Cluster) -> Iterator[None]:
+    """The Prometheus operator's kinds."""
+    items = [definition("PodMonitor", "podmonitors"), definition("PrometheusRule", "prometheusrules")]
+    body = json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
+    cluster.kubectl("apply", "-f", "-", input=body)
+    yield
+    cluster.kubectl("delete", "-f", "-", input=body)
+
+
+def granted(cluster: Cluster) -> set[tuple[str, str]]:
+    """(resource, verb) of the operator's roles."""
+    roles = [
+        json.loads(cluster.kubectl("get", "clusterrole", "minga", "-o", "json")),
+        json.loads(cluster.kubectl("-n", "minga-system", "get", "role", "minga-lease", "-o", "json")),
+    ]
+    return {
+        (resource, verb)
+        for role in roles
+        for rule in role["rules"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
+
+
+def used(cluster: Cluster, since: int) -> tuple[set[tuple[str, str]], list[str]]:
+    """(resource, verb) that the operator used, by the API server's audit log, and what was forbidden."""
+    found, forbidden = set(), []
+    with cluster.audit_log.open() as lines:
+        lines.seek(since)
+        for line in lines:
+            event = json.loads(line)
+            if event["user"]["username"] != ACCOUNT or "objectRef" not in event:
+                continue
+            reference, code = event["objectRef"], event.get("responseStatus", {}).get("code", 0)
+            resource = "/".join(
+                part for part in (reference["resource"], reference.get("subresource")) if part
+            )
+            if code == 403:
+                forbidden.append(f"{event['verb']} {resource}")
+            found.add((resource, event["verb"]))
+            if event["verb"] == "patch" and code == 201:
+                # Server-side apply of what is not there: the API server asks for the right to create, too.
+                found.add((resource, "create"))
+    return found, forbidden
+
+
+def test_every_right_is_used_and_none_is_missing(cluster: Cluster, namespace: str, prometheus: None) -> None:
+    since = cluster.audit_log.stat().st_size
+    install(cluster)
+    network = Network(cluster, namespace)
+    storage = {"storage": {"size": "1Gi"}}
+    network.apply({
+        "seeds": storage | {"replicas": 2},
+        "peers": {"storage": {"ephemeral": True}, "replicas": 1},
+        "ingress": {"host": "files.example.com"},
+        "broker": {"managed": {"storage": {"ephemeral": True}}},
+    })
+    network.wait(timeout=300)
+    wait_for(
+        lambda: network.kubectl("get", "podmonitors,prometheusrules", "-o", "name"), "monitoring", 60, every=1
+    )
+    network.patch({
+        "seeds": {"storage": {"size": "2Gi"}},
+        "peers": {"mode": "DaemonSet"},
+        "ingress": None,
+        "networkPolicy": {"enabled": False},
+        "podDisruptionBudget": {"enabled": False},
+        "monitoring": {"podMonitor": False, "rules": False},
+        "broker": {"managed": None, "external": {"secretName": "missing"}},
+    })
+    network.wait("PeersReady", timeout=240)
+    network.patch({"peers": {"mode": "StatefulSet"}})
+    network.wait("PeersReady", timeout=240)
+    # Fails when a verb is taken from the roles (403) and when one is added that nothing uses.
+    wait_for(lambda: granted(cluster) <= used(cluster, since)[0], "every right used", 60, every=1)
+    assert used(cluster, since)[1] == []
+
+
+def holder(cluster: Cluster) -> str:
+    lease = json.loads(cluster.kubectl("-n", "minga-system", "get", "lease", "minga", "-o", "json"))
+    return str(lease["spec"]["holderIdentity"])
+
+
+def test_another_replica_takes_over_within_30_seconds(cluster: Cluster, namespace: str) -> None:
+    install(cluster, "replicas=2")
+    try:
+        leader = wait_for(lambda: holder(cluster), "a leader", 60, every=0.5)
+        network = Network(cluster, namespace)
+        began = time.monotonic()
+        # Without a chance to release the lease.
+        cluster.kubectl("-n", "minga-system", "delete", "pod", leader, "--force", "--grace-period=0")
+        network.apply(PENDING)
+        wait_for(
+            lambda: network.condition("Reconciled").get("status") == "True", "the reconcile", 60, every=0.5
+        )
+        assert time.monotonic() - began < 30
+        assert holder(cluster) != leader
+        network.delete()
+    finally:
+        install(cluster)
+
+
+def test_a_list_of_namespaces_needs_roles_only_there(cluster: Cluster, namespace: str) -> None:
+    cluster.kubectl("create", "namespace", f"{namespace}-not")
+    since = cluster.audit_log.stat().st_size
+    inside, outside = Network(cluster, namespace), Network(cluster, f"{namespace}-not")
+    try:
+        install(cluster, f"watchNamespaces={{{namespace}}}")
+        for network in (outside, inside):
+            network.apply(PENDING)
+        inside.wait("Reconciled")
+        assert "status" not in outside.get()
+        assert used(cluster, since)[1] == []
+        with pytest.raises(ClusterError, match="not found"):
+            cluster.kubectl("get", "clusterrole", "minga")
+        inside.delete()
+    finally:
+        cluster.kubectl("delete", "namespace", f"{namespace}-not", "--wait=false")
+        install(cluster)
+
+
+def as_desired(network: Network) -> list[str]:
+    """How the network's objects differ from those that the builders make; empty when they do not."""
+    body = network.get()
+    of = parse(body)
+    live = {
+        (item["kind"], item["metadata"]["name"]): item
+        for item in network.objects(CHILDREN)
+        if item["kind"] not in {"Pod", "PersistentVolumeClaim"}
+    }
+    secret = network.secret(
+        "library-broker-credentials" if of.name == "library" else f"{of.name}-broker-credentials"
+    )
+    digest = live["StatefulSet", f"{of.name}-seed"]["spec"]["template"]["metadata"]["annotations"]
+    found = plan(
+        of,
+        Settings(node_image=of.status["image"], broker_image="unused"),
+        Existing(),
+        credentials=Credentials(secret["username"], secret["password"], secret["cookie"]),
+        broker_digest=digest["minga.dev/broker-digest"],
+        kinds=frozenset(),
+    )
+    wanted = {(item["kind"], item["metadata"]["name"]): item for item in desired(of, found)}
+    expected = wanted.keys() | {("Secret", f"{of.name}-broker-credentials")}
+    problems = [f"missing: {place}" for place in expected - live.keys()]
+    problems += [f"too many: {place}" for place in live.keys() - expected]
+    problems += [
+        f"differs: {place}" for place in wanted if place in live and not settled(wanted[place], live[place])
+    ]
+    return problems
+
+
+def is_as_desired(network: Network) -> bool:
+    problems = as_desired(network)
+    if problems:
+        print(network.name, problems)
+    return not problems
+
+
+def is_gone(network: Network) -> bool:
+    return not network.objects(CHILDREN)
+
+
+def test_an_operator_killed_20_times_in_a_storm_ends_in_exactly_the_desired_objects(
+    cluster: Cluster, operator: str, namespace: str
+) -> None:
+    chance = random.Random(20)
+    networks = [Network(cluster, namespace, f"storm-{number}") for number in range(20)]
+    over = threading.Event()
+    kills = 0
+
+    def kill() -> None:
+        nonlocal kills
+        while kills < 20:
+            cluster.kubectl(
+                "-n", operator, "delete", "pod", "-l", "app.kubernetes.io/name=minga-operator",
+                "--force", "--grace-period=0",
+            )  # fmt: skip
+            kills += 1
+            over.wait(chance.uniform(1, 8))
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    sizes: dict[str, int] = {}
+    try:
+        while killer.is_alive():
+            network = chance.choice(networks)
+            if network.name in sizes and chance.random() < 0.25:
+                network.kubectl("delete", "p2pn", network.name, "--wait=false")
+                del sizes[network.name]
+            else:
+                sizes[network.name] = chance.randint(0, 9)
+                network.apply(PENDING | {"peers": NOWHERE | {"replicas": sizes[network.name]}})
+    finally:
+        killer.join(300)
+    assert kills == 20
+    for network in networks:
+        if network.name in sizes:
+            network.wait("Reconciled", timeout=240)
+            wait_for(partial(is_as_desired, network), f"{network.name} as desired", 60, every=1)
+            spec = network.object("statefulset", f"{network.name}-peer")["spec"]
+            assert spec["replicas"] == sizes[network.name]
+        else:
+            wait_for(partial(is_gone, network), f"no {network.name}", 120, every=1)
