@@ -27,6 +27,14 @@ ACTIVE_DOWNLOADS = Gauge("minga_active_downloads", "Downloads running now")
 
 INDEX_ENTRIES = Gauge("minga_index_entries", "Entries of the replicated index, all nodes together")
 PEERS = Gauge("minga_peers", "Other nodes known, by state (alive, suspect, dead, left)", ["state"])
+GOSSIP_REFUSED = Counter(
+    "minga_gossip_refused",
+    "What peers sent against the protocol, by reason (protocol, claim, quarantined, garbage)",
+    ["reason"],
+)
+GOSSIP_BYTES = Counter(
+    "minga_gossip_bytes", "Bytes of messages about members and logs, by direction (in, out)", ["direction"]
+)
 LIBRARY_FILES = Gauge("minga_library_files", "Files this node shares")
 LIBRARY_BYTES = Gauge("minga_library_bytes", "Bytes of the files this node shares")
 

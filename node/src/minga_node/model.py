@@ -21,6 +21,8 @@ class Peer:
     """Piece listener (HTTP ranges)."""
     seed: bool = False
     version: str = ""
+    started: int = 0
+    """When its process began, milliseconds since 1970; of two words about its addresses the later counts."""
 
     @property
     def rest_url(self) -> str:

@@ -23,7 +23,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class Digest(_message.Message):
-    """What a node knows of one log. Grows with nodes, not with files."""
+    """What a node knows of one log and of the node that writes it. Grows with nodes, not with files."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -32,13 +32,20 @@ class Digest(_message.Message):
     HEARTBEAT_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     COMPACTED_FIELD_NUMBER: _builtins.int
+    STARTED_FIELD_NUMBER: _builtins.int
+    LEFT_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     epoch: _builtins.int
     heartbeat: _builtins.int
+    """Rises with every round of its node; the larger one is the newer word."""
     version: _builtins.int
     """Highest version held, with everything below it."""
     compacted: _builtins.int
     """Tombstones up to this version are gone: a reader behind it starts again from nothing."""
+    started: _builtins.int
+    """The first heartbeat of the process that its addresses belong to."""
+    left: _builtins.bool
+    """It said goodbye with this heartbeat."""
     def __init__(
         self,
         *,
@@ -47,10 +54,12 @@ class Digest(_message.Message):
         heartbeat: _builtins.int = ...,
         version: _builtins.int = ...,
         compacted: _builtins.int = ...,
+        started: _builtins.int = ...,
+        left: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["compacted", b"compacted", "epoch", b"epoch", "heartbeat", b"heartbeat", "id", b"id", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["compacted", b"compacted", "epoch", b"epoch", "heartbeat", b"heartbeat", "id", b"id", "left", b"left", "started", b"started", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -146,9 +155,11 @@ Global___Delta: _TypeAlias = Delta  # noqa: Y015
 class ReconcileRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
+    NETWORK_FIELD_NUMBER: _builtins.int
     SENDER_FIELD_NUMBER: _builtins.int
     DIGESTS_FIELD_NUMBER: _builtins.int
     MAX_BYTES_FIELD_NUMBER: _builtins.int
+    network: _builtins.str
     max_bytes: _builtins.int
     """Bound on the answer, bytes; the callee has a bound of its own."""
     @_builtins.property
@@ -158,13 +169,14 @@ class ReconcileRequest(_message.Message):
     def __init__(
         self,
         *,
+        network: _builtins.str = ...,
         sender: _peer_pb2.Peer | None = ...,
         digests: _abc.Iterable[Global___Digest] | None = ...,
         max_bytes: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["sender", b"sender"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["digests", b"digests", "max_bytes", b"max_bytes", "sender", b"sender"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["digests", b"digests", "max_bytes", b"max_bytes", "network", b"network", "sender", b"sender"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -174,28 +186,34 @@ Global___ReconcileRequest: _TypeAlias = ReconcileRequest  # noqa: Y015
 class ReconcileResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
+    ID_FIELD_NUMBER: _builtins.int
     DIGESTS_FIELD_NUMBER: _builtins.int
     DELTAS_FIELD_NUMBER: _builtins.int
     WANTED_FIELD_NUMBER: _builtins.int
     MORE_FIELD_NUMBER: _builtins.int
     PEERS_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """Who answers."""
     more: _builtins.bool
     """There was more than fits: come back at once."""
     @_builtins.property
-    def digests(self) -> _containers.RepeatedCompositeFieldContainer[Global___Digest]: ...
+    def digests(self) -> _containers.RepeatedCompositeFieldContainer[Global___Digest]:
+        """Where the callee's word is newer than the caller's."""
+
     @_builtins.property
     def deltas(self) -> _containers.RepeatedCompositeFieldContainer[Global___Delta]: ...
     @_builtins.property
     def wanted(self) -> _containers.RepeatedCompositeFieldContainer[Global___Digest]:
-        """Logs of which the callee wants to hear, from the versions it has."""
+        """What the callee has of the logs of which the caller has more."""
 
     @_builtins.property
     def peers(self) -> _containers.RepeatedCompositeFieldContainer[_peer_pb2.Peer]:
-        """Addresses of peers the caller's digests did not name."""
+        """Addresses that the caller lacks."""
 
     def __init__(
         self,
         *,
+        id: _builtins.str = ...,
         digests: _abc.Iterable[Global___Digest] | None = ...,
         deltas: _abc.Iterable[Global___Delta] | None = ...,
         wanted: _abc.Iterable[Global___Digest] | None = ...,
@@ -204,7 +222,7 @@ class ReconcileResponse(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["deltas", b"deltas", "digests", b"digests", "more", b"more", "peers", b"peers", "wanted", b"wanted"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deltas", b"deltas", "digests", b"digests", "id", b"id", "more", b"more", "peers", b"peers", "wanted", b"wanted"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -214,11 +232,16 @@ Global___ReconcileResponse: _TypeAlias = ReconcileResponse  # noqa: Y015
 class PushRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
+    NETWORK_FIELD_NUMBER: _builtins.int
     SENDER_FIELD_NUMBER: _builtins.int
+    DIGESTS_FIELD_NUMBER: _builtins.int
     DELTAS_FIELD_NUMBER: _builtins.int
     PEERS_FIELD_NUMBER: _builtins.int
+    network: _builtins.str
     @_builtins.property
     def sender(self) -> _peer_pb2.Peer: ...
+    @_builtins.property
+    def digests(self) -> _containers.RepeatedCompositeFieldContainer[Global___Digest]: ...
     @_builtins.property
     def deltas(self) -> _containers.RepeatedCompositeFieldContainer[Global___Delta]: ...
     @_builtins.property
@@ -226,13 +249,15 @@ class PushRequest(_message.Message):
     def __init__(
         self,
         *,
+        network: _builtins.str = ...,
         sender: _peer_pb2.Peer | None = ...,
+        digests: _abc.Iterable[Global___Digest] | None = ...,
         deltas: _abc.Iterable[Global___Delta] | None = ...,
         peers: _abc.Iterable[_peer_pb2.Peer] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["sender", b"sender"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["deltas", b"deltas", "peers", b"peers", "sender", b"sender"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deltas", b"deltas", "digests", b"digests", "network", b"network", "peers", b"peers", "sender", b"sender"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -49,6 +49,11 @@ class MembershipStub:
                 request_serializer=minga__protos_dot_v1_dot_membership__pb2.ListPeersRequest.SerializeToString,
                 response_deserializer=minga__protos_dot_v1_dot_membership__pb2.ListPeersResponse.FromString,
                 _registered_method=True)
+        self.GetRoom = channel.unary_unary(
+                '/minga.v1.Membership/GetRoom',
+                request_serializer=minga__protos_dot_v1_dot_membership__pb2.GetRoomRequest.SerializeToString,
+                response_deserializer=minga__protos_dot_v1_dot_membership__pb2.GetRoomResponse.FromString,
+                _registered_method=True)
 
 
 class MembershipServicer:
@@ -76,6 +81,13 @@ class MembershipServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetRoom(self, request, context):
+        """How much room the node has for copies.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_MembershipServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -93,6 +105,11 @@ def add_MembershipServicer_to_server(servicer, server):
                     servicer.ListPeers,
                     request_deserializer=minga__protos_dot_v1_dot_membership__pb2.ListPeersRequest.FromString,
                     response_serializer=minga__protos_dot_v1_dot_membership__pb2.ListPeersResponse.SerializeToString,
+            ),
+            'GetRoom': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetRoom,
+                    request_deserializer=minga__protos_dot_v1_dot_membership__pb2.GetRoomRequest.FromString,
+                    response_serializer=minga__protos_dot_v1_dot_membership__pb2.GetRoomResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -176,6 +193,33 @@ class Membership:
             '/minga.v1.Membership/ListPeers',
             minga__protos_dot_v1_dot_membership__pb2.ListPeersRequest.SerializeToString,
             minga__protos_dot_v1_dot_membership__pb2.ListPeersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetRoom(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/minga.v1.Membership/GetRoom',
+            minga__protos_dot_v1_dot_membership__pb2.GetRoomRequest.SerializeToString,
+            minga__protos_dot_v1_dot_membership__pb2.GetRoomResponse.FromString,
             options,
             channel_credentials,
             insecure,

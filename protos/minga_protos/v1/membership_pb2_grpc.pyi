@@ -39,6 +39,8 @@ class MembershipStub:
     """Says goodbye, so that nobody has to suspect the node first."""
     ListPeers: _grpc.UnaryUnaryMultiCallable[_membership_pb2.ListPeersRequest, _membership_pb2.ListPeersResponse]
     """Everybody this node knows, with what it thinks of them."""
+    GetRoom: _grpc.UnaryUnaryMultiCallable[_membership_pb2.GetRoomRequest, _membership_pb2.GetRoomResponse]
+    """How much room the node has for copies."""
 
 @_typing.type_check_only
 class MembershipAsyncStub(MembershipStub):
@@ -51,6 +53,8 @@ class MembershipAsyncStub(MembershipStub):
     """Says goodbye, so that nobody has to suspect the node first."""
     ListPeers: _aio.UnaryUnaryMultiCallable[_membership_pb2.ListPeersRequest, _membership_pb2.ListPeersResponse]  # type: ignore[assignment]
     """Everybody this node knows, with what it thinks of them."""
+    GetRoom: _aio.UnaryUnaryMultiCallable[_membership_pb2.GetRoomRequest, _membership_pb2.GetRoomResponse]  # type: ignore[assignment]
+    """How much room the node has for copies."""
 
 class MembershipServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -78,5 +82,13 @@ class MembershipServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_membership_pb2.ListPeersResponse, _abc.Awaitable[_membership_pb2.ListPeersResponse]]:
         """Everybody this node knows, with what it thinks of them."""
+
+    @_abc_1.abstractmethod
+    def GetRoom(
+        self,
+        request: _membership_pb2.GetRoomRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_membership_pb2.GetRoomResponse, _abc.Awaitable[_membership_pb2.GetRoomResponse]]:
+        """How much room the node has for copies."""
 
 def add_MembershipServicer_to_server(servicer: MembershipServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

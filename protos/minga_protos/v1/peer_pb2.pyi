@@ -30,6 +30,7 @@ class Peer(_message.Message):
     DATA_PORT_FIELD_NUMBER: _builtins.int
     SEED_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
+    STARTED_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Unique in the network: the node's name."""
     epoch: _builtins.int
@@ -44,6 +45,8 @@ class Peer(_message.Message):
     """Others join through it."""
     version: _builtins.str
     """Version of its software."""
+    started: _builtins.int
+    """When this process began, milliseconds since 1970: the larger one has the addresses that count."""
     def __init__(
         self,
         *,
@@ -55,10 +58,11 @@ class Peer(_message.Message):
         data_port: _builtins.int = ...,
         seed: _builtins.bool = ...,
         version: _builtins.str = ...,
+        started: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["data_port", b"data_port", "epoch", b"epoch", "grpc_port", b"grpc_port", "host", b"host", "id", b"id", "rest_port", b"rest_port", "seed", b"seed", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data_port", b"data_port", "epoch", b"epoch", "grpc_port", b"grpc_port", "host", b"host", "id", b"id", "rest_port", b"rest_port", "seed", b"seed", "started", b"started", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

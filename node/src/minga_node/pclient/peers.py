@@ -16,6 +16,7 @@ def to_message(peer: Peer) -> peer_pb2.Peer:
         data_port=peer.data_port,
         seed=peer.seed,
         version=peer.version,
+        started=peer.started,
     )
 
 
@@ -29,4 +30,5 @@ def from_message(message: peer_pb2.Peer) -> Peer:
         data_port=message.data_port,
         seed=message.seed,
         version=message.version,
+        started=message.started,
     )

@@ -1,0 +1,214 @@
+"""The replicated index of a node: everything that everybody shares, searchable here."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+from minga_node.errors import StorageFailed
+from minga_node.index import tables
+from minga_node.index.fold import fold
+from minga_node.index.log import Delta, Entry, check_delta
+from minga_node.index.logs import Logs
+from minga_node.index.query import Query
+from minga_node.index.rows import RowReader
+from minga_node.index.search import Searcher
+from minga_node.metrics import INDEX_ENTRIES
+from minga_node.model import FileRow, Holder, LocalFile, Page
+from minga_node.store import Store
+
+log = logging.getLogger(__name__)
+
+NAMES_AT_ONCE = 4_000
+"""Names that one transaction takes into the full-text index: some tens of milliseconds."""
+COUNT_SECONDS = 2.0
+"""Least time between two counts of all entries for the metric."""
+
+
+class Index:
+    """Publishes this node's files, takes the logs of others, and answers searches from its own copy.
+
+    Args:
+        store: holds it.
+        self_id: this node's name; its log is written here and nowhere else.
+    """
+
+    def __init__(self, store: Store, self_id: str) -> None:
+        self._store, self.self_id = store, self_id
+        self.logs = Logs(store, self_id)
+        self.online: Callable[[str], bool] = lambda peer_id: peer_id == self_id
+        """Whether a peer is online; the membership puts its own here."""
+        self.on_change: list[Callable[[str], None]] = []
+        """Called with the id of the peer whose log has news, after they are committed."""
+        self._rows = RowReader(self.logs, lambda peer_id: peer_id == self_id or self.online(peer_id))
+        self._searcher = Searcher(store, self.logs, self._rows)
+        self._names_lock = threading.Lock()
+        self._names_thread: threading.Thread | None = None
+        self._names_behind = False
+        self._counted = -COUNT_SECONDS
+        self._closed = False
+        self._changed("")
+
+    def publish(self, files: Sequence[LocalFile]) -> int:
+        """Shares files, or what became of them; how many were news. Atomic."""
+
+        def make(db: sqlite3.Connection, number: int, version: int) -> list[Entry]:
+            entries: list[Entry] = []
+            for file in {file.name: file for file in files}.values():
+                if _current(db, number, file.name) != file:
+                    version += 1
+                    content = bytes.fromhex(file.id)
+                    entries.append(
+                        Entry(
+                            version,
+                            file.name,
+                            content,
+                            file.size,
+                            file.media_type,
+                            file.modified_ms,
+                            file.complete,
+                        )
+                    )
+            return entries
+
+        return self._append(make)
+
+    def remove(self, names: Sequence[str]) -> int:
+        """Shares files no more; how many of them were shared."""
+
+        def make(db: sqlite3.Connection, number: int, version: int) -> list[Entry]:
+            shared = [name for name in dict.fromkeys(names) if _current(db, number, name) is not None]
+            return [Entry(version + count, name, None) for count, name in enumerate(shared, 1)]
+
+        return self._append(make)
+
+    def _append(self, make: Callable[[sqlite3.Connection, int, int], Sequence[Entry]]) -> int:
+        entries = self.logs.append(make)
+        if entries:
+            self._changed(self.self_id)
+        return len(entries)
+
+    def local(self) -> dict[str, LocalFile]:
+        """This node's own files by name."""
+        own = self.logs.number(self.self_id)
+        found = self._store.read().execute(
+            "SELECT f.name, f.content, f.size, f.media_type, h.modified, h.complete FROM held h "
+            "CROSS JOIN files f ON f.file = h.file WHERE h.log = ?",
+            (own,),
+        )
+        return {
+            name: LocalFile(name, content.hex(), size, media, modified, bool(complete))
+            for name, content, size, media, modified, complete in found
+        }
+
+    def files_of(self, peer_id: str) -> dict[str, str]:
+        """The ids by name of what a peer shares."""
+        found = self._store.read().execute(
+            "SELECT f.name, f.content FROM held h CROSS JOIN files f ON f.file = h.file WHERE h.log = ?",
+            (self.logs.number(peer_id),),
+        )
+        return {name: content.hex() for name, content in found}
+
+    def apply(self, delta: Delta) -> bool:
+        """Takes news of another node's log; whether they were any.
+
+        Raises:
+            PeerMisbehaved: no honest node sends this; nothing is changed.
+        """
+        check_delta(delta)
+        if not self.logs.apply(delta):
+            return False
+        self._changed(delta.peer_id)
+        return True
+
+    def forget(self, peer_id: str) -> None:
+        """Takes a peer's log out altogether."""
+        self.logs.drop(peer_id)
+        self._changed("")
+
+    def search(self, query: Query) -> Page:
+        """One page of what is looked for.
+
+        Raises:
+            BadRequest: the query makes no sense.
+        """
+        return self._searcher.search(query)
+
+    def by_name(self, name: str) -> tuple[FileRow, ...]:
+        """All contents under exactly this name."""
+        return self._rows.select(
+            self._store.read(), "WHERE folded = ? AND name = ? ORDER BY content", (fold(name), name)
+        )
+
+    def by_id(self, identity: str) -> tuple[FileRow, ...]:
+        """All names of a content."""
+        return self._rows.select(
+            self._store.read(), "WHERE content = ? ORDER BY folded, name", (bytes.fromhex(identity),)
+        )
+
+    def holders(self, identity: str) -> tuple[Holder, ...]:
+        """Everybody who has a content under any name, each once."""
+        best: dict[str, Holder] = {}
+        for row in self.by_id(identity):
+            for holder in row.holders:
+                if holder.peer_id not in best or holder.complete:
+                    best[holder.peer_id] = holder
+        return tuple(best[peer_id] for peer_id in sorted(best))
+
+    def count(self) -> int:
+        """Entries that count, of all logs together."""
+        found: int = self._store.read().execute("SELECT count(*) FROM held").fetchone()[0]
+        return found
+
+    def _changed(self, peer_id: str) -> None:
+        with self._names_lock:
+            self._names_behind = True
+            if self._names_thread is None and not self._closed:
+                self._names_thread = threading.Thread(target=self._extend, name="index-names", daemon=True)
+                self._names_thread.start()
+        if peer_id:
+            for listener in self.on_change:
+                listener(peer_id)
+
+    def _extend(self) -> None:
+        """Takes what came into the full-text index; until then searches look through it row by row."""
+        while True:
+            with self._names_lock:
+                if self._closed or not self._names_behind:
+                    self._names_thread = None
+                    return
+                self._names_behind = False
+            try:
+                with self._store.write() as db:
+                    more = tables.extend_names(db, NAMES_AT_ONCE)
+                if not more and time.monotonic() - self._counted > COUNT_SECONDS:
+                    INDEX_ENTRIES.set(self.count())
+                    self._counted = time.monotonic()
+            except StorageFailed as error:
+                more = False
+                log.warning("names wait for the full-text index: %s", error)
+            with self._names_lock:
+                self._names_behind |= more
+
+    def close(self) -> None:
+        """Ends the work in the background."""
+        with self._names_lock:
+            self._closed = True
+            thread = self._names_thread
+        if thread is not None:
+            thread.join(10)
+
+
+def _current(db: sqlite3.Connection, number: int, name: str) -> LocalFile | None:
+    row = db.execute(
+        "SELECT f.content, f.size, f.media_type, h.modified, h.complete FROM files f "
+        "JOIN held h ON h.log = ? AND h.file = f.file WHERE f.folded = ? AND f.name = ?",
+        (number, fold(name), name),
+    ).fetchone()
+    if row is None:
+        return None
+    content, size, media_type, modified, complete = row
+    return LocalFile(name, content.hex(), size, media_type, modified, bool(complete))

@@ -1,0 +1,212 @@
+"""The replicated logs in the store: what is known of each, their deltas, their compaction."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from itertools import chain
+
+from minga_node.errors import PeerMisbehaved
+from minga_node.index import tables
+from minga_node.index.log import Delta, Entry, LogState
+from minga_node.index.schema import STEPS
+from minga_node.store import Store
+
+ROWS = 20_000
+"""Entries in one delta that this node makes, at most."""
+ENTRY_BYTES = 60
+"""Of an entry on the wire, besides its name and media type."""
+
+Hook = Callable[[sqlite3.Connection, str, int, Sequence[Entry]], None]
+"""Called in the transaction that applies entries: connection, peer id, epoch, entries."""
+
+
+class Logs:
+    """All logs, this node's own among them. Thread-safe; a state is seen once it is committed."""
+
+    def __init__(self, store: Store, self_id: str) -> None:
+        self._store, self.self_id = store, self_id
+        self.hooks: list[Hook] = []
+        store.migrate("index", STEPS)
+        with store.write() as db:
+            # The default of 2 MB makes a large index read its pages again and again.
+            db.execute("PRAGMA cache_size = -32768")
+            row = db.execute("SELECT log, epoch FROM logs WHERE peer = ?", (self_id,)).fetchone()
+            if row is None:
+                db.execute("INSERT INTO logs VALUES (NULL, ?, ?, 0, 0)", (self_id, store.epoch))
+        self._states: dict[str, tuple[int, LogState]] = {
+            peer: (log, LogState(epoch, version, compacted))
+            for peer, log, epoch, version, compacted in store.read().execute(
+                "SELECT peer, log, epoch, version, compacted FROM logs"
+            )
+        }
+
+    @property
+    def own(self) -> LogState:
+        return self._states[self.self_id][1]
+
+    def state(self, peer_id: str) -> LogState | None:
+        found = self._states.get(peer_id)
+        return found[1] if found else None
+
+    def states(self) -> dict[str, LogState]:
+        return {peer: state for peer, (_, state) in self._states.copy().items()}
+
+    def number(self, peer_id: str) -> int | None:
+        """The number that stands for a log in the tables."""
+        found = self._states.get(peer_id)
+        return found[0] if found else None
+
+    def peers(self) -> dict[int, str]:
+        return {log: peer for peer, (log, _) in self._states.copy().items()}
+
+    def append(self, make: Callable[[sqlite3.Connection, int, int], Sequence[Entry]]) -> tuple[Entry, ...]:
+        """Writes to this node's own log what ``make(connection, log, version)`` says, in one transaction."""
+        with self._store.write() as db:
+            log, state = self._states[self.self_id]
+            entries = tuple(make(db, log, state.version))
+            if entries:
+                tables.apply(db, log, entries, fresh=state.version == 0)
+                after = LogState(state.epoch, entries[-1].version, state.compacted)
+                self._save(db, log, after)
+                for hook in self.hooks:
+                    hook(db, self.self_id, state.epoch, entries)
+        if entries:
+            self._states[self.self_id] = (log, after)
+        return entries
+
+    def apply(self, delta: Delta) -> bool:
+        """Takes what another node knows of a log; whether anything was new. Deltas that do not follow what is
+        known are left alone: the next round asks again.
+
+        Raises:
+            PeerMisbehaved: it is this node's own log, which nobody else writes.
+        """
+        if delta.peer_id == self.self_id:
+            raise PeerMisbehaved("somebody sends entries of this node's own log")
+        with self._store.write() as db:
+            known = self._states.get(delta.peer_id)
+            if known is None:
+                cursor = db.execute(
+                    "INSERT INTO logs VALUES (NULL, ?, ?, 0, 0)", (delta.peer_id, delta.epoch)
+                )
+                log, state = int(cursor.lastrowid or 0), LogState(delta.epoch, 0)
+            else:
+                log, state = known
+            if delta.epoch < state.epoch:
+                return False
+            needless = state.version >= delta.compacted or state.compacted >= delta.compacted
+            if delta.epoch > state.epoch or delta.reset:
+                if delta.from_version > 0 or (delta.epoch == state.epoch and needless):
+                    return False
+                tables.forget(db, log)
+                state = LogState(delta.epoch, 0)
+            elif delta.from_version > state.version or delta.to_version <= state.version:
+                return False
+            entries = tuple(entry for entry in delta.entries if entry.version > state.version)
+            if entries:
+                tables.apply(db, log, entries, fresh=state.version == 0)
+            # A log that was begun at nothing lacks the tombstones its sender had already dropped.
+            floor = max(state.compacted, delta.compacted if delta.from_version == 0 else 0)
+            state = LogState(delta.epoch, delta.to_version, floor)
+            self._save(db, log, state)
+            for hook in self.hooks:
+                hook(db, delta.peer_id, delta.epoch, entries)
+        self._states[delta.peer_id] = (log, state)
+        return True
+
+    def delta(self, peer_id: str, from_version: int, max_bytes: int, *, reset: bool = False) -> Delta | None:
+        """What somebody lacks who knows a log up to ``from_version``, about ``max_bytes`` of it."""
+        known = self._states.get(peer_id)
+        if known is None or known[1].version <= from_version:
+            return None
+        log, state = known
+        rows = (
+            self._store
+            .read()
+            .execute(
+                "SELECT h.version, f.name, f.content, f.size, f.media_type, h.modified, h.complete "
+                "FROM (SELECT version, file, modified, complete FROM held "
+                "WHERE log = ?1 AND version > ?2 AND version <= ?3 ORDER BY version LIMIT ?4) h "
+                "CROSS JOIN files f ON f.file = h.file",
+                (log, from_version, state.version, ROWS + 1),
+            )
+            .fetchall()
+        )
+        gone = (
+            self._store
+            .read()
+            .execute(
+                "SELECT version, name, NULL, 0, '', 0, 1 FROM tombstones WHERE log = ?1 AND version > ?2 "
+                "AND version <= ?3 ORDER BY version LIMIT ?4",
+                (log, from_version, state.version, ROWS + 1),
+            )
+            .fetchall()
+        )
+        ordered = sorted(chain(rows, gone)) if gone else rows
+        taken, size = len(ordered), 0
+        for position, row in enumerate(ordered):
+            size += len(row[1]) + len(row[4]) + ENTRY_BYTES
+            if size > max_bytes or position == ROWS:
+                taken = max(position, 1)
+                break
+        to_version = ordered[taken - 1][0] if taken < len(ordered) else state.version
+        return Delta(
+            peer_id,
+            state.epoch,
+            from_version,
+            to_version,
+            reset,
+            state.compacted,
+            [Entry(*row) for row in ordered[:taken]],
+        )
+
+    def compact(self, peer_id: str, floor: int) -> int:
+        """Drops the tombstones of a log up to a version; how many."""
+        with self._store.write() as db:
+            log, state = self._states[peer_id]
+            floor = min(floor, state.version)
+            if floor <= state.compacted:
+                return 0
+            count = db.execute("DELETE FROM tombstones WHERE log = ? AND version <= ?", (log, floor)).rowcount
+            state = LogState(state.epoch, state.version, floor)
+            self._save(db, log, state)
+        self._states[peer_id] = (log, state)
+        return count
+
+    def renew(self, epoch: int) -> None:
+        """Begins a new epoch of the own log with the same entries."""
+        with self._store.write() as db:
+            log, state = self._states[self.self_id]
+            state = LogState(epoch, state.version, state.compacted)
+            self._save(db, log, state)
+        self._states[self.self_id] = (log, state)
+
+    def begin(self, peer_id: str, epoch: int) -> bool:
+        """Empties the log of a peer that began a new epoch; whether there was an older one."""
+        with self._store.write() as db:
+            known = self._states.get(peer_id)
+            if known is None or peer_id == self.self_id or known[1].epoch >= epoch:
+                return False
+            tables.forget(db, known[0])
+            state = LogState(epoch, 0)
+            self._save(db, known[0], state)
+        self._states[peer_id] = (known[0], state)
+        return True
+
+    def drop(self, peer_id: str) -> None:
+        """Forgets a log altogether."""
+        with self._store.write() as db:
+            known = self._states.get(peer_id)
+            if known is None or peer_id == self.self_id:
+                return
+            tables.forget(db, known[0])
+            db.execute("DELETE FROM logs WHERE log = ?", (known[0],))
+        self._states.pop(peer_id, None)
+
+    @staticmethod
+    def _save(db: sqlite3.Connection, log: int, state: LogState) -> None:
+        db.execute(
+            "UPDATE logs SET epoch = ?, version = ?, compacted = ? WHERE log = ?",
+            (state.epoch, state.version, state.compacted, log),
+        )

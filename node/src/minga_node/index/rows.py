@@ -1,0 +1,42 @@
+"""Rows of the tables as :class:`~minga_node.model.FileRow`, with their holders."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from minga_node.index.logs import Logs
+from minga_node.model import FileRow, Holder
+
+COLUMNS = "file, name, content, size, media_type, modified"
+
+
+class RowReader:
+    """Reads rows; who is online is asked as they are read."""
+
+    def __init__(self, logs: Logs, online: Callable[[str], bool]) -> None:
+        self._logs, self.online = logs, online
+
+    def select(self, db: sqlite3.Connection, where: str, values: Sequence[Any]) -> tuple[FileRow, ...]:
+        return self.rows(db, db.execute(f"SELECT {COLUMNS} FROM files {where}", values).fetchall())
+
+    def rows(self, db: sqlite3.Connection, found: Sequence[tuple[Any, ...]]) -> tuple[FileRow, ...]:
+        """``found`` begins with the :data:`COLUMNS`."""
+        if not found:
+            return ()
+        peers = self._logs.peers()
+        holders: dict[int, list[Holder]] = {row[0]: [] for row in found}
+        marks = ",".join("?" * len(holders))
+        for file, log, complete in db.execute(
+            f"SELECT file, log, complete FROM held WHERE file IN ({marks})", tuple(holders)
+        ):
+            peer = peers.get(log)
+            if peer is not None:
+                holders[file].append(Holder(peer, bool(complete), self.online(peer)))
+        for each in holders.values():
+            each.sort(key=lambda holder: holder.peer_id)
+        return tuple(
+            FileRow(name, content.hex(), size, media_type, modified, tuple(holders[file]))
+            for file, name, content, size, media_type, modified, *_ in found
+        )

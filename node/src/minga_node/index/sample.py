@@ -1,0 +1,55 @@
+"""A random sample of the index in memory: it says how many rows a query will find, before it is run."""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+import threading
+
+from minga_node.index.conditions import Row
+
+ROWS = 2048
+
+
+class Sample:
+    """Taken anew when the index has grown or shrunk by an eighth."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._random = random.Random(0)
+        self._span = -1
+        self.rows: tuple[Row, ...] = ()
+        self.total = 0
+
+    def refresh(self, db: sqlite3.Connection) -> tuple[tuple[Row, ...], int]:
+        """The sample, and about how many rows the index has."""
+        first, last = db.execute(
+            "SELECT (SELECT min(file) FROM files), (SELECT max(file) FROM files)"
+        ).fetchone()
+        span = 0 if last is None else last - first + 1
+        with self._lock:
+            small = span <= ROWS * 4
+            if small or abs(span - self._span) * 8 > self._span:
+                self._take(db, first or 0, span)
+                self._span = span
+            return self.rows, self.total
+
+    def _take(self, db: sqlite3.Connection, first: int, span: int) -> None:
+        if span <= ROWS * 4:
+            # Small enough that any plan will do.
+            self.rows, self.total = (), span
+            return
+        numbers = sorted(self._random.sample(range(first, first + span), ROWS))
+        marks = ",".join(map(str, numbers))
+        held: dict[int, set[int]] = {}
+        for file, log in db.execute(f"SELECT file, log FROM held WHERE file IN ({marks})"):
+            held.setdefault(file, set()).add(log)
+        self.rows = tuple(
+            Row(folded, name, content, size, media, modified, holders, frozenset(held.get(file, ())), file)
+            for file, folded, name, content, size, media, modified, holders in db.execute(
+                "SELECT file, folded, name, content, size, media_type, modified, holders FROM files "
+                f"WHERE file IN ({marks})"
+            )
+        )
+        # Numbers that are no longer used make the span larger than the index.
+        self.total = span * len(self.rows) // ROWS

@@ -1,0 +1,304 @@
+"""Both ends of a round of gossip, over this node's view and index. No threads and no sockets of its own."""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+
+from minga_node.errors import Conflict, PeerMisbehaved
+from minga_node.index import Delta, Index
+from minga_node.membership.messages import GossipCalls, Push, Reconcile, Reconciled
+from minga_node.membership.scuttlebutt import Digest, Need, compare, need
+from minga_node.membership.trust import Trust
+from minga_node.membership.view import View
+from minga_node.metrics import GOSSIP_REFUSED
+from minga_node.model import Peer, PeerState
+
+log = logging.getLogger(__name__)
+
+DELTA_BYTES = 2 * 1024 * 1024
+"""Of deltas in one message, about."""
+MOST_EXCHANGES = 10_000
+"""Messages of one catch-up; a bound on what a peer that always has more can make us do."""
+MOST_PEERS = 20_000
+PATIENCE = 10
+"""Rounds in which a caller may claim a version without sending anything of it."""
+
+
+class Gossip:
+    """Reconciles with one peer at a time; thread-safe."""
+
+    def __init__(
+        self,
+        index: Index,
+        view: View,
+        calls: GossipCalls,
+        self_peer: Callable[[], Peer],
+        network: str,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._index, self._view, self._calls, self._network = index, view, calls, network
+        self._self_peer, self._clock = self_peer, clock
+        self.lock = threading.RLock()
+        """Guards the view."""
+        self._trust = Trust()
+        self._owed: dict[tuple[str, str], tuple[int, int]] = {}
+        self._acknowledged: dict[str, tuple[int, int]] = {}
+        """Epoch and version of this node's log that each peer has."""
+        self._random = random.Random()
+
+    def own(self) -> Peer:
+        with self.lock:
+            return replace(self._self_peer(), epoch=self._index.logs.own.epoch, started=self._view.started)
+
+    def digests(self) -> dict[str, Digest]:
+        with self.lock:
+            return self._view.digests(self._index.logs.states())
+
+    def meet(self, peer: Peer) -> bool:
+        """Reconciles with a peer until neither has news for the other; whether anything came.
+
+        Raises:
+            PeerUnreachable, PeerMisbehaved, Conflict, Busy
+        """
+        news = False
+        if self._trust.refused(peer.id, self._clock()):
+            return False
+        for _ in range(MOST_EXCHANGES):
+            try:
+                came, again = self._exchange(peer)
+            except PeerMisbehaved as error:
+                self._blame(peer, error)
+                raise
+            news |= came
+            if not again:
+                break
+        return news
+
+    def _exchange(self, peer: Peer) -> tuple[bool, bool]:
+        mine = self.digests()
+        request = Reconcile(self._network, self.own(), tuple(mine.values()), DELTA_BYTES)
+        answer = self._calls.reconcile(peer.grpc_target, request)
+        if answer.id != peer.id:
+            raise Conflict(f"{peer.grpc_target} is {answer.id} now, not {peer.id}")
+        # It answered, so it lives, whatever its heartbeat's way here.
+        self.learn(peer, alive=True)
+        claimed = {digest.id: digest for digest in answer.digests}
+        self._take(claimed.values(), answer.peers)
+        came = self._apply(answer.deltas)
+        self._check_claims(peer, claimed.values(), answer)
+        wanted = {digest.id: digest for digest in answer.wanted}
+        self._acknowledge(peer.id, wanted.get(self._index.self_id, mine[self._index.self_id]))
+        ours = self.digests()
+        needs = [
+            lacking for id_, theirs in wanted.items()
+            if id_ in ours and (lacking := need(ours[id_], theirs if theirs.epoch else None)) is not None
+        ]  # fmt: skip
+        addresses = [
+            id_ for id_, theirs in wanted.items() if id_ in ours and ours[id_].started > theirs.started
+        ]
+        unsent = False
+        if needs or addresses:
+            deltas, unsent = self._deltas(needs, DELTA_BYTES)
+            news = tuple(ours[delta.peer_id] for delta in deltas)
+            self._calls.push(
+                peer.grpc_target,
+                Push(self._network, self.own(), news, deltas, self._peers(addresses)),
+            )
+        # More is only worth asking for when what came was taken.
+        return came, (answer.more and came) or unsent
+
+    def answer(self, request: Reconcile) -> Reconciled:
+        """The callee's half.
+
+        Raises:
+            Conflict: the caller is of another network, or is refused.
+            PeerMisbehaved: it breaks the protocol.
+        """
+        self._admit(request.network, request.sender)
+        try:
+            theirs = {digest.id: digest for digest in request.digests}
+            if len(theirs) != len(request.digests) or len(theirs) > MOST_PEERS:
+                raise PeerMisbehaved(f"{len(request.digests)} digests of {len(theirs)} nodes")
+            self.learn(request.sender, alive=True)
+            self._take(theirs.values(), ())
+            mine = self.digests()
+            comparison = compare(mine, theirs)
+            self._check_owed(request.sender, comparison.wanted, theirs)
+        except PeerMisbehaved as error:
+            self._blame(request.sender, error)
+            raise
+        own = theirs.get(self._index.self_id)
+        if own is not None:
+            self._acknowledge(request.sender.id, own)
+        deltas, more = self._deltas(comparison.needs, min(request.max_bytes, DELTA_BYTES))
+        return Reconciled(
+            self._index.self_id,
+            comparison.newer,
+            deltas,
+            comparison.wanted,
+            more,
+            self._peers(comparison.addresses),
+        )
+
+    def take_push(self, message: Push) -> bool:
+        """News that a peer sends by itself; whether they were any.
+
+        Raises:
+            Conflict, PeerMisbehaved: as for :meth:`answer`.
+        """
+        self._admit(message.network, message.sender)
+        try:
+            self.learn(message.sender, alive=True)
+            self._take(message.digests, message.peers)
+            return self._apply(message.deltas)
+        except PeerMisbehaved as error:
+            self._blame(message.sender, error)
+            raise
+
+    def tell(self, peer: Peer, deltas: tuple[Delta, ...]) -> None:
+        """Sends news by ourselves.
+
+        Raises:
+            PeerUnreachable, PeerMisbehaved, Conflict, Busy
+        """
+        ours = self.digests()
+        digests = tuple(ours[delta.peer_id] for delta in deltas if delta.peer_id in ours)
+        self._calls.push(peer.grpc_target, Push(self._network, self.own(), digests, deltas))
+
+    def compact(self, patience: int) -> None:
+        """Drops the own log's tombstones that all live nodes have seen, or whatever exceeds ``patience``."""
+        logs = self._index.logs
+        own = logs.own
+        with self.lock:
+            alive = self._view.in_states(self._clock(), PeerState.ALIVE, PeerState.SUSPECT)
+        seen = [self._acknowledged.get(peer.id, (0, 0)) for peer in alive]
+        floor = min((version if epoch == own.epoch else 0 for epoch, version in seen), default=own.version)
+        if own.version - max(floor, own.compacted) > patience:
+            floor = own.version
+        logs.compact(self._index.self_id, floor)
+
+    def _take(self, digests: Iterable[Digest], peers: Sequence[Peer]) -> None:
+        digests = tuple(digests)
+        if any(not digest.id or len(digest.id) > 128 or digest.epoch <= 0 for digest in digests):
+            raise PeerMisbehaved("a digest of nobody")
+        logs = self._index.logs
+        now = self._clock()
+        for peer in peers:
+            self.learn(peer)
+        with self.lock:
+            news = self._view.merge(digests, logs.own, now)
+        if news.own_epoch is not None:
+            log.warning("others know more of this node's files than itself: it begins a new epoch")
+            logs.renew(max(news.own_epoch, time.time_ns() // 1000))
+        for id_, epoch in news.renewed:
+            self._begin(id_, epoch)
+        for digest in digests:
+            state = logs.state(digest.id)
+            if (
+                state is not None
+                and digest.id != self._index.self_id
+                and state.epoch == digest.epoch
+                and state.compacted < digest.compacted <= state.version
+            ):
+                logs.compact(digest.id, digest.compacted)
+
+    def learn(self, peer: Peer, *, alive: bool = False) -> None:
+        """Takes a node's addresses; ``alive`` says that it spoke itself just now."""
+        with self.lock:
+            self._view.learn(peer, self._clock(), alive=alive)
+        self._begin(peer.id, peer.epoch)
+
+    def _begin(self, peer_id: str, epoch: int) -> None:
+        state = self._index.logs.state(peer_id)
+        if state is not None and state.epoch < epoch and self._index.logs.begin(peer_id, epoch):
+            log.info("%s lost its state and begins anew", peer_id)
+
+    def _apply(self, deltas: Iterable[Delta]) -> bool:
+        news = False
+        for delta in deltas:
+            with self.lock:
+                known = self._view.known.get(delta.peer_id)
+            if delta.peer_id != self._index.self_id and known is None:
+                raise PeerMisbehaved(f"entries of {delta.peer_id[:128]!r}, of whom nothing is known")
+            if known is not None and delta.epoch < known.epoch:
+                continue
+            news |= self._index.apply(delta)
+        return news
+
+    def _deltas(self, needs: Sequence[Need], budget: int) -> tuple[tuple[Delta, ...], bool]:
+        """As much as fits, in random order so that none is always the last; whether there is more."""
+        ordered = list(needs)
+        self._random.shuffle(ordered)
+        found: list[Delta] = []
+        for lacking in ordered:
+            if budget <= 0:
+                return tuple(found), True
+            delta = self._index.logs.delta(lacking.id, lacking.from_version, budget, reset=lacking.reset)
+            if delta is None:
+                continue
+            found.append(delta)
+            budget -= sum(len(entry.name) + len(entry.media_type) + 60 for entry in delta.entries)
+            state = self._index.logs.state(lacking.id)
+            if state is not None and delta.to_version < state.version:
+                return tuple(found), True
+        return tuple(found), False
+
+    def _peers(self, ids: Iterable[str]) -> tuple[Peer, ...]:
+        with self.lock:
+            known = [self._view.known.get(id_) for id_ in ids if id_ != self._index.self_id]
+            return tuple(each.peer for each in known if each is not None and each.peer is not None)
+
+    def _admit(self, network: str, sender: Peer) -> None:
+        if network != self._network:
+            raise Conflict(f"this is the network {self._network!r}, not {network[:128]!r}")
+        if not sender.id or sender.id == self._index.self_id:
+            raise Conflict(f"there is a node {sender.id!r} already: it is this one")
+        if self._trust.refused(sender.id, self._clock()):
+            GOSSIP_REFUSED.labels("quarantined").inc()
+            raise Conflict("this peer broke the protocol and is not heard for a while")
+
+    def _acknowledge(self, peer_id: str, digest: Digest) -> None:
+        self._acknowledged[peer_id] = (digest.epoch, digest.version)
+
+    def _check_claims(self, peer: Peer, claimed: Iterable[Digest], answer: Reconciled) -> None:
+        """An answer that names a version has to bring it, or say that there is more."""
+        if answer.more:
+            return
+        sent = {delta.peer_id for delta in answer.deltas}
+        for digest in claimed:
+            state = self._index.logs.state(digest.id)
+            held = state.version if state is not None and state.epoch >= digest.epoch else 0
+            if digest.version > held and digest.id not in sent and digest.id != self._index.self_id:
+                self._doubt(peer, f"claims version {digest.version} of {digest.id} and does not send it")
+
+    def _check_owed(self, sender: Peer, wanted: Iterable[Digest], theirs: dict[str, Digest]) -> None:
+        """A caller that names a version has to push it when it is asked to."""
+        for digest in wanted:
+            key = (sender.id, digest.id)
+            if theirs[digest.id].version <= digest.version:
+                continue
+            version, times = self._owed.get(key, (-1, 0))
+            times = times + 1 if version == digest.version else 0
+            if len(self._owed) > MOST_PEERS:
+                self._owed.clear()
+            self._owed[key] = (digest.version, times)
+            if times >= PATIENCE:
+                self._owed.pop(key)
+                raise PeerMisbehaved(f"claims entries of {digest.id} and never sends them")
+
+    def _doubt(self, peer: Peer, why: str) -> None:
+        GOSSIP_REFUSED.labels("claim").inc()
+        if self._trust.strike(peer.id, self._clock()):
+            log.warning("%s %s: not heard for a while", peer.id, why)
+            self._calls.forget(peer.grpc_target)
+
+    def _blame(self, peer: Peer, error: PeerMisbehaved) -> None:
+        GOSSIP_REFUSED.labels("protocol").inc()
+        self._trust.strike(peer.id, self._clock(), certain=True)
+        log.warning("%s breaks the protocol (%s): not heard for a while", peer.id, error)
+        self._calls.forget(peer.grpc_target)

@@ -1,0 +1,335 @@
+"""Membership: joins through a seed, gossips each round, says goodbye."""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+
+from minga_node.errors import Conflict, MingaError
+from minga_node.index import Index
+from minga_node.membership.gossip import Gossip
+from minga_node.membership.messages import GossipCalls, Push, Reconcile, Reconciled
+from minga_node.membership.news import Newsboy
+from minga_node.membership.records import Records
+from minga_node.membership.seeds import Seeds
+from minga_node.membership.view import View
+from minga_node.metrics import PEERS
+from minga_node.model import Peer, PeerState, PeerStatus
+from minga_node.store import Store
+
+log = logging.getLogger(__name__)
+
+LONGEST_WAIT = 10.0
+"""Seconds between two tries to join, at most."""
+SEED_SECONDS = 5.0
+"""Time between two looks at seeds that are not among the live peers."""
+SAVE_SECONDS = 30.0
+FAREWELLS = 16
+"""Peers that are told goodbye by ourselves; they tell the others."""
+TOMBSTONES = 10_000
+"""Versions a slow reader may be behind before the tombstones it lacks are dropped (it then starts anew)."""
+
+
+class Membership:
+    """Who is in the network, and the rounds that keep all of its indices equal.
+
+    Args:
+        self_peer: this node as others are told of it.
+        network: its name.
+        seeds: REST addresses to join through; none for the first node.
+        index: whose logs are reconciled; its ``online`` is answered from here.
+        calls: reaches other nodes.
+        gossip_seconds: time between two rounds.
+        suspect_seconds, dead_seconds: silence after which a peer is suspected, or counts as dead.
+        forget_seconds: silence after which a dead peer and its log are dropped.
+        eager: whether news are sent at once by gRPC; False while the broker carries them.
+    """
+
+    def __init__(
+        self,
+        self_peer: Callable[[], Peer],
+        network: str,
+        seeds: Iterable[str],
+        index: Index,
+        calls: GossipCalls,
+        store: Store,
+        *,
+        gossip_seconds: float = 1.0,
+        suspect_seconds: float = 5.0,
+        dead_seconds: float = 15.0,
+        forget_seconds: float = 7 * 86400.0,
+        fanout: int = 2,
+        eager: Callable[[], bool] = lambda: True,
+    ) -> None:
+        self._index, self._calls, self._network = index, calls, network
+        self._self_id = index.self_id
+        self._seconds, self._fanout, self._forget_seconds = gossip_seconds, fanout, forget_seconds
+        self._view = View(index.self_id, suspect_seconds, max(dead_seconds, suspect_seconds))
+        self._records = Records(store)
+        self._view.known = self._records.load(time.monotonic())
+        self._gossip = Gossip(index, self._view, calls, self_peer, network)
+        self._lock = self._gossip.lock
+        self._view.beat(time.time_ns() // 1_000_000)
+        self._seed_urls = tuple(seeds)
+        self._seed_ids: dict[str, str] = {}
+        """Who answered at a seed's address."""
+        self._seeds = Seeds()
+        self.joined = not self._seed_urls
+        self.problem: str | None = None if self.joined else "joining the network"
+        self._said_problem = False
+        self._stop = threading.Event()
+        self._threads: list[threading.Thread] = []
+        self._pool = ThreadPoolExecutor(8, thread_name_prefix="gossip")
+        self._busy: set[str] = set()
+        self._states: dict[str, PeerState] = {}
+        self.on_state: list[Callable[[PeerStatus], None]] = []
+        """Called when a peer's state changes."""
+        index.online = self.is_online
+        self._newsboy = Newsboy(index, self._gossip, self.alive, eager, self._pool)
+
+    # What others ask about.
+
+    def is_online(self, peer_id: str) -> bool:
+        if peer_id == self._self_id:
+            return not self._view.left
+        # Suspected is not dead: its files stay available until it is sure.
+        return self._view.state(peer_id, time.monotonic()) in {PeerState.ALIVE, PeerState.SUSPECT}
+
+    def alive(self) -> tuple[Peer, ...]:
+        with self._lock:
+            return tuple(self._view.in_states(time.monotonic(), PeerState.ALIVE, PeerState.SUSPECT))
+
+    def get(self, peer_id: str) -> Peer | None:
+        with self._lock:
+            known = self._view.known.get(peer_id)
+            return known.peer if known else None
+
+    def statuses(self) -> tuple[PeerStatus, ...]:
+        with self._lock:
+            return self._view.statuses(time.monotonic())
+
+    # What other nodes ask for.
+
+    def accept(self, network: str, peer: Peer) -> tuple[Peer, tuple[Peer, ...]]:
+        """A newcomer, or one that comes back; who this is and whom it knows.
+
+        Raises:
+            Conflict: another network, or the name is taken by a live node.
+        """
+        if network != self._network:
+            raise Conflict(f"this is the network {self._network!r}, not {network[:128]!r}")
+        if peer.id == self._self_id:
+            raise Conflict(f"the name {peer.id!r} is taken: it is this node's")
+        with self._lock:
+            known = self._view.known.get(peer.id)
+            taken = (
+                known is not None
+                and known.peer is not None
+                and self._view.state(peer.id, time.monotonic()) is PeerState.ALIVE
+                and known.peer.grpc_target != peer.grpc_target
+            )
+            if taken:
+                raise Conflict(f"the name {peer.id!r} is taken: a node that has it is alive")
+        self._gossip.learn(peer, alive=True)
+        return self._gossip.own(), self.alive()
+
+    def say_goodbye_of(self, id_: str, epoch: int, heartbeat: int) -> None:
+        with self._lock:
+            self._view.goodbye(id_, epoch, heartbeat)
+        self._notice_states()
+
+    def answer(self, request: Reconcile) -> Reconciled:
+        return self._gossip.answer(request)
+
+    def take_push(self, message: Push) -> None:
+        self._gossip.take_push(message)
+
+    # The rounds.
+
+    def start(self) -> None:
+        for target in (self._run, self._newsboy.run):
+            thread = threading.Thread(target=target, name="membership", daemon=True)
+            thread.start()
+            self._threads.append(thread)
+
+    def stop(self) -> None:
+        """Says goodbye and ends."""
+        if self._stop.is_set():
+            return
+        self._end()
+        with self._lock:
+            self._view.left = True
+            self._view.beat(time.time_ns() // 1_000_000)
+            heartbeat = self._view.heartbeat
+        peers = list(self.alive())
+        random.shuffle(peers)
+        epoch = self._index.logs.own.epoch
+        waiting = [
+            self._pool.submit(self._calls.leave, peer.grpc_target, self._self_id, epoch, heartbeat)
+            for peer in peers[:FAREWELLS]
+        ]
+        deadline = time.monotonic() + 2.0
+        for future in waiting:
+            try:
+                future.result(max(0.0, deadline - time.monotonic()))
+            except (MingaError, TimeoutError) as error:
+                log.debug("goodbye: %s", error)
+        self.die()
+        self._save()
+
+    def die(self) -> None:
+        """Ends without a word, as a node that is killed."""
+        self._end()
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        for thread in self._threads:
+            thread.join(3.0)
+        self._seeds.close()
+
+    def _end(self) -> None:
+        self._stop.set()
+        self._newsboy.stop()
+
+    def _run(self) -> None:
+        wait, next_join, next_save, rounds = 0.2, 0.0, time.monotonic() + SAVE_SECONDS, 0
+        while not self._stop.is_set():
+            try:
+                now = time.monotonic()
+                if self._seed_urls and now >= next_join and not self._seeds_are_known():
+                    self._join_seeds()
+                    # Often at first, then less and less, so that a network that starts is quick to meet.
+                    wait = min(wait * 1.6, LONGEST_WAIT) if not self.joined else SEED_SECONDS
+                    next_join = time.monotonic() + (wait if not self.joined else SEED_SECONDS)
+                self._round(rounds)
+                rounds += 1
+                if now >= next_save:
+                    next_save = now + SAVE_SECONDS
+                    self._save()
+            except MingaError as error:
+                log.warning("round of gossip: %s", error)
+            pause = self._seconds * random.uniform(0.9, 1.1)
+            self._stop.wait(pause if self.joined else min(pause, wait))
+
+    def _round(self, number: int) -> None:
+        with self._lock:
+            self._view.beat(time.time_ns() // 1_000_000)
+            now = time.monotonic()
+            live = self._view.in_states(now, PeerState.ALIVE)
+            doubtful = self._view.in_states(now, PeerState.SUSPECT)
+            gone = self._view.in_states(now, PeerState.DEAD)
+            left = self._view.in_states(now, PeerState.LEFT)
+            forgettable = [
+                id_ for id_, known in self._view.known.items() if now - known.heard > self._forget_seconds
+            ]
+        targets = random.sample(live, min(self._fanout, len(live)))
+        # The suspected get a chance to say that they live; one dead one is tried, for a cut that has healed.
+        targets += random.sample(doubtful, min(2, len(doubtful)))
+        targets += random.sample(gone, min(1, len(gone)))
+        if number % 10 == 5:
+            targets += random.sample(left, min(1, len(left)))
+        for peer in targets:
+            self._submit(peer)
+        if number % 10 == 0:
+            self._gossip.compact(TOMBSTONES)
+            for id_ in forgettable:
+                log.info("%s has been silent for too long: forgotten", id_)
+                with self._lock:
+                    self._view.drop(id_)
+                self._index.forget(id_)
+        self._notice_states()
+
+    def _submit(self, peer: Peer) -> None:
+        with self._lock:
+            if peer.id in self._busy:
+                return
+            self._busy.add(peer.id)
+        try:
+            self._pool.submit(self._meet, peer)
+        except RuntimeError:
+            self._busy.discard(peer.id)
+
+    def _meet(self, peer: Peer) -> None:
+        try:
+            self._gossip.meet(peer)
+            if not self.joined:
+                # Any member will do: the seeds are only how a newcomer finds the first one.
+                self._set_joined(f"through {peer.id}")
+        except MingaError as error:
+            log.debug("gossip with %s: %s", peer.id, error)
+        finally:
+            with self._lock:
+                self._busy.discard(peer.id)
+
+    def meet_soon(self, peer_id: str) -> None:
+        """Reconciles with a peer now, because it is known to have news."""
+        peer = self.get(peer_id)
+        if peer is not None and not self._stop.is_set():
+            self._submit(peer)
+
+    def _seeds_are_known(self) -> bool:
+        return all(url in self._seed_ids and self.is_online(self._seed_ids[url]) for url in self._seed_urls)
+
+    def _join_seeds(self) -> None:
+        problems: list[str] = []
+        for url in self._seed_urls:
+            id_ = self._seed_ids.get(url)
+            if self._stop.is_set() or (id_ is not None and self.is_online(id_)):
+                continue
+            try:
+                seed = self._seeds.ask(url)
+                if seed.id == self._self_id:
+                    # A seed is told of all seeds, itself among them.
+                    self._seed_ids[url] = seed.id
+                    if not self.joined:
+                        self._set_joined("as a seed")
+                    continue
+                self._join(seed)
+                self._seed_ids[url] = seed.id
+            except MingaError as error:
+                problems.append(str(error))
+        if not self.joined:
+            self.problem = f"cannot join: {problems[0]}" if problems else self.problem
+            if problems and not self._said_problem:
+                self._said_problem = True
+                log.warning("%s; keeps trying", self.problem)
+
+    def _join(self, seed: Peer) -> None:
+        found, others = self._calls.join(seed.grpc_target, self._network, self._gossip.own())
+        self._gossip.learn(found, alive=True)
+        for peer in others:
+            self._gossip.learn(peer)
+        self._gossip.meet(found)
+        if not self.joined:
+            self._set_joined(f"through {found.id}")
+
+    def _set_joined(self, how: str) -> None:
+        self.joined, self.problem = True, None
+        log.info("joined the network %s %s, %d peers", self._network, how, len(self.alive()))
+
+    def _notice_states(self) -> None:
+        statuses = self.statuses()
+        counts = dict.fromkeys(PeerState, 0)
+        changed: list[PeerStatus] = []
+        with self._lock:
+            for status in statuses:
+                counts[status.state] += 1
+                if self._states.get(status.peer.id) is not status.state:
+                    self._states[status.peer.id] = status.state
+                    changed.append(status)
+        for state, count in counts.items():
+            PEERS.labels(state.value).set(count)
+        for status in changed:
+            log.info("%s is %s", status.peer.id, status.state.value)
+            for listener in self.on_state:
+                listener(status)
+
+    def _save(self) -> None:
+        with self._lock:
+            known = list(self._view.known.values())
+        try:
+            self._records.save(known, time.monotonic())
+        except MingaError as error:
+            log.warning("members are not saved: %s", error)

@@ -1,0 +1,109 @@
+"""Sends news of logs at once to some peers, who send them on: rumour mongering. Rounds repair what it misses.
+
+Demers et al., "Epidemic algorithms for replicated database maintenance" (1987). Used while no broker carries
+the events.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import random
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from minga_node.errors import MingaError
+from minga_node.index import Delta, Index
+from minga_node.membership.gossip import Gossip
+from minga_node.model import Peer
+
+log = logging.getLogger(__name__)
+
+LARGEST = 256 * 1024
+"""Bytes of news that are pushed; larger ones wait for the rounds."""
+PAUSE = 0.01
+"""Seconds that news wait for more to go with them."""
+
+
+def how_many(peers: int, *, own: bool) -> int:
+    """Peers that are told at once: all of a few; else enough that rumours reach nearly all of many."""
+    if own and peers <= 8:
+        return peers
+    return min(peers, math.ceil(math.log2(peers + 1)) if own else 3)
+
+
+class Newsboy:
+    """One thread that watches the index and pushes what is new."""
+
+    def __init__(
+        self,
+        index: Index,
+        gossip: Gossip,
+        alive: Callable[[], Sequence[Peer]],
+        eager: Callable[[], bool],
+        pool: ThreadPoolExecutor,
+    ) -> None:
+        self._index, self._gossip, self._alive, self._eager, self._pool = index, gossip, alive, eager, pool
+        self._told = {peer: (state.epoch, state.version) for peer, state in index.logs.states().items()}
+        self._news: set[str] = set()
+        self._wake = threading.Condition()
+        self._stopping = threading.Event()
+        index.on_change.append(self._changed)
+
+    def _changed(self, peer_id: str) -> None:
+        with self._wake:
+            self._news.add(peer_id)
+            self._wake.notify()
+
+    def run(self) -> None:
+        while True:
+            with self._wake:
+                while not self._news and not self._stopping.is_set():
+                    self._wake.wait()
+            if self._stopping.wait(PAUSE):
+                return
+            with self._wake:
+                news, self._news = self._news, set()
+            try:
+                self._tell(news)
+            except MingaError as error:
+                log.debug("news: %s", error)
+
+    def _tell(self, news: set[str]) -> None:
+        own: list[Delta] = []
+        others: list[Delta] = []
+        for peer_id in news:
+            state = self._index.logs.state(peer_id)
+            if state is None:
+                continue
+            epoch, version = self._told.get(peer_id, (state.epoch, 0))
+            self._told[peer_id] = (state.epoch, state.version)
+            if not self._eager() or state.version <= version or epoch != state.epoch:
+                continue
+            delta = self._index.logs.delta(peer_id, version, LARGEST)
+            if delta is not None and delta.to_version == state.version:
+                (own if peer_id == self._index.self_id else others).append(delta)
+        for deltas, is_own in ((own, True), (others, False)):
+            if deltas:
+                self._spread(deltas, is_own)
+
+    def _spread(self, deltas: Sequence[Delta], own: bool) -> None:
+        names = {delta.peer_id for delta in deltas}
+        peers = [peer for peer in self._alive() if peer.id not in names]
+        for peer in random.sample(peers, how_many(len(peers), own=own)):
+            try:
+                self._pool.submit(self._push, peer, tuple(deltas))
+            except RuntimeError:
+                return
+
+    def _push(self, peer: Peer, deltas: tuple[Delta, ...]) -> None:
+        try:
+            self._gossip.tell(peer, deltas)
+        except MingaError as error:
+            log.debug("news for %s: %s", peer.id, error)
+
+    def stop(self) -> None:
+        self._stopping.set()
+        with self._wake:
+            self._wake.notify()

@@ -1,0 +1,52 @@
+"""The members in the store, so that a node that comes back finds them without its seed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+
+from minga_node.membership.view import Known
+from minga_node.model import Peer
+from minga_node.store import Store
+
+STEPS = (
+    """
+CREATE TABLE members (
+    id TEXT PRIMARY KEY, epoch INTEGER NOT NULL, heartbeat INTEGER NOT NULL, departed INTEGER NOT NULL,
+    seen INTEGER NOT NULL, host TEXT NOT NULL, rest_port INTEGER NOT NULL, grpc_port INTEGER NOT NULL,
+    data_port INTEGER NOT NULL, seed INTEGER NOT NULL, version TEXT NOT NULL, started INTEGER NOT NULL
+) WITHOUT ROWID;
+""",
+)
+
+
+class Records:
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        store.migrate("membership", STEPS)
+
+    def load(self, now: float) -> dict[str, Known]:
+        """The members of before; silent for as long as nobody has heard of them."""
+        found: dict[str, Known] = {}
+        wall = time.time()
+        for row in self._store.read().execute("SELECT * FROM members"):
+            id_, epoch, heartbeat, left, seen, host, rest, grpc_port, data, seed, version, started = row
+            peer = Peer(id_, epoch, host, rest, grpc_port, data, bool(seed), version, started)
+            heard = now - max(0.0, wall - seen)
+            found[id_] = Known(epoch, heartbeat, heard, started, bool(left), peer)
+        return found
+
+    def save(self, known: Iterable[Known], now: float) -> None:
+        wall = time.time()
+        rows = [
+            (
+                each.peer.id, each.epoch, each.heartbeat, each.left, int(wall - (now - each.heard)),
+                each.peer.host, each.peer.rest_port, each.peer.grpc_port, each.peer.data_port,
+                each.peer.seed, each.peer.version, each.peer.started,
+            )
+            for each in known
+            if each.peer is not None
+        ]  # fmt: skip
+        with self._store.write() as db:
+            db.execute("DELETE FROM members")
+            db.executemany(f"INSERT INTO members VALUES ({','.join('?' * 12)})", rows)

@@ -1,0 +1,96 @@
+"""Calls about members and logs: joining, goodbyes, rounds of gossip."""
+
+from __future__ import annotations
+
+from minga_node.membership.messages import Push, Reconcile, Reconciled
+from minga_node.metrics import GOSSIP_BYTES
+from minga_node.model import Peer, PeerState
+from minga_node.pclient.channels import Channels, grpc_errors
+from minga_node.pclient.messages import (
+    delta_from_message,
+    delta_to_message,
+    digest_from_message,
+    digest_to_message,
+)
+from minga_node.pclient.peers import from_message, to_message
+from minga_protos.v1 import index_pb2, index_pb2_grpc, membership_pb2, membership_pb2_grpc
+
+JOIN_SECONDS = 5.0
+ROUND_SECONDS = 10.0
+LEAVE_SECONDS = 2.0
+
+
+class GossipClient:
+    """See :class:`minga_node.membership.GossipCalls`."""
+
+    def __init__(self, channels: Channels) -> None:
+        self._channels = channels
+
+    def join(self, target: str, network: str, peer: Peer) -> tuple[Peer, tuple[Peer, ...]]:
+        request = membership_pb2.JoinRequest(network=network, peer=to_message(peer))
+        with grpc_errors(target):
+            stub = membership_pb2_grpc.MembershipStub(self._channels.channel(target))
+            answer = stub.Join(request, timeout=JOIN_SECONDS)
+        others = tuple(
+            from_message(status.peer)
+            for status in answer.peers
+            if status.state in {membership_pb2.PEER_STATE_ALIVE, membership_pb2.PEER_STATE_SUSPECT}
+        )
+        return from_message(answer.self), others
+
+    def leave(self, target: str, id_: str, epoch: int, heartbeat: int) -> None:
+        request = membership_pb2.LeaveRequest(id=id_, epoch=epoch, heartbeat=heartbeat)
+        with grpc_errors(target):
+            membership_pb2_grpc.MembershipStub(self._channels.channel(target)).Leave(
+                request, timeout=LEAVE_SECONDS
+            )
+
+    def room(self, target: str) -> int:
+        """Bytes that a node can still take."""
+        with grpc_errors(target):
+            stub = membership_pb2_grpc.MembershipStub(self._channels.channel(target))
+            return stub.GetRoom(membership_pb2.GetRoomRequest(), timeout=JOIN_SECONDS).free_bytes
+
+    def reconcile(self, target: str, message: Reconcile) -> Reconciled:
+        request = index_pb2.ReconcileRequest(
+            network=message.network,
+            sender=to_message(message.sender),
+            digests=map(digest_to_message, message.digests),
+            max_bytes=message.max_bytes,
+        )
+        with grpc_errors(target):
+            stub = index_pb2_grpc.IndexStub(self._channels.channel(target))
+            answer = stub.Reconcile(request, timeout=ROUND_SECONDS)
+        GOSSIP_BYTES.labels("out").inc(request.ByteSize())
+        GOSSIP_BYTES.labels("in").inc(answer.ByteSize())
+        return Reconciled(
+            answer.id,
+            tuple(map(digest_from_message, answer.digests)),
+            tuple(map(delta_from_message, answer.deltas)),
+            tuple(map(digest_from_message, answer.wanted)),
+            answer.more,
+            tuple(map(from_message, answer.peers)),
+        )
+
+    def push(self, target: str, message: Push) -> None:
+        request = index_pb2.PushRequest(
+            network=message.network,
+            sender=to_message(message.sender),
+            digests=map(digest_to_message, message.digests),
+            deltas=map(delta_to_message, message.deltas),
+            peers=map(to_message, message.peers),
+        )
+        with grpc_errors(target):
+            index_pb2_grpc.IndexStub(self._channels.channel(target)).Push(request, timeout=ROUND_SECONDS)
+        GOSSIP_BYTES.labels("out").inc(request.ByteSize())
+
+    def forget(self, target: str) -> None:
+        self._channels.forget(target)
+
+
+STATES = {
+    PeerState.ALIVE: membership_pb2.PEER_STATE_ALIVE,
+    PeerState.SUSPECT: membership_pb2.PEER_STATE_SUSPECT,
+    PeerState.DEAD: membership_pb2.PEER_STATE_DEAD,
+    PeerState.LEFT: membership_pb2.PEER_STATE_LEFT,
+}
