@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
+import shutil
 import threading
 from contextlib import ExitStack
 
@@ -24,10 +25,15 @@ from minga_node.metrics import BUILD
 from minga_node.model import Peer
 from minga_node.pclient.channels import Channels
 from minga_node.pclient.content import ContentClient
+from minga_node.pclient.gossip import GossipClient
 from minga_node.pclient.rest import RestClient
 from minga_node.pclient.transfers import Transfers
 from minga_node.pserver.content import NAME as CONTENT
 from minga_node.pserver.content import ContentService
+from minga_node.pserver.index import NAME as INDEX
+from minga_node.pserver.index import IndexService
+from minga_node.pserver.membership import NAME as MEMBERSHIP
+from minga_node.pserver.membership import MembershipService
 from minga_node.pserver.service import GrpcServer
 from minga_node.pserver.transfers import NAME as TRANSFERS
 from minga_node.pserver.transfers import TransfersService
@@ -104,7 +110,18 @@ class Node:
             hash_file,
         )
         self.watcher = Watcher(self.library, config.quiet_seconds, config.rescan_seconds)
-        self.membership = Membership(self.self_peer, config.network, config.seed_peer, self.index)
+        gossip = GossipClient(self.channels)
+        self.membership = Membership(
+            self.self_peer,
+            config.network,
+            config.seed_peer,
+            self.index,
+            gossip,
+            self.store,
+            gossip_seconds=config.gossip_seconds,
+            suspect_seconds=config.suspect_seconds,
+            dead_seconds=config.dead_seconds,
+        )
         self.downloads = Downloads(
             self.store,
             config.own_directory / "partial",
@@ -130,7 +147,12 @@ class Node:
         self.grpc = GrpcServer(
             config.ip,
             config.grpc_port,
-            [(CONTENT, contents.register), (TRANSFERS, transfers.register)],
+            [
+                (CONTENT, contents.register),
+                (TRANSFERS, transfers.register),
+                (MEMBERSHIP, MembershipService(self.membership, self._room).register),
+                (INDEX, IndexService(self.membership, self.index).register),
+            ],
         )
         host = config.advertised_host()
         self._self = Peer(
@@ -155,6 +177,10 @@ class Node:
             flows=Transfers(self.channels, self.downloads.flows, self.membership.alive).flows,
             problems=self.problems,
         )
+
+    def _room(self) -> int:
+        """Bytes that it can still take."""
+        return shutil.disk_usage(self.config.directory).free
 
     def self_peer(self) -> Peer:
         """This node as others are told of it."""
@@ -212,4 +238,5 @@ class Node:
         self.downloads.stop(1.0)
         self.grpc.stop(0.5)
         self.channels.close()
+        self.index.close()
         self._undo.close()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -10,7 +10,7 @@ import pytest
 from minga_node.errors import Conflict, PeerMisbehaved
 from minga_node.index import Delta, Entry
 from minga_node.membership import Push
-from minga_node.model import PeerState
+from minga_node.model import PeerState, PeerStatus
 from tests.support.index_node import Nodes, file, making, until
 
 pytestmark = pytest.mark.integration
@@ -57,9 +57,13 @@ def test_a_goodbye_is_known_everywhere_without_suspicion(nodes: Nodes) -> None:
     network = nodes.network(3)
     until(lambda: all(len(node.membership.alive()) == 2 for node in network))
     nodes.stop(network[2])
-    views = [node.membership.statuses for node in network[:2]]
-    states = lambda: {s.state for view in views for s in view() if s.peer.id == "node-2"}  # noqa: E731
-    until(lambda: states() == {PeerState.LEFT})
+    for node in network[:2]:
+        view = node.membership
+        until(lambda view=view: _state(view.statuses(), "node-2") is PeerState.LEFT)  # type: ignore[misc]
+
+
+def _state(statuses: Sequence[PeerStatus], name: str) -> PeerState:
+    return next(status.state for status in statuses if status.peer.id == name)
 
 
 def test_a_node_that_dies_is_suspected_then_dead_and_its_files_have_no_holder_online(nodes: Nodes) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, Response, request
 from werkzeug.exceptions import PreconditionFailed
 
-from minga_node.errors import AmbiguousName, BadRequest, Choice, NotFound
+from minga_node.errors import AmbiguousName, BadRequest, Choice, NoHolders, NotFound
 from minga_node.index import Index, Query
 from minga_node.model import FileRow, Holder, LocalFile
 from minga_node.names import check_name
@@ -138,6 +138,8 @@ def blueprint(services: Services) -> Blueprint:
         opened = library.open_id(row.id)
         if opened is not None:
             return from_file(opened.stream, row.size, bounds, fields)
+        if not any(holder.online for holder in row.holders):
+            raise NoHolders(f"nobody who has {row.name} is online")
         services.downloads.start(row.id, row.name, peer)
         start, end = bounds or (0, row.size)
         return from_chunks(services.downloads.read(row.id, start, end), row.size, bounds, fields)

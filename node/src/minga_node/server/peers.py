@@ -42,11 +42,4 @@ def blueprint(services: Services) -> Blueprint:
             )
         )
 
-    @routes.get("/api/v1/hello")
-    def hello() -> Response:
-        from flask import request
-
-        services.membership.urls.add(request.args["url"])
-        return Response("ok")
-
     return routes
