@@ -210,3 +210,24 @@ def test_peers_by_daemon_set(cluster: Cluster, network: Network) -> None:
         json.loads(network.kubectl("get", "statefulset", "library-peer", "-o", "json"))["spec"]["replicas"]
         == 1
     )
+
+
+def members(network: Network, pod: str) -> int:
+    text = network.kubectl(
+        "exec", pod, "-c", "rabbitmq", "--", "rabbitmqctl", "-q", "cluster_status", "--formatter=json"
+    )
+    return len(json.loads(text)["running_nodes"])
+
+
+def test_three_brokers_are_one_that_outlives_a_member(network: Network) -> None:
+    network.apply({
+        "seeds": EPHEMERAL,
+        "peers": EPHEMERAL | {"replicas": 1},
+        "broker": {"managed": {"replicas": 3, "storage": {"size": "1Gi"}}},
+    })
+    network.wait(timeout=400)
+    wait_for(lambda: members(network, "library-broker-0") == 3, "three members", 120, every=2)
+    network.kubectl("delete", "pod", "library-broker-0", "--wait=true", timeout=180)
+    assert members(network, "library-broker-1") >= 2
+    network.wait("BrokerReady", timeout=300)
+    wait_for(lambda: members(network, "library-broker-1") == 3, "three members again", 120, every=2)

@@ -31,6 +31,10 @@ CASES: list[tuple[dict[str, Any], str]] = [
     ({"broker": {"managed": {}, "external": {"secretName": "x"}}}, "broker.managed, broker.external"),
     ({"broker": {"managed": {}, "cluster": {"name": "x"}}}, "spec.broker"),
     ({"broker": {"managed": {"replicas": 2}}}, "spec.broker.managed.replicas"),
+    (
+        {"broker": {"managed": {"replicas": 3, "storage": {"ephemeral": True}}}},
+        "broker.managed.storage.ephemeral",
+    ),
     ({"broker": {"external": {}}}, "spec.broker.external.secretName"),
     ({"broker": {"external": {"secretName": "No_Name"}}}, "spec.broker.external.secretName"),
     ({"broker": {"cluster": {"name": ""}}}, "spec.broker.cluster.name"),

@@ -202,6 +202,19 @@ class ManagedBroker(Model):
     )
     resources: Resources = Field(default_factory=Resources, description="Requests and limits of a broker pod")
 
+    model_config = rules(
+        rule(
+            "!has(self.replicas) || self.replicas == 1 || !has(self.storage) ||"
+            " !has(self.storage.ephemeral) || !self.storage.ephemeral",
+            "broker.managed.storage.ephemeral is only for broker.managed.replicas 1:"
+            " a member of a cluster that forgets its state cannot come back",
+        ),
+        rule(
+            "!has(self.replicas) || !has(oldSelf.replicas) || self.replicas >= oldSelf.replicas",
+            "broker.managed.replicas cannot become less: members would be lost with their queues",
+        ),
+    )
+
 
 class ExternalBroker(Model):
     """A RabbitMQ that somebody else runs."""

@@ -19,6 +19,7 @@ from minga_operator.workqueue import Key, WorkQueue
 
 _log = logging.getLogger(__name__)
 _POLL_SECONDS = 15.0
+_DISCOVERY_SECONDS = 60.0
 _RESYNC_SECONDS = 600.0
 _STUCK_SECONDS = 300.0
 
@@ -28,6 +29,7 @@ class Runtime:
 
     def __init__(self, kube: Kube, settings: Settings, identity: str) -> None:
         self.queue = WorkQueue()
+        metrics.QUEUE_DEPTH.set_function(self.queue.depth)
         self._kube, self._settings = kube, settings
         self._cache = Cache(self.queue.add)
         self._nodes = Nodes()
@@ -76,7 +78,6 @@ class Runtime:
 
     def _work(self) -> None:
         while (key := self.queue.take()) is not None:
-            metrics.QUEUE_DEPTH.set(self.queue.depth())
             try:
                 self._reconcile(key)
             finally:
@@ -112,10 +113,13 @@ class Runtime:
     def _poll(self) -> None:
         """Asks each network what it shares, one after the other; now and then looks at all."""
         resync = time.monotonic() + _RESYNC_SECONDS
+        discovery = time.monotonic() + _DISCOVERY_SECONDS
         while not self._stopped.wait(_POLL_SECONDS):
             try:
-                self._discover()
                 self._ask()
+                if time.monotonic() >= discovery:
+                    discovery = time.monotonic() + _DISCOVERY_SECONDS
+                    self._discover()
             except OperatorError as error:
                 _log.warning("polling: %s", error)
             if time.monotonic() >= resync:
