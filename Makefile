@@ -37,9 +37,13 @@ requirements: ## Pin every dependency with hashes (needs uv)
 lint: venv ## ruff, mypy strict, the layers
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy node/src operator/src tests
+	$(BIN)/mypy node/src operator/src tests docs
 	$(BIN)/lint-imports
-	$(BIN)/python docs/reference.py --check
+	$(BIN)/python -m docs.reference --check
+
+.PHONY: docs
+docs: venv ## Build the documentation into site/; a warning or a broken link is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
 .PHONY: format
 format: venv ## Format the code
@@ -63,7 +67,7 @@ e2e: venv packages ## A real Kubernetes: helm install, kubectl apply, files that
 	$(BIN)/pytest -q tests/e2e
 
 .PHONY: test
-test: lint unit chart integration e2e ## Everything: the one command
+test: lint docs unit chart integration e2e ## Everything: the one command
 
 NODES ?= 1
 .PHONY: cluster-up
@@ -111,5 +115,5 @@ down: venv ## End the network of `make up`
 	@$(BIN)/minga down
 
 .PHONY: reference
-reference: venv ## Write the README's tables from the code
-	$(BIN)/python docs/reference.py
+reference: venv ## Write docs/reference and the README's tables from the code
+	$(BIN)/python -m docs.reference

@@ -1,0 +1,61 @@
+"""Writes the pages and tables that come from the code: ``python -m docs.reference [--check]``."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from docs.reference import commands, configuration, metrics, resource, rest, rpc
+
+HERE = Path(__file__).parent
+README = HERE.parents[1] / "README.md"
+
+PAGES: Mapping[str, Callable[[], str]] = {
+    "cli.md": commands.page,
+    "configuration.md": configuration.page,
+    "grpc.md": rpc.page,
+    "metrics.md": metrics.page,
+    "p2pnetwork.md": resource.page,
+    "rest.md": rest.page,
+}
+TABLES: Mapping[str, Callable[[], str]] = {"configuration": configuration.rows, "rest": rest.rows}
+
+
+def filled(text: str) -> str:
+    """The text with every table between its two marks made anew."""
+    for name, table in TABLES.items():
+        text = re.sub(
+            rf"(<!-- {name} -->\n).*?(\n<!-- /{name} -->)",
+            lambda match, table=table: f"{match[1]}{table()}{match[2]}",  # type: ignore[misc]
+            text,
+            flags=re.DOTALL,
+        )
+    return text
+
+
+def files() -> dict[Path, str]:
+    """Every file that comes from the code, as it should be."""
+    found = {HERE / name: page().rstrip() + "\n" for name, page in PAGES.items()}
+    return {**found, README: filled(README.read_text(encoding="utf-8"))}
+
+
+def main() -> int:
+    stale = [
+        path
+        for path, text in files().items()
+        if not path.exists() or path.read_text(encoding="utf-8") != text
+    ]
+    if "--check" in sys.argv[1:]:
+        for path in stale:
+            where = path.relative_to(README.parent)
+            print(f"{where} is not what the code says: run `make reference`", file=sys.stderr)
+        return int(bool(stale))
+    for path in stale:
+        path.write_text(files()[path], encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
