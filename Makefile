@@ -43,7 +43,7 @@ lint: venv ## ruff, mypy strict, the layers
 
 .PHONY: docs
 docs: venv ## Build the documentation into site/; a warning or a broken link is an error
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
 
 .PHONY: format
 format: venv ## Format the code
