@@ -263,13 +263,13 @@ class Reconciler:
         patch = status.patch(network.status, wanted)
         if not patch:
             return 0
-        body = self._kube.merge(
-            NETWORK,
-            network.namespace,
-            network.name,
-            {"metadata": {"uid": network.uid}, "status": patch},
-            part="status",
-        )
+        content = {"metadata": {"uid": network.uid}, "status": patch}
+        try:
+            body = self._kube.merge(NETWORK, network.namespace, network.name, content, part="status")
+        except Refused as refused:
+            if refused.status != 404:
+                raise
+            return 0  # deleted meanwhile; the watch will say so
         metrics.WRITES.labels("P2PNetwork", "status").inc()
         self._learn_newer(body)
         self._tell_transitions(network, wanted)

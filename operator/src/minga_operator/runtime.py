@@ -151,10 +151,17 @@ class Runtime:
             elif self._kube.knows(kind):
                 known.add(kind.name)
                 self._follow(kind)
+            else:
+                self._unfollow(kind)
         if known != self.reconciler.kinds:
             self.reconciler.kinds = frozenset(known)
             for network in self.reconciler.networks():
                 self.queue.add(network.key)
+
+    def _unfollow(self, kind: Kind) -> None:
+        for place in [place for place in self._followers if place[0] == kind.name]:
+            self._followers.pop(place).stop()
+            self._cache.replace(kind, place[1], ())
 
     def _follow(self, kind: Kind) -> None:
         for namespace in self._settings.namespaces or (None,):

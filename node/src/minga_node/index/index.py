@@ -163,6 +163,14 @@ class Index:
         found: int = self._store.read().execute("SELECT count(*) FROM held").fetchone()[0]
         return found
 
+    def totals(self) -> tuple[int, int]:
+        """How many contents under a name everybody shares together, and their bytes, each once."""
+        found = self._store.read().execute(
+            "SELECT count(*), ifnull(sum(size), 0) FROM files WHERE holders > 0"
+        )
+        files, size = found.fetchone()
+        return int(files), int(size)
+
     def _changed(self, peer_id: str) -> None:
         with self._names_lock:
             self._names_behind = True

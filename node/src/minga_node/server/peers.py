@@ -1,4 +1,4 @@
-"""``/api/v1/peers`` and ``/api/v1/node``: who is in the network, and who this node is."""
+"""``/api/v1/peers``, ``/api/v1/network`` and ``/api/v1/node``: who is in it, and who this node is."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from flask import Blueprint, Response
 
 from minga_node.model import PeerState
 from minga_node.server.documented import Operation, documented
-from minga_node.server.schemas import NodeOut, PeerOut, PeersOut, answer
+from minga_node.server.schemas import NetworkOut, NodeOut, PeerOut, PeersOut, answer
 from minga_node.server.services import Services
 
 
@@ -41,5 +41,13 @@ def blueprint(services: Services) -> Blueprint:
                 disk_total=disk.total,
             )
         )
+
+    @routes.get("/api/v1/network")
+    @documented(Operation("The whole network, as this node sees it", {200: NetworkOut}))
+    def network() -> Response:
+        files, total = services.index.totals()
+        alive = sum(status.state is PeerState.ALIVE for status in services.membership.statuses())
+        name = services.config.network
+        return answer(NetworkOut(name=name, files=files, bytes=total, peers_alive=alive))
 
     return routes

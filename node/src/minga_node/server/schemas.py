@@ -88,6 +88,15 @@ class PeersOut(BaseModel):
     peers: list[PeerOut]
 
 
+class NetworkOut(BaseModel):
+    """The network as this node sees it."""
+
+    name: str
+    files: int = Field(description="Contents under a name, whoever has them")
+    bytes: int = Field(description="Their bytes, each once")
+    peers_alive: int = Field(description="Other nodes")
+
+
 class NodeOut(BaseModel):
     """A node about itself; newcomers read it to join."""
 
