@@ -62,12 +62,20 @@ unit: venv ## Pure tests: seconds
 integration: venv packages ## Real processes and a real RabbitMQ on loopback
 	$(BIN)/pytest -q -n 4 --dist loadfile tests/integration
 
+.PHONY: browser
+browser: venv packages ## The page of a real network in a real Chromium; pictures in test-artifacts/
+	$(BIN)/pytest -q tests/browser
+
 .PHONY: e2e
 e2e: venv packages ## A real Kubernetes: helm install, kubectl apply, files that cross the network
 	$(BIN)/pytest -q tests/e2e
 
 .PHONY: test
+<<<<<<< HEAD
 test: lint docs unit chart integration e2e ## Everything: the one command
+=======
+test: lint unit chart integration browser e2e ## Everything: the one command
+>>>>>>> 7497e36 (Look at the page in a real browser)
 
 NODES ?= 1
 .PHONY: cluster-up

@@ -1,35 +1,40 @@
 // Where things stand on the map. Pure: the same network gives the same picture.
 
-const CENTRE = { x: 500, y: 300 };
-const INNER = { x: 170, y: 105 };
-const OUTER = { x: 385, y: 225 };
+/** The two shapes of the map: for a screen, and for a telephone. */
+export const WIDE = { width: 1000, height: 560 };
+export const TALL = { width: 480, height: 500 };
+
+const INNER = 0.36;
+const MARGIN = { x: 70, y: 62 };
 const RING = 24;
 const STEP = 0.16;
 
-function ring(peers, radius, turn) {
+function ring(peers, centre, radius, turn) {
   return peers.map((peer, n) => {
     const angle = (2 * Math.PI * n) / peers.length + turn;
-    return [peer.id, { x: CENTRE.x + radius.x * Math.cos(angle), y: CENTRE.y + radius.y * Math.sin(angle) }];
+    return [peer.id, { x: centre.x + radius.x * Math.cos(angle), y: centre.y + radius.y * Math.sin(angle) }];
   });
 }
 
 /**
- * Places in a space of 1000 × 600: the broker in the middle, seeds around it, peers outside, in as many rings as
- * it takes. Returns a Map of id → {x, y}, and the broker's place.
+ * Places in `space`: the broker in the middle, if there is one, seeds around it, peers outside, in as many rings as
+ * it takes. Returns a Map of id → {x, y}, and the middle.
  */
-export function layout(peers) {
+export function layout(peers, space, hasBroker) {
+  const centre = { x: space.width / 2, y: space.height / 2 - 8 };
+  const outer = { x: centre.x - MARGIN.x, y: centre.y - MARGIN.y };
+  const scaled = (scale) => ({ x: outer.x * scale, y: outer.y * scale });
   const seeds = peers.filter((peer) => peer.seed);
   const others = peers.filter((peer) => !peer.seed);
   const rings = Math.max(1, Math.ceil(others.length / RING));
-  const places = ring(seeds, INNER, -Math.PI / 2);
+  const places = ring(seeds, centre, scaled(seeds.length > 1 || hasBroker ? INNER : 0), -Math.PI / 2);
   for (let n = 0; n < rings; n += 1) {
-    const scale = 1 - n * Math.min(STEP, 0.45 / rings);
     const share = others.slice(Math.ceil((n * others.length) / rings), Math.ceil(((n + 1) * others.length) / rings));
-    // A half step of turn puts nobody straight below a seed, and rings into each other's gaps.
+    // A half step of turn puts nobody straight above a seed, and rings into each other's gaps.
     const turn = -Math.PI / 2 + (Math.PI / Math.max(share.length, 1)) * (1 + n);
-    places.push(...ring(share, { x: OUTER.x * scale, y: OUTER.y * scale }, turn));
+    places.push(...ring(share, centre, scaled(1 - n * Math.min(STEP, 0.45 / rings)), turn));
   }
-  return { places: new Map(places), broker: CENTRE };
+  return { places: new Map(places), centre };
 }
 
 /** A curve between two places, bent a little to its right, so that both directions are seen. */

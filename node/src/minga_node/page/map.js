@@ -7,12 +7,13 @@ import { Flows } from "./flows.js";
 import * as format from "./format.js";
 import { peerLink } from "./holders.js";
 import { t } from "./i18n.js";
-import { curve, layout } from "./layout.js";
+import { curve, layout, TALL, WIDE } from "./layout.js";
 import { network } from "./network.js";
 import { every } from "./poll.js";
 import { link } from "./router.js";
 
 const REFRESH = 1000;
+const narrow = matchMedia("(max-width: 46rem)");
 // The strokes of one metre of thread: a transfer of 1 MB/s is thin, one of 1 GB/s thick.
 const thickness = (rate) => Math.min(12, 2.5 + Math.max(0, Math.log10(rate / 1e5)) * 1.8);
 
@@ -24,7 +25,7 @@ export function networkView(_route, signal) {
   const transfers = s("g", { class: "map-transfers" });
   const brokers = s("g", {});
   const nodes = s("g", { class: "map-nodes" });
-  const map = s("svg", { class: "map", viewBox: "0 0 1000 600", role: "group", "aria-label": t("map.label") }, ways, transfers, brokers, nodes);
+  const map = s("svg", { class: "map", role: "group", "aria-label": t("map.label") }, ways, transfers, brokers, nodes);
   const rows = h("tbody", {});
   const now = h("ul", { class: "plain", "aria-label": t("map.transfers") });
   const quiet = h("p", { class: "quiet" }, t("map.quiet"));
@@ -35,13 +36,15 @@ export function networkView(_route, signal) {
     if (!node) return;
     const broker = node.broker_connected;
     text(lead, t("map.lead", { n: peers.filter((peer) => peer.state === "alive").length, network: node.network, broker: t(broker === null ? "map.broker.none" : broker ? "map.broker.up" : "map.broker.down") }));
-    const { places, broker: centre } = layout(peers);
+    const space = narrow.matches ? TALL : WIDE;
+    map.setAttribute("viewBox", `0 0 ${space.width} ${space.height}`);
+    const { places, centre } = layout(peers, space, broker !== null);
     const moving = edges.filter((edge) => edge.rate > 0 && places.has(edge.from) && places.has(edge.to));
     const peerKey = (peer) => peer.id;
     const edgeKey = (edge) => `${edge.from} ${edge.to}`;
     keyed(ways, broker === null ? [] : peers, peerKey, wayToBroker, places, centre);
     keyed(transfers, moving, edgeKey, transferLine, places);
-    keyed(brokers, broker === null ? [] : [{ id: "" }], peerKey, () => brokerMark(centre));
+    keyed(brokers, broker === null ? [] : [{ id: "" }], peerKey, brokerMark, centre);
     keyed(nodes, peers, peerKey, nodeMark, places);
     keyed(now, moving, edgeKey, transferItem);
     quiet.hidden = moving.length > 0;
@@ -49,6 +52,7 @@ export function networkView(_route, signal) {
   };
 
   network.addEventListener("change", show, { signal });
+  narrow.addEventListener("change", show, { signal });
   every(
     REFRESH,
     async () => {
@@ -121,14 +125,17 @@ function legend() {
   );
 }
 
-function brokerMark(at) {
+function brokerMark() {
   const mark = s(
     "g",
-    { class: "broker", transform: `translate(${at.x} ${at.y})` },
+    {},
     s("path", { d: "M0 -24L21 -12V12L0 24L-21 12V-12Z" }),
     s("text", { y: 44 }, "RabbitMQ"),
   );
-  mark.update = () => mark.setAttribute("class", network.node.broker_connected ? "broker" : "broker broker-down");
+  mark.update = (_, at) => {
+    mark.setAttribute("transform", `translate(${at.x} ${at.y})`);
+    mark.setAttribute("class", network.node.broker_connected ? "broker" : "broker broker-down");
+  };
   return mark;
 }
 

@@ -11,7 +11,7 @@ const TEXT_BYTES = 64 * 1024;
 const IMAGE_BYTES = 32e6;
 
 const MAKE = {
-  image: (file) => h("img", { src: contentUrl(file), alt: t("preview.image", { name: file.name }), class: "preview-image" }),
+  image: (file) => h("img", { src: contentUrl(file), alt: t("preview.image", { name: file.name }), class: "preview-picture" }),
   audio: (file) => h("audio", { src: contentUrl(file), controls: true, preload: "metadata", "aria-label": file.name }),
   video: (file) => h("video", { src: contentUrl(file), controls: true, preload: "metadata", "aria-label": file.name }),
   text: textPreview,
