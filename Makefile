@@ -71,11 +71,7 @@ e2e: venv packages ## A real Kubernetes: helm install, kubectl apply, files that
 	$(BIN)/pytest -q tests/e2e
 
 .PHONY: test
-<<<<<<< HEAD
-test: lint docs unit chart integration e2e ## Everything: the one command
-=======
-test: lint unit chart integration browser e2e ## Everything: the one command
->>>>>>> 7497e36 (Look at the page in a real browser)
+test: lint docs unit chart integration browser e2e ## Everything: the one command
 
 NODES ?= 1
 .PHONY: cluster-up
