@@ -47,6 +47,13 @@ class Output:
     def table(
         self, columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[str] = ()
     ) -> None:
+        """Prints rows under headings."""
+        self.console.print(self.make_table(columns, rows, right=right))
+
+    @staticmethod
+    def make_table(
+        columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[str] = ()
+    ) -> Table:
         """Rows under headings; names are shown as they are, never read as markup."""
         table = Table(box=None, pad_edge=False, header_style="bold")
         for column in columns:
@@ -55,7 +62,7 @@ class Output:
             )
         for row in rows:
             table.add_row(*(Text(cell) for cell in row))
-        self.console.print(table)
+        return table
 
     def progress(self) -> Progress:
         """Bars on standard error, so that standard output can be a pipe."""

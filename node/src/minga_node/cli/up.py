@@ -9,12 +9,13 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import click
 
+from minga_node.cli.board import Board
 from minga_node.cli.client import Client, ClientError
 from minga_node.cli.output import Output
 from minga_node.errors import MingaError
@@ -98,34 +99,20 @@ def _run(spec: NetworkSpec, base: Path, samples: bool) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
 
-    lock = threading.Lock()
-
-    def say(node: str, line: str) -> None:
-        with lock:
-            click.echo(f"{node:<8} {line}")
-
+    board = Board()
+    say = board.say
     with _broker(base) as (broker_url, about):
         say("broker", about)
         with running(spec, base, broker_url, say, with_samples=samples) as network:
             network.wait_ready(READY_SECONDS)
             first = next((n for n in network.nodes if n.name == "peer-0"), network.nodes[0])
-            with lock:
-                click.echo(f"{MARK}\n{_what_to_try(spec, network, first.url, about)}")
+            board.print(f"{MARK}\n{_what_to_try(spec, network, first.url, about)}")
             started = record.started_at(os.getpid())
             record.write(record.Record(spec.name, first.url, record.Process(os.getpid(), started or 0)))
             try:
-                _watch(network, stop, say)
+                board.watch(network, stop)
             finally:
                 record.remove()
-
-
-def _watch(network: LocalNetwork, stop: threading.Event, say: Callable[[str, str], None]) -> None:
-    gone: set[str] = set()
-    while not stop.wait(0.5):
-        for node in network.nodes:
-            if node.name not in gone and node.process.poll() is not None:
-                gone.add(node.name)
-                say(node.name, f"ended with status {node.process.returncode}")
 
 
 def _what_to_try(spec: NetworkSpec, network: LocalNetwork, url: str, broker: str) -> str:
