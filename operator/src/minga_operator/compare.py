@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 from minga_operator.crd import GROUP
@@ -16,10 +15,9 @@ _MISSING = object()
 
 def stamped(wanted: Object) -> Object:
     """The object as it is applied, with its digest."""
-    found = copy.deepcopy(wanted)
-    annotations = found["metadata"].setdefault("annotations", {})
-    annotations[APPLIED] = digest(wanted)
-    return found
+    metadata = wanted["metadata"]
+    annotations = {**metadata.get("annotations", {}), APPLIED: digest(wanted)}
+    return {**wanted, "metadata": {**metadata, "annotations": annotations}}
 
 
 def projection(wanted: Any, live: Any) -> Any:
