@@ -76,13 +76,19 @@ def granted(cluster: Cluster) -> set[tuple[str, str]]:
 
 
 def used(cluster: Cluster, since: int) -> tuple[set[tuple[str, str]], list[str]]:
-    """(resource, verb) that the operator used, by the API server's audit log, and what was forbidden."""
+    """(resource, verb) that the operator used, by the API server's audit log, and what was forbidden.
+
+    Only of the pod that runs now: the rights of the one before were taken from it while it was ending.
+    """
     found, forbidden = set(), []
+    pod = holder(cluster)
     with cluster.audit_log.open() as lines:
         lines.seek(since)
         for line in lines:
             event = json.loads(line)
-            if event["user"]["username"] != ACCOUNT or "objectRef" not in event:
+            user = event["user"]
+            mine = user.get("extra", {}).get("authentication.kubernetes.io/pod-name") == [pod]
+            if user["username"] != ACCOUNT or not mine or "objectRef" not in event:
                 continue
             reference, code = event["objectRef"], event.get("responseStatus", {}).get("code", 0)
             resource = "/".join(
