@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import unicodedata
-from pathlib import PurePosixPath
+import re
 
 from minga_node.errors import InvalidName
 
 MAX_BYTES = 1024
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+"""Unicode's category Cc."""
 
 
 def check_name(name: str) -> str:
@@ -27,7 +28,7 @@ def check_name(name: str) -> str:
         raise InvalidName("a name must not be empty")
     if length > MAX_BYTES:
         raise InvalidName(f"a name has at most {MAX_BYTES} bytes, this one has {length}")
-    if any(unicodedata.category(character) == "Cc" for character in name):
+    if CONTROL.search(name):
         raise InvalidName("a name must not have control characters")
     if name.startswith("/"):
         raise InvalidName(f"a name is a relative path: {name!r} is absolute")
@@ -40,7 +41,7 @@ def check_name(name: str) -> str:
             raise InvalidName(f"hidden names are not shared: {name!r}")
         if len(part.encode()) > 255:
             raise InvalidName("a part of a name has at most 255 bytes")
-    return str(PurePosixPath(name))
+    return name
 
 
 def is_shareable(name: str) -> bool:
