@@ -78,7 +78,7 @@ def granted(cluster: Cluster) -> set[tuple[str, str]]:
 def used(cluster: Cluster, since: int) -> tuple[set[tuple[str, str]], list[str]]:
     """(resource, verb) that the operator used, by the API server's audit log, and what was forbidden.
 
-    Only of the pod that runs now: the rights of the one before were taken from it while it was ending.
+    Forbidden to the pod that runs now: the rights of the one before may have been taken while it was ending.
     """
     found, forbidden = set(), []
     pod = holder(cluster)
@@ -88,13 +88,13 @@ def used(cluster: Cluster, since: int) -> tuple[set[tuple[str, str]], list[str]]
             event = json.loads(line)
             user = event["user"]
             mine = user.get("extra", {}).get("authentication.kubernetes.io/pod-name") == [pod]
-            if user["username"] != ACCOUNT or not mine or "objectRef" not in event:
+            if user["username"] != ACCOUNT or "objectRef" not in event:
                 continue
             reference, code = event["objectRef"], event.get("responseStatus", {}).get("code", 0)
             resource = "/".join(
                 part for part in (reference["resource"], reference.get("subresource")) if part
             )
-            if code == 403:
+            if code == 403 and mine:
                 forbidden.append(f"{event['verb']} {resource}")
             found.add((resource, event["verb"]))
             if event["verb"] == "patch" and code == 201:
