@@ -178,7 +178,13 @@ def test_another_broker_on_a_live_network(network: Network) -> None:
     assert "statefulset/library-broker" not in network.kubectl("get", "statefulsets", "-o", "name")
     with network.rest(network.pods("peer")[0]) as rest:
         wait_for(lambda: rest.json("/api/v1/node")["broker_connected"], "the new broker's connection", 60)
-    network.patch({"broker": {"external": None, "managed": SMALL["broker"]["managed"]}})
+    # A RabbitmqCluster is to us the Secret that its operator makes.
+    secret = "--from-literal=connection_string=" + uri
+    network.kubectl("create", "secret", "generic", "rabbit-default-user", secret)
+    network.patch({"broker": {"external": None, "cluster": {"name": "rabbit"}}})
+    network.wait(timeout=180)
+    assert network.get()["status"]["broker"] == "cluster/Ready"
+    network.patch({"broker": {"cluster": None, "managed": SMALL["broker"]["managed"]}})
     network.wait(timeout=180)
     other.delete()
 

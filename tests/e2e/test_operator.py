@@ -94,7 +94,7 @@ def used(cluster: Cluster, since: int) -> tuple[set[tuple[str, str]], list[str]]
             resource = "/".join(
                 part for part in (reference["resource"], reference.get("subresource")) if part
             )
-            if code == 403 and mine:
+            if mine and event.get("annotations", {}).get("authorization.k8s.io/decision") == "forbid":
                 forbidden.append(f"{event['verb']} {resource}")
             found.add((resource, event["verb"]))
             if event["verb"] == "patch" and code == 201:

@@ -11,7 +11,7 @@ import urllib3
 from kubernetes import client, config
 
 from minga_operator import metrics
-from minga_operator.errors import Refused, Unavailable
+from minga_operator.errors import Refused, Unavailable, Waiting
 from minga_operator.kinds import Kind
 from minga_operator.resources.common import MANAGER, Object
 
@@ -192,14 +192,19 @@ class Kube:
         if response.status < 300:
             return response
         with response:
-            raise _error(response.status, response.data)
+            raise error_of(response.status, response.data)
 
 
-def _error(status: int, content: bytes) -> Exception:
+def error_of(status: int, content: bytes) -> Exception:
+    """The error for an answer of the API server that is not a success."""
     try:
-        message = str(json.loads(content)["message"])
+        answer: dict[str, Any] = json.loads(content)
+        message = str(answer["message"])
     except (ValueError, KeyError, TypeError):
-        message = content[:200].decode(errors="replace")
+        answer, message = {}, content[:200].decode(errors="replace")
+    causes = (answer.get("details") or {}).get("causes") or ()
+    if any(cause.get("reason") == "NamespaceTerminating" for cause in causes):
+        return Waiting("the namespace is being deleted")
     if status == 410:
         return Expired(message)
     if status == 429 or status >= 500:
