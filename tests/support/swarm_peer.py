@@ -11,11 +11,12 @@ from pathlib import Path
 
 from minga_node.downloads import Downloads
 from minga_node.downloads.contents import CompleteContent
+from minga_node.downloads.model import End, Following, Hear
 from minga_node.manifest import Manifest, hash_file
 from minga_node.manifests import Manifests
 from minga_node.model import Peer
 from minga_node.pclient.channels import Channels
-from minga_node.pclient.content import ContentClient, Following
+from minga_node.pclient.content import ContentClient
 from minga_node.pserver import content
 from minga_node.pserver.service import GrpcServer
 from minga_node.store import Store
@@ -79,6 +80,7 @@ class SwarmPeer:
         self.downloads.stop()
         self.pieces.stop()
         self.grpc.stop(0.2)
+        self.client.close()
         self.channels.close()
         self.store.close()
 
@@ -107,5 +109,5 @@ class SwarmPeer:
     def manifest(self, peer: Peer, content_id: str) -> Manifest:
         return self.client.manifest(peer, content_id)
 
-    def follow(self, peer: Peer, content_id: str, count: int) -> Following:
-        return self.client.follow(peer, content_id, count)
+    def follow(self, peer: Peer, content_id: str, count: int, hear: Hear, end: End) -> Following:
+        return self.client.follow(peer, content_id, count, hear, end)

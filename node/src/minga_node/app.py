@@ -111,6 +111,7 @@ class Node:
         )
         self.watcher = Watcher(self.library, config.quiet_seconds, config.rescan_seconds)
         gossip = GossipClient(self.channels)
+        self.content = ContentClient(self.channels, self.self_peer)
         self.membership = Membership(
             self.self_peer,
             config.network,
@@ -126,7 +127,7 @@ class Node:
             self.store,
             config.own_directory / "partial",
             name=name,
-            network=Reach(self.index, self.membership, ContentClient(self.channels, self.self_peer), name),
+            network=Reach(self.index, self.membership, self.content, name),
             manifests=self.manifests,
             library=self._open_content,
             adopt=lambda path, wanted, manifest: self.library.adopt([(path, wanted, manifest)]),
@@ -237,6 +238,7 @@ class Node:
             thread.join(GRACE + 2)
         self.downloads.stop(1.0)
         self.grpc.stop(0.5)
+        self.content.close()
         self.channels.close()
         self.index.close()
         self._undo.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from minga_node.downloads import Following
+from minga_node.downloads.model import End, Following, Hear
 from minga_node.index import Index
 from minga_node.manifest import Manifest
 from minga_node.membership import Membership
@@ -31,5 +31,5 @@ class Reach:
     def manifest(self, peer: Peer, content_id: str) -> Manifest:
         return self._content.manifest(peer, content_id)
 
-    def follow(self, peer: Peer, content_id: str, count: int) -> Following:
-        return self._content.follow(peer, content_id, count)
+    def follow(self, peer: Peer, content_id: str, count: int, hear: Hear, end: End) -> Following:
+        return self._content.follow(peer, content_id, count, hear, end)

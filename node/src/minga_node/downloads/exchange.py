@@ -49,6 +49,7 @@ class Exchange:
         available: the pieces of a content that are here and their count, None if it is not known here.
         on_follower: told of every peer that starts to follow a content, and
         on_heard: told what a peer says it has (content, peer, pieces as ``0-3,7``).
+        has: what a peer is known to have of a content.
     """
 
     def __init__(
@@ -57,8 +58,10 @@ class Exchange:
         *,
         on_follower: Callable[[str, Peer], None] = lambda *_: None,
         on_heard: Callable[[str, str, str], None] = lambda *_: None,
+        has: Callable[[str, str], Pieces] = lambda *_: 0,
     ) -> None:
         self._available, self._on_follower, self._on_heard = available, on_follower, on_heard
+        self.has = has
         self._swarms: dict[str, _Swarm] = {}
         self._lock = threading.Lock()
         self._dirty: set[str] = set()

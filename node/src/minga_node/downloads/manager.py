@@ -110,7 +110,9 @@ class Downloads:
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
         self._stopping = False
-        self.exchange = Exchange(self._available, on_follower=self._introduce, on_heard=self._heard)
+        self.exchange = Exchange(
+            self._available, on_follower=self._introduce, on_heard=self._heard, has=self._has
+        )
         self.contents = AllContents(library, self._partial)
         """For the piece listener: the library's files and what has come of downloads."""
 
@@ -348,6 +350,10 @@ class Downloads:
         entry = self._active.get(content_id)
         if entry is not None and entry.task is not None:
             entry.task.heard(peer_id, pieces)
+
+    def _has(self, content_id: str, peer_id: str) -> Pieces:
+        entry = self._active.get(content_id)
+        return entry.task.has(peer_id) if entry is not None and entry.task is not None else 0
 
     # how they run
 

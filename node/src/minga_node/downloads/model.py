@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
@@ -71,12 +71,14 @@ class Availability:
 
 
 class Following(Protocol):
-    """A stream of another node's news; iterate it, close it from any thread."""
+    """A running stream of another node's news."""
 
-    def __iter__(self) -> Iterator[Availability]:
-        """Raises PeerUnreachable or PeerMisbehaved at its end, unless the other side ended it well."""
+    def close(self) -> None:
+        """Ends it, from any thread."""
 
-    def close(self) -> None: ...
+
+Hear = Callable[[Availability], None]
+End = Callable[[], None]
 
 
 class Network(Protocol):
@@ -92,8 +94,11 @@ class Network(Protocol):
             PeerUnreachable, PeerMisbehaved, NotFound, VerificationFailed
         """
 
-    def follow(self, peer: Peer, content_id: str, count: int) -> Following:
-        """News of the peer about a content of ``count`` pieces. Not connected until iterated."""
+    def follow(self, peer: Peer, content_id: str, count: int, hear: Hear, end: End) -> Following:
+        """News of the peer about a content of ``count`` pieces, told to ``hear`` on a thread that many share.
+
+        ``end`` is called once, when the stream has ended for whatever reason.
+        """
 
 
 class Cancelled(Exception):

@@ -258,25 +258,27 @@ class Task:
     def _start_following(self, neighbour: _Neighbour) -> None:
         assert self.manifest is not None
         if self.manifest.pieces > 1:
-            neighbour.following = self._network.follow(neighbour.peer, self.content_id, self.manifest.pieces)
-            threading.Thread(
-                target=self._follow, args=(neighbour, neighbour.following), name="follow", daemon=True
-            ).start()
+            following: list[Following] = []
+
+            def end() -> None:
+                with self.lock:
+                    if following and neighbour.following is following[0]:
+                        neighbour.following = None
+
+            following.append(
+                self._network.follow(
+                    neighbour.peer,
+                    self.content_id,
+                    self.manifest.pieces,
+                    lambda news: self._hear(neighbour, news),
+                    end,
+                )
+            )
+            neighbour.following = following[0]
 
     def _give(self, neighbour: _Neighbour, pieces: Pieces, depth: int = 2) -> None:
         assert self.swarm is not None
         self.swarm.set_holder(neighbour.peer.id, pieces, complete=neighbour.complete, depth=depth)
-
-    def _follow(self, neighbour: _Neighbour, following: Following) -> None:
-        try:
-            for news in following:
-                self._hear(neighbour, news)
-        except MingaError as error:
-            log.debug("news of %s ended: %s", neighbour.peer.id, error)
-        finally:
-            with self.lock:
-                if neighbour.following is following:
-                    neighbour.following = None
 
     def _hear(self, neighbour: _Neighbour, news: Availability) -> None:
         with self.lock:
@@ -286,17 +288,23 @@ class Task:
                 neighbour.complete = True
                 if neighbour.connected:
                     self._give(neighbour, 0)
+                useful = True
             else:
-                self.swarm.add_pieces(neighbour.peer.id, news.pieces)
+                useful = self.swarm.add_pieces(neighbour.peer.id, news.pieces)
         for peer in news.peers:
             self.introduce(peer)
-        self._pump()
+        if useful:
+            self._pump()
 
     def heard(self, peer_id: str, pieces: str) -> None:
         """A peer's request said what it has."""
         if self.manifest is not None:
             self.on_heard(peer_id, parse_pieces(pieces, self.manifest.pieces))
-            self._pump()
+
+    def has(self, peer_id: str) -> Pieces:
+        """What a neighbour is known to have."""
+        with self.lock:
+            return self.swarm.has(peer_id) if self.swarm is not None else 0
 
     # asking and receiving
 
@@ -323,15 +331,16 @@ class Task:
 
     def on_heard(self, peer_id: str, pieces: Pieces) -> None:
         with self.lock:
-            if self.swarm is not None:
-                self.swarm.add_pieces(peer_id, pieces)
+            useful = self.swarm is not None and self.swarm.add_pieces(peer_id, pieces)
+        if useful:
+            self._pump()
 
     def on_chosen(self, ask: Ask, pieces: range) -> None:
         with self.lock:
             assert self.swarm is not None
-            self.swarm.chosen(ask.id, pieces)
+            self.swarm.chosen(ask.id, pieces, time.monotonic())
 
-    def on_piece(self, ask: Ask, piece: int, *, new: bool) -> None:
+    def on_piece(self, ask: Ask, piece: int, *, new: bool, last: bool) -> None:
         assert self.manifest is not None
         assert self.swarm is not None
         start, end = self.manifest.span(piece)
@@ -341,6 +350,8 @@ class Task:
             neighbour.failures = 0
             self.last_piece = time.monotonic()
             outcome = self.swarm.received(ask.id, piece, self.last_piece)
+            if last:
+                self.swarm.finished(ask.id)
             if outcome is Outcome.NEW:
                 neighbour.pieces |= 1 << piece
             if outcome is Outcome.DUPLICATE or not new:

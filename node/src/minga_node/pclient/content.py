@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable
 
-from minga_node.downloads.model import Availability
+from minga_node.downloads.model import Availability, End, Following, Hear
 from minga_node.errors import PeerMisbehaved
 from minga_node.manifest import Manifest
 from minga_node.model import Peer
 from minga_node.pclient.channels import Channels, grpc_errors
 from minga_node.pclient.peers import from_message, to_message
+from minga_node.pclient.streams import Streams
 from minga_node.swarm import pieces as sets
 from minga_protos.v1 import content_pb2, content_pb2_grpc
 
@@ -23,6 +23,7 @@ class ContentClient:
 
     def __init__(self, channels: Channels, self_peer: Callable[[], Peer]) -> None:
         self._channels, self._self_peer = channels, self_peer
+        self._streams = Streams()
 
     def manifest(self, peer: Peer, content_id: str) -> Manifest:
         """The manifest of an id, verified.
@@ -42,40 +43,25 @@ class ContentClient:
                     raise PeerMisbehaved(f"{peer.id} sends a manifest without end")
         return Manifest.decode(bytes(encoded), content_id)
 
-    def follow(self, peer: Peer, content_id: str, count: int) -> Following:
-        """News of a peer about a content of ``count`` pieces."""
-        return Following(self._channels, peer, content_id, count, self._self_peer())
-
-
-class Following:
-    """One stream of news; see :class:`minga_node.downloads.model.Following`."""
-
-    def __init__(self, channels: Channels, peer: Peer, content_id: str, count: int, sender: Peer) -> None:
-        self._target, self._channels, self._count = peer.grpc_target, channels, count
-        self._request = content_pb2.FollowRequest(
-            content_id=bytes.fromhex(content_id), sender=to_message(sender)
+    def follow(self, peer: Peer, content_id: str, count: int, hear: Hear, end: End) -> Following:
+        """News of a peer about a content of ``count`` pieces, told to ``hear``; ``end`` is called at the
+        end.
+        """
+        request = content_pb2.FollowRequest(
+            content_id=bytes.fromhex(content_id), sender=to_message(self._self_peer())
         )
-        self._call: Any = None
-        self._closed = False
-
-    def __iter__(self) -> Iterator[Availability]:
-        with grpc_errors(self._target):
-            stub = content_pb2_grpc.ContentStub(self._channels.channel(self._target))
-            self._call = stub.Follow(self._request)
-            if self._closed:
-                self._call.cancel()
-            for message in self._call:
-                yield self._availability(message)
-
-    def _availability(self, message: content_pb2.FollowResponse) -> Availability:
-        peers = tuple(from_message(peer) for peer in message.peers)
-        if message.complete:
-            return Availability(sets.all_pieces(self._count), True, peers, everything=True)
-        if message.HasField("bitmap"):
-            return Availability(sets.from_bytes(message.bitmap, self._count), False, peers, everything=True)
-        return Availability(sets.of(piece for piece in message.have if piece < self._count), False, peers)
+        return self._streams.start(
+            peer.grpc_target, request, lambda message: hear(_news(message, count)), end
+        )
 
     def close(self) -> None:
-        self._closed = True
-        if self._call is not None:
-            self._call.cancel()
+        self._streams.close()
+
+
+def _news(message: content_pb2.FollowResponse, count: int) -> Availability:
+    peers = tuple(from_message(peer) for peer in message.peers)
+    if message.complete:
+        return Availability(sets.all_pieces(count), True, peers, everything=True)
+    if message.HasField("bitmap"):
+        return Availability(sets.from_bytes(message.bitmap, count), False, peers, everything=True)
+    return Availability(sets.of(piece for piece in message.have if piece < count), False, peers)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from minga_node.swarm.pieces import Pieces
+
 
 def least_sent(candidates: Sequence[range], sent: Sequence[int]) -> range:
     """The candidate whose pieces this holder has sent least; the first of equals.
@@ -13,3 +15,8 @@ def least_sent(candidates: Sequence[range], sent: Sequence[int]) -> range:
     what was asked for).
     """
     return min(candidates, key=lambda pieces: sum(sent[piece] for piece in pieces) / len(pieces))
+
+
+def still_wanted(candidates: Sequence[range], has: Pieces) -> list[range]:
+    """The candidates that the requester, as far as its holder has heard, has not got elsewhere meanwhile."""
+    return [pieces for pieces in candidates if any(not has >> piece & 1 for piece in pieces)]

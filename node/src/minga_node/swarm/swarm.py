@@ -10,6 +10,7 @@ end a second request for what is late (endgame, BEP 3).
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -18,16 +19,17 @@ from random import Random
 from minga_node.swarm import pieces as sets
 from minga_node.swarm.pieces import Pieces
 
-CANDIDATES = 8
+CANDIDATES = 32
 """Ranges that a request offers a complete holder to choose from."""
 RUN_SECONDS = 0.03
 LONGEST_RUN = 32
 SMALLEST_WINDOW = 8
 """Pieces under way at least, however slow it goes."""
-QUEUE_SECONDS = 0.2
+QUEUE_SECONDS = 0.4
 """How much of what is under way may wait in holders' queues, as time at the present rate."""
 LATE = 2.0
 LATE_AT_LEAST = 0.3
+REPEAT_EVERY = 0.05
 RATE_SECONDS = 1.0
 SLOW_ASK = 2.0
 """A holder whose piece takes longer than this gets one request at a time."""
@@ -63,11 +65,15 @@ class _Running:
     sent: float
     reserved: Pieces
     left: int
-    second: bool
+    begun: float | None = None
+    """When the answer began."""
+    come: bool = False
+    """Whether a piece of it is here."""
 
 
 @dataclass(slots=True)
 class _Holder:
+    name: str
     pieces: Pieces
     complete: bool
     depth: int
@@ -75,6 +81,10 @@ class _Holder:
     pace: float | None = None
     """Seconds a piece, smoothed, while it has requests to answer."""
     last: float = 0.0
+    queueing: float = 0.0
+    """Seconds from a request, or the end of the answer before, to the answer's begin, smoothed."""
+    answering: float = 0.0
+    """Seconds from an answer's begin to its first piece, smoothed."""
     refusals: int = 0
     running: dict[int, _Running] = field(default_factory=dict)
 
@@ -98,7 +108,8 @@ class Swarm:
         """``_levels[n]``: the pieces that exactly n incomplete holders have."""
         self._running: dict[int, _Running] = {}
         self._next_id = 0
-        self._arrivals: list[float] = []
+        self._arrivals: deque[float] = deque()
+        self._repeat_at = 0.0
         self._rate = 0.0
         self._quickest: float | None = None
 
@@ -110,22 +121,22 @@ class Swarm:
             pieces = sets.all_pieces(self.count)
         known = self._holders.get(holder)
         if known is None:
-            known = self._holders[holder] = _Holder(0, complete, depth)
+            known = self._holders[holder] = _Holder(holder, 0, complete, depth)
         elif complete and not known.complete:
             self._count_out(known.pieces)
             known.pieces = 0
         known.complete, known.depth = complete or known.complete, depth
         self.add_pieces(holder, pieces)
 
-    def add_pieces(self, holder: str, pieces: Pieces) -> None:
-        """A holder has these too, from now on."""
+    def add_pieces(self, holder: str, pieces: Pieces) -> bool:
+        """A holder has these too, from now on; whether that is news and some are missing here."""
         known = self._holders.get(holder)
         if known is None:
-            return
+            return False
         new = pieces & ~known.pieces & sets.all_pieces(self.count)
         known.pieces |= new
-        if known.complete:
-            return
+        if known.complete or not new:
+            return bool(new)
         above = 0
         for level, members in enumerate(self._levels):
             moving = members & new
@@ -133,6 +144,7 @@ class Swarm:
             above = moving
         if above:
             self._levels.append(above)
+        return bool(new & self._missing)
 
     def lacks(self, holder: str, pieces: Pieces) -> None:
         """A holder turned out not to have these."""
@@ -172,21 +184,31 @@ class Swarm:
     def schedule(self, now: float) -> list[Ask]:
         """The requests to send now. Call it after every event, and now and then (0.1 s) for what is late."""
         asks: list[Ask] = []
-        if not self._missing:
-            return asks
         free = self._missing & ~self._reserved()
-        room = self.window(now) - sum(running.left for running in self._running.values())
-        while room > 0:
-            ready = {name: holder for name, holder in self._holders.items() if _ready(holder, now)}
+        if not free and now < self._repeat_at:
+            return asks
+        # What waits long in the queues of slow holders must not keep the quick ones idle.
+        room = self.window(now)
+        for running in self._running.values():
+            if running.begun is not None or now - running.sent < QUEUE_SECONDS:
+                room -= running.left
+        if room <= 0:
+            return asks
+        ready = [holder for holder in self._holders.values() if _ready(holder, now)]
+        while room > 0 and ready:
             offered = 0
-            for holder in ready.values():
+            for holder in ready:
                 offered |= holder.pieces
-            running = self._ask(free & offered, ready, now) if free & offered else self._repeat(ready, now)
-            if running is None:
+            wanted = free & offered
+            started = self._ask(wanted, ready, now) if wanted else self._repeat(ready, now)
+            if started is None:
                 break
-            free &= ~running.reserved
-            room -= running.left
-            asks.append(running.ask)
+            free &= ~started.reserved
+            room -= started.left
+            asks.append(started.ask)
+            holder = self._holders[started.ask.holder]
+            if not _ready(holder, now):
+                ready.remove(holder)
         return asks
 
     def window(self, now: float) -> int:
@@ -199,9 +221,7 @@ class Swarm:
         """Pieces a second, over the last second."""
         arrivals = self._arrivals
         while arrivals and arrivals[0] < now - RATE_SECONDS:
-            del arrivals[
-                : max(1, next((n for n, t in enumerate(arrivals) if t >= now - RATE_SECONDS), len(arrivals)))
-            ]
+            arrivals.popleft()
         return len(arrivals) / RATE_SECONDS
 
     def _reserved(self) -> Pieces:
@@ -210,7 +230,7 @@ class Swarm:
             reserved |= running.reserved
         return reserved
 
-    def _ask(self, free: Pieces, ready: dict[str, _Holder], now: float) -> _Running | None:
+    def _ask(self, free: Pieces, ready: list[_Holder], now: float) -> _Running:
         wanted = free & self.preferred
         if wanted:
             piece = sets.first(wanted)
@@ -218,64 +238,79 @@ class Swarm:
             wanted = next(rare for members in self._levels if (rare := members & free))
             piece = sets.pick(wanted, self._random)
         bit = 1 << piece
-        name = min(
-            (name for name, holder in ready.items() if holder.pieces & bit),
-            key=lambda name: (self._delay(ready[name]), self._random.random()),
+        holder = min(
+            (holder for holder in ready if holder.pieces & bit),
+            key=lambda holder: (self._delay(holder), self._random.random()),
         )
-        holder = ready[name]
         longest = LONGEST_RUN if holder.pace == 0 else int(RUN_SECONDS / holder.pace) if holder.pace else 1
         longest = max(1, min(longest, LONGEST_RUN))
         available = free & holder.pieces
         candidates = [range(piece, piece + sets.run_from(available, piece, longest))]
         if holder.complete and not self.preferred and len(self._holders) > 1:
             self._add_candidates(candidates, wanted & available, longest)
-        return self._start(name, tuple(candidates), now, second=False)
+        return self._start(holder.name, tuple(candidates), now)
 
     def _add_candidates(self, candidates: list[range], available: Pieces, longest: int) -> None:
         """More ranges for a complete holder to choose from, out of the equally rare."""
         available &= ~_of_range(candidates[0])
-        most = min(CANDIDATES, 1 + available.bit_count() // (4 * longest))
+        most = max(1, CANDIDATES // longest)
         while len(candidates) < most and available:
             piece = sets.pick(available, self._random)
             run = range(piece, piece + sets.run_from(available, piece, len(candidates[0])))
             available &= ~_of_range(run)
             candidates.append(run)
 
-    def _repeat(self, ready: dict[str, _Holder], now: float) -> _Running | None:
-        """Endgame: a second request for a piece that is late, to a holder with nothing to do."""
-        idle = {name: holder for name, holder in ready.items() if not holder.running}
-        twice = 0
-        for running in self._running.values():
-            if running.second:
-                twice |= running.reserved
-        for running in sorted(self._running.values(), key=lambda running: running.sent):
-            late = running.reserved & self._missing & ~twice
-            for name, holder in idle.items():
+    def _repeat(self, ready: list[_Holder], now: float) -> _Running | None:
+        """A second request for a piece that is late, to a holder with nothing to do.
+
+        Before the end (BEP 3's endgame) only for what waits in a holder's queue: a holder that hears
+        meanwhile that the piece is here does not send it (:func:`still_wanted`).
+        """
+        if now < self._repeat_at:
+            return None
+        end = not self._missing & ~self._reserved()
+        idle = sorted(
+            ((self._delay(holder), holder.name, holder) for holder in ready if not holder.running),
+            key=lambda one: one[:2],
+        )
+        asked_lately = 0
+        for running in sorted(self._running.values(), key=lambda running: -running.sent):
+            late = running.reserved & self._missing & ~asked_lately
+            asked_lately |= running.reserved
+            if running.begun is not None and not end:
+                continue
+            for delay, name, holder in idle:
+                if now - running.sent <= max(LATE_AT_LEAST, LATE * delay):
+                    break
                 both = late & holder.pieces
-                if both and now - running.sent > max(LATE_AT_LEAST, LATE * self._delay(holder)):
+                if both:
                     piece = sets.first(both)
-                    return self._start(name, (range(piece, piece + 1),), now, second=True)
+                    return self._start(name, (range(piece, piece + 1),), now)
+        self._repeat_at = now + REPEAT_EVERY
         return None
 
     def _delay(self, holder: _Holder) -> float:
         return (holder.left + 1) * (holder.pace if holder.pace is not None else 0.01)
 
-    def _start(self, name: str, candidates: tuple[range, ...], now: float, *, second: bool) -> _Running:
+    def _start(self, name: str, candidates: tuple[range, ...], now: float) -> _Running:
         ask = Ask(self._next_id, name, candidates)
         self._next_id += 1
         reserved = 0
         for candidate in candidates:
             reserved |= _of_range(candidate)
-        running = _Running(ask, now, reserved, len(candidates[0]), second)
+        running = _Running(ask, now, reserved, len(candidates[0]))
         self._running[ask.id] = self._holders[name].running[ask.id] = running
         return running
 
     # what came of it
 
-    def chosen(self, ask_id: int, pieces: range) -> None:
-        """The holder answers with these pieces; the other candidates are free again."""
+    def chosen(self, ask_id: int, pieces: range, now: float) -> None:
+        """The holder begins to answer with these pieces; the other candidates are free again."""
         running = self._running.get(ask_id)
         if running is not None:
+            holder = self._holders[running.ask.holder]
+            holder.queueing += 0.3 * (now - max(running.sent, holder.last) - holder.queueing)
+            running.begun = now
             running.reserved = _of_range(pieces) & self._missing
             running.left = len(pieces)
 
@@ -286,6 +321,9 @@ class Swarm:
             holder = self._holders[running.ask.holder]
             took = now - max(running.sent, holder.last)
             holder.pace = took if holder.pace is None else 0.7 * holder.pace + 0.3 * took
+            if running.begun is not None and not running.come:
+                running.come = True
+                holder.answering += 0.3 * (now - running.begun - holder.answering)
             holder.last, holder.refusals = now, 0
             delay = now - running.sent
             self._quickest = delay if self._quickest is None else min(self._quickest * 1.01, delay)
@@ -314,6 +352,11 @@ class Swarm:
             # Spread out those who were refused together.
             holder.paused_until = now + retry_after * (0.5 + self._random.random())
         self.finished(ask_id)
+
+    def has(self, holder: str) -> Pieces:
+        """What a holder is known to have."""
+        known = self._holders.get(holder)
+        return known.pieces if known else 0
 
     def wasteful(self) -> Iterator[Ask]:
         """Requests of which nothing is wanted any more."""
@@ -353,8 +396,13 @@ class Swarm:
 
 
 def _ready(holder: _Holder, now: float) -> bool:
+    """Whether one more request may wait at a holder.
+
+    One is enough where others' requests keep the holder busy until the next one gets there.
+    """
     slow = holder.pace is not None and holder.pace > SLOW_ASK
-    return holder.paused_until <= now and len(holder.running) < (1 if slow else holder.depth)
+    crowded = holder.queueing > holder.answering
+    return holder.paused_until <= now and len(holder.running) < (1 if slow or crowded else holder.depth)
 
 
 def _of_range(pieces: range) -> Pieces:

@@ -1,4 +1,4 @@
-"""A content that is being brought here: a preallocated, mapped file and a bitmap of its verified pieces."""
+"""A content that is being brought here: a preallocated file and a bitmap of its verified pieces."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import mmap
 import os
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,7 +23,6 @@ class Claim:
     """The right of one receiver to write the bytes of one piece."""
 
     piece: int
-    view: memoryview
     give_up: Callable[[], None]
     released: threading.Event = field(default_factory=threading.Event)
 
@@ -32,9 +30,10 @@ class Claim:
 class PartialFile:
     """``<directory>/<id>`` holds the bytes, ``<directory>/<id>.pieces`` one bit a verified piece.
 
-    Both are mapped: a piece is received where it will stay, and a kill loses nothing that was marked. What
-    was marked is hashed again when the file is opened, since after a power cut the bitmap may be ahead of
-    the bytes.
+    The bitmap is mapped, so that a kill loses nothing that was marked. What was marked is hashed again when
+    the file is opened, since after a power cut the bitmap may be ahead of the bytes. The bytes are written
+    by ``pwrite`` out of a buffer in the processor's cache: measured, that costs less than the page faults of
+    a mapped file.
 
     Raises:
         StorageFull: the whole size is reserved at once, and does not fit.
@@ -74,19 +73,17 @@ class PartialFile:
                 self._bitmap = mmap.mmap(bitmap, length)
             finally:
                 os.close(bitmap)
-            self._map = mmap.mmap(self._descriptor, size) if size else None
         except OSError:
             os.ftruncate(self._descriptor, 0)
             os.close(self._descriptor)
             raise
-        self._view = memoryview(self._map) if self._map else memoryview(b"")
         self._have = 0
         self._check(sets.from_bytes(self._bitmap[:], self.manifest.pieces))
 
     def _check(self, marked: Pieces) -> None:
         for piece in sets.each(marked):
             start, end = self.manifest.span(piece)
-            if blake3(self._view[start:end]).digest() == self.manifest.digest(piece):
+            if blake3(os.pread(self._descriptor, end - start, start)).digest() == self.manifest.digest(piece):
                 self._have |= 1 << piece
         self._bitmap[:] = sets.to_bytes(self._have, 8 * len(self._bitmap))
 
@@ -107,15 +104,14 @@ class PartialFile:
         return pieces_bytes(self.manifest, self._have)
 
     def claim(self, piece: int, give_up: Callable[[], None]) -> Claim | None:
-        """Where to receive a piece; None if it is here or another receiver has it in hand.
+        """The right to write a piece; None if it is here or another receiver has it in hand.
 
         ``give_up`` must make the receiver release its claim soon.
         """
         with self._lock:
             if self._have >> piece & 1 or piece in self._claims:
                 return None
-            start, end = self.manifest.span(piece)
-            claim = self._claims[piece] = Claim(piece, self._view[start:end], give_up)
+            claim = self._claims[piece] = Claim(piece, give_up)
             return claim
 
     def release(self, claim: Claim, *, verified: bool) -> None:
@@ -124,7 +120,6 @@ class PartialFile:
             del self._claims[claim.piece]
             if verified:
                 self._mark(claim.piece)
-        claim.view.release()
         claim.released.set()
 
     def put(self, piece: int, data: memoryview, *, patience: float = 10.0) -> bool:
@@ -139,8 +134,9 @@ class PartialFile:
                     return False
                 claim = self._claims.get(piece)
                 if claim is None:
-                    start, end = self.manifest.span(piece)
-                    self._view[start:end] = data
+                    if self.closed:
+                        return False
+                    write_all(self._descriptor, data, self.manifest.span(piece)[0])
                     self._mark(piece)
                     return True
             claim.give_up()
@@ -170,11 +166,6 @@ class PartialFile:
             if self.closed:
                 return
             self.closed = True
-            # A receiver that still has a piece in hand keeps the mapping alive until it lets go.
-            with suppress(BufferError):
-                self._view.release()
-                if self._map is not None:
-                    self._map.close()
             self._bitmap.close()
             os.close(self._descriptor)
 
@@ -194,6 +185,18 @@ def pieces_bytes(manifest: Manifest, pieces: Pieces) -> int:
     if manifest.pieces and pieces >> (manifest.pieces - 1) & 1:
         total -= manifest.pieces * manifest.piece_size - manifest.size
     return total
+
+
+def write_all(descriptor: int, data: memoryview, position: int) -> None:
+    """Writes all of it at a place.
+
+    Raises:
+        OSError
+    """
+    while data:
+        count = os.pwrite(descriptor, data, position)
+        position += count
+        data = data[count:]
 
 
 def storage_error(error: OSError, path: Path) -> StorageFull | StorageFailed:

@@ -7,8 +7,8 @@ of the requests. So a request is always waiting at the holder while a piece is o
 
 from __future__ import annotations
 
+import os
 import socket
-import struct
 import threading
 import time
 from collections import deque
@@ -22,13 +22,13 @@ from minga_node.swarm import Ask
 from minga_node.swarm.pieces import Pieces
 from minga_node.transfer import http
 from minga_node.transfer.limiter import TokenBucket
-from minga_node.transfer.partial import Claim, PartialFile
+from minga_node.transfer.partial import Claim, PartialFile, storage_error, write_all
 
 CHUNK = 256 * 1024
 """Bytes received at a time and hashed while they are in the processor's cache."""
 CONNECT_SECONDS = 5.0
 STALL_SECONDS = 15.0
-RECEIVE_BUFFER = 0
+LONGEST_WAIT = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +46,11 @@ class Listener(Protocol):
     def on_chosen(self, ask: Ask, pieces: range) -> None:
         """The holder answers with these."""
 
-    def on_piece(self, ask: Ask, piece: int, *, new: bool) -> None:
-        """Verified and stored; ``new`` is False if it was here already."""
+    def on_piece(self, ask: Ask, piece: int, *, new: bool, last: bool) -> None:
+        """Verified and stored; ``new`` is False if it was here already, ``last`` True at the answer's end."""
 
     def on_finished(self, ask: Ask) -> None:
-        """The answer has ended."""
+        """The answer has ended without a piece."""
 
     def on_refused(self, ask: Ask, retry_after: float) -> None:
         """503: the holder has no slot."""
@@ -81,7 +81,8 @@ class Receiver:
         self._sock: socket.socket | None = None
         self._closed = False
         self._head = bytearray()
-        self._scratch: bytearray | None = None
+        self._buffer = memoryview(bytearray(min(CHUNK, partial.manifest.piece_size)))
+        self._descriptor = -1
         self.received = 0
         """Bytes of pieces that came on this connection, wanted or not."""
         self._thread = threading.Thread(target=self._run, name=f"from {remote.peer_id}", daemon=True)
@@ -138,10 +139,12 @@ class Receiver:
     def _run(self) -> None:
         error: MingaError | None = None
         try:
+            # Its own, so that a late write can never go to another file that got the number.
+            self._descriptor = os.dup(self._partial.fileno())
             sock = self._connect()
             while not self._closed:
                 self._answer(sock)
-        except (PeerUnreachable, PeerMisbehaved, VerificationFailed) as problem:
+        except MingaError as problem:
             error = problem
         except (BadRequest, OSError) as problem:
             error = PeerUnreachable(f"{self.remote.peer_id}: {problem}")
@@ -151,6 +154,8 @@ class Receiver:
                 sock_or_none, self._sock = self._sock, None
             if sock_or_none is not None:
                 sock_or_none.close()
+            if self._descriptor >= 0:
+                os.close(self._descriptor)
             self._listener.on_closed(self, None if closed_here else error)
 
     def _connect(self) -> socket.socket:
@@ -159,10 +164,7 @@ class Receiver:
         except OSError as error:
             raise PeerUnreachable(f"{self.remote.peer_id} does not answer: {error}") from error
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        # Blocking in the kernel, which fills a whole chunk (MSG_WAITALL) before this thread wakes.
-        sock.settimeout(None)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", int(STALL_SECONDS), 0))
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", int(STALL_SECONDS), 0))
+        sock.settimeout(STALL_SECONDS)
         with self._lock:
             self._sock = sock
             if not self._closed:
@@ -179,7 +181,7 @@ class Receiver:
                 raise PeerMisbehaved(f"{self.remote.peer_id} answers what was not asked")
             ask = self._asked[0]
         fields, status = head.fields, head.start[1]
-        length = fields.get("content-length", "")
+        length = fields.get("content-length", "0" if status == "204" else "")
         if not length.isdigit():
             raise PeerMisbehaved(f"{self.remote.peer_id} does not say how long its answer is")
         manifest = self._partial.manifest
@@ -189,20 +191,20 @@ class Receiver:
             )
         if status == "206":
             self._take_pieces(sock, ask, fields, int(length))
-            done = self._listener.on_finished
-        else:
-            self._skip(sock, int(length))
-            if status == "503":
-                wait = fields.get("retry-after", "1")
-                seconds = float(wait) if wait.isdigit() else 1.0
-                done = lambda ask: self._listener.on_refused(ask, min(seconds, 30.0))  # noqa: E731
-            elif status in {"404", "416"}:
-                done = self._listener.on_lacking
-            else:
-                raise PeerMisbehaved(f"{self.remote.peer_id} answers {status}")
+            return
+        self._skip(sock, int(length))
         with self._lock:
             self._asked.popleft()
-        done(ask)
+        if status == "204":
+            # The holder has heard that these are here meanwhile.
+            self._listener.on_finished(ask)
+        elif status == "503":
+            wait = fields.get("retry-after", "1")
+            self._listener.on_refused(ask, min(float(wait), LONGEST_WAIT) if wait.isdigit() else 1.0)
+        elif status in {"404", "416"}:
+            self._listener.on_lacking(ask)
+        else:
+            raise PeerMisbehaved(f"{self.remote.peer_id} answers {status}")
 
     def _read_head(self, sock: socket.socket) -> http.Head | None:
         """The next head; bytes of the body that came along stay in ``_head``."""
@@ -212,7 +214,7 @@ class Receiver:
             try:
                 # Not more than a head is likely to have: what belongs to the body is then received in place.
                 data = sock.recv(512)
-            except BlockingIOError:
+            except TimeoutError:
                 if not self._asked:
                     return None  # idle, not stalled
                 raise PeerUnreachable(
@@ -237,22 +239,37 @@ class Receiver:
             raise PeerMisbehaved(f"{self.remote.peer_id} answers with another range than asked for")
         self._listener.on_chosen(ask, pieces)
         for piece in pieces:
-            self._take_piece(sock, ask, piece)
+            new = self._take_piece(sock, piece)
+            if piece == pieces[-1]:
+                with self._lock:
+                    self._asked.popleft()
+            self._listener.on_piece(ask, piece, new=new, last=piece == pieces[-1])
 
-    def _take_piece(self, sock: socket.socket, ask: Ask, piece: int) -> None:
+    def _take_piece(self, sock: socket.socket, piece: int) -> bool:
         start, end = self._partial.manifest.span(piece)
         claim = self._partial.claim(piece, self.close)
         if claim is None:
-            new = self._take_aside(sock, piece, end - start)
-        else:
-            self._take_in_place(sock, claim)
-            new = True
-        self._listener.on_piece(ask, piece, new=new)
+            return self._take_aside(sock, piece, end - start)
+        self._take_in_place(sock, claim)
+        return True
 
     def _take_in_place(self, sock: socket.socket, claim: Claim) -> None:
+        """A piece chunk by chunk into the file; nobody reads it there before it is verified and marked."""
+        position, end = self._partial.manifest.span(claim.piece)
+        hasher = blake3()
         verified = False
         try:
-            verified = self._receive(sock, claim.view, claim.piece)
+            while position < end:
+                chunk = self._buffer[: min(CHUNK, end - position)]
+                self._receive(sock, chunk)
+                hasher.update(chunk)
+                try:
+                    write_all(self._descriptor, chunk, position)
+                except OSError as error:
+                    raise storage_error(error, self._partial.path) from error
+                position += len(chunk)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
+            verified = hasher.digest() == self._partial.manifest.digest(claim.piece)
         finally:
             self._partial.release(claim, verified=verified)
         if not verified:
@@ -262,43 +279,44 @@ class Receiver:
         """A piece that another connection has in hand too: into memory, and stored only once it is
         verified.
         """
-        if self._scratch is None:
-            self._scratch = bytearray(self._partial.manifest.piece_size)
-        view = memoryview(self._scratch)[:length]
-        if not self._receive(sock, view, piece):
+        piece_buffer = memoryview(bytearray(length))
+        for start in range(0, length, CHUNK):
+            self._receive(sock, piece_buffer[start : start + CHUNK])
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
+        if blake3(piece_buffer).digest() != self._partial.manifest.digest(piece):
             raise VerificationFailed(f"piece {piece} from {self.remote.peer_id} has not its digest")
-        return self._partial.put(piece, view)
+        try:
+            return self._partial.put(piece, piece_buffer)
+        except OSError as error:
+            raise storage_error(error, self._partial.path) from error
 
-    def _receive(self, sock: socket.socket, view: memoryview, piece: int) -> bool:
-        """Fills ``view`` and hashes it on the way; whether it is the piece."""
-        hasher = blake3()
-        position = min(len(self._head), len(view))
+    def _receive(self, sock: socket.socket, chunk: memoryview) -> None:
+        """Fills ``chunk``, at most :data:`CHUNK` bytes."""
+        wait = self._limiter.take(len(chunk))
+        if wait:
+            time.sleep(wait)
+        position = min(len(self._head), len(chunk))
         if position:
-            view[:position] = self._head[:position]
+            chunk[:position] = self._head[:position]
             del self._head[:position]
-            hasher.update(view[:position])
-        quiet_since = time.monotonic()
-        while position < len(view):
-            most = min(CHUNK, len(view) - position)
-            wait = self._limiter.take(most)
-            if wait:
-                time.sleep(wait)
+        while position < len(chunk):
+            # Otherwise every packet would wake the thread, to find that the chunk is not full yet.
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, len(chunk) - position)
             try:
-                count = sock.recv_into(view[position : position + most], most, socket.MSG_WAITALL)
-            except BlockingIOError:
-                count = -1
+                count = sock.recv_into(chunk[position:])
+            except TimeoutError:
+                # Less than a chunk may be there, from a holder that is only slow.
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
+                try:
+                    count = sock.recv_into(chunk[position:], 0, socket.MSG_DONTWAIT)
+                except TimeoutError:
+                    raise PeerUnreachable(
+                        f"{self.remote.peer_id} has sent nothing for {STALL_SECONDS:g} s"
+                    ) from None
             if count == 0:
                 raise PeerUnreachable(f"{self.remote.peer_id} closed the connection in a piece")
-            now = time.monotonic()
-            if count < 0:
-                if now - quiet_since >= STALL_SECONDS:
-                    raise PeerUnreachable(f"{self.remote.peer_id} has sent nothing for {STALL_SECONDS:g} s")
-                continue
-            quiet_since = now
-            hasher.update(view[position : position + count])
             position += count
-            self.received += count
-        return hasher.digest() == self._partial.manifest.digest(piece)
+        self.received += len(chunk)
 
     def _skip(self, sock: socket.socket, length: int) -> None:
         """Reads the body of an answer that is not a piece."""

@@ -16,13 +16,12 @@ from collections import deque
 from minga_node import metrics
 from minga_node.errors import BadRequest, RangeNotSatisfiable
 from minga_node.manifest import piece_size
-from minga_node.swarm import least_sent
+from minga_node.swarm import FairQueue, least_sent, still_wanted
 from minga_node.transfer import http
 from minga_node.transfer.limiter import TokenBucket
 from minga_node.transfer.uploads import (
     Connection,
     Contents,
-    FairQueue,
     Gossip,
     OpenContent,
     Request,
@@ -35,7 +34,7 @@ __all__ = ["Contents", "Gossip", "OpenContent", "PieceServer"]
 
 log = logging.getLogger(__name__)
 
-SLOTS = 4
+SLOTS = 8
 QUEUE = 512
 CONNECTIONS = 2048
 QUANTUM = 1024 * 1024
@@ -88,7 +87,7 @@ class PieceServer:
         self._wake_read, self._wake_write = socket.socketpair()
         self._connections: dict[int, Connection] = {}
         self._served: dict[str, Served] = {}
-        self._queue = FairQueue()
+        self._queue: FairQueue[Connection] = FairQueue()
         self._sending: dict[int, Connection] = {}
         self._limited: deque[Connection] = deque()
         self._answered: deque[Connection] = deque()
@@ -205,7 +204,7 @@ class PieceServer:
         if self._connections.pop(descriptor, None) is None:
             return
         if connection.request is not None and not connection.sending:
-            self._queue.discard(connection)
+            self._queue.discard(connection.party, connection)
         self._sending.pop(descriptor, None)
         if connection in self._limited:
             self._limited.remove(connection)
@@ -285,7 +284,7 @@ class PieceServer:
             return
         connection.request = request
         request.served.users += 1
-        self._queue.add(connection)
+        self._queue.add(connection.party, connection)
         self._want(connection, select.EPOLLIN)
 
     def _understand(self, connection: Connection, head: http.Head) -> Request | None:
@@ -394,7 +393,14 @@ class PieceServer:
         start, end = 0, size
         if request.ranges:
             pieces = [pieces_of(start, end, served.piece_size) for start, end in ranges]
-            start, end = ranges[pieces.index(least_sent(pieces, served.sent))]
+            wanted = pieces
+            if request.peer and self._gossip:
+                wanted = still_wanted(pieces, self._gossip.has(served.id, request.peer))
+            if not wanted:
+                self._release(connection)
+                self._send_head(connection, "204 No Content", [])
+                return
+            start, end = ranges[pieces.index(least_sent(wanted, served.sent))]
         elif not whole:
             self._release(connection)
             self._answer(connection, "404 Not Found", "only a part of this content is here: name a range")
@@ -424,7 +430,7 @@ class PieceServer:
             for piece in pieces_of(start, end, served.piece_size):
                 served.sent[piece] += 1
         connection.sending = True
-        connection.last_progress = now
+        connection.last_progress = connection.begun = now
         self._sending[connection.sock.fileno()] = connection
         self._advance(connection, now)
 
@@ -454,6 +460,7 @@ class PieceServer:
         if connection.request is not None:
             kind = "peer" if connection.request.peer else "client"
             metrics.BYTES.labels("out", kind).inc(connection.body)
+            self._queue.charge(connection.party, now - connection.begun)
         self._release(connection)
         if connection.closing:
             self._drop(connection)

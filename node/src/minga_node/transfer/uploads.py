@@ -1,10 +1,9 @@
-"""One connection of the piece listener, and the fair queue for upload slots."""
+"""One connection of the piece listener, and what it serves."""
 
 from __future__ import annotations
 
 import os
 import socket
-from collections import OrderedDict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -41,6 +40,9 @@ class Gossip(Protocol):
 
     def news(self, content_id: str, peer: str) -> Pieces:
         """What became available here since this was last called for the peer."""
+
+    def has(self, content_id: str, peer: str) -> Pieces:
+        """What the peer is known to have."""
 
 
 @dataclass(slots=True, eq=False)
@@ -80,6 +82,8 @@ class Connection:
     offset: int = 0
     end: int = 0
     last_progress: float = 0.0
+    begun: float = 0.0
+    """When its answer got a slot."""
     closing: bool = False
     events: int = 0
     body: int = 0
@@ -124,37 +128,6 @@ class Connection:
     @property
     def done(self) -> bool:
         return not self.pending and self.offset >= self.end
-
-
-class FairQueue:
-    """First come, first served among parties: each in turn, whatever the number of its connections."""
-
-    def __init__(self) -> None:
-        self._waiting: OrderedDict[str, deque[Connection]] = OrderedDict()
-        self._length = 0
-
-    def __len__(self) -> int:
-        return self._length
-
-    def add(self, connection: Connection) -> None:
-        self._waiting.setdefault(connection.party, deque()).append(connection)
-        self._length += 1
-
-    def take(self) -> Connection:
-        party, connections = self._waiting.popitem(last=False)
-        connection = connections.popleft()
-        if connections:
-            self._waiting[party] = connections
-        self._length -= 1
-        return connection
-
-    def discard(self, connection: Connection) -> None:
-        connections = self._waiting.get(connection.party)
-        if connections and connection in connections:
-            connections.remove(connection)
-            self._length -= 1
-            if not connections:
-                del self._waiting[connection.party]
 
 
 def pieces_of(start: int, end: int, piece_size: int) -> range:

@@ -12,7 +12,7 @@ from minga_node.errors import StorageFull
 from minga_node.manifest import Manifest
 from minga_node.swarm import pieces as sets
 from minga_node.transfer import PartialFile
-from minga_node.transfer.partial import storage_error
+from minga_node.transfer.partial import storage_error, write_all
 
 CONTENT = os.urandom(3 * 65536 + 100)
 PIECES = [CONTENT[start : start + 65536] for start in range(0, len(CONTENT), 65536)]
@@ -61,7 +61,7 @@ def test_a_piece_is_in_one_receivers_hands_at_a_time(tmp_path: Path) -> None:
     claim = partial.claim(1, never)
     assert claim is not None
     assert partial.claim(1, never) is None
-    claim.view[:] = PIECES[1]
+    write_all(partial.fileno(), memoryview(PIECES[1]), 65536)
     assert not partial.have
     partial.release(claim, verified=True)
     assert partial.have == sets.of([1])
@@ -88,7 +88,7 @@ def test_who_has_a_verified_copy_makes_the_slower_receiver_give_up_first(tmp_pat
     assert claim is not None
 
     def slow() -> None:
-        claim.view[:3] = b"bad"
+        write_all(partial.fileno(), memoryview(b"bad"), 2 * 65536)
         assert told.wait(5)
         partial.release(claim, verified=False)
 

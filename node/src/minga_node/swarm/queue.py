@@ -1,0 +1,62 @@
+"""Who gets the next upload slot."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+CREDIT = 0.5
+"""Seconds of slots that a party which was away may be ahead of the others when it comes back."""
+
+
+class FairQueue(Generic[T]):
+    """Each party gets the same time in slots, whatever the number of its requests and the speed of its link.
+
+    A slow party's answer keeps a slot longer, so it gets fewer: were turns counted instead of time, a few
+    slow receivers would take most of all slots, and pieces given to them would reach the others late.
+    (Start-time fair queueing, Goyal et al., 1996, with time as the cost.)
+    """
+
+    def __init__(self) -> None:
+        self._waiting: dict[str, deque[T]] = {}
+        self._used: dict[str, float] = {}
+        self._time = 0.0
+        self._length = 0
+
+    def __len__(self) -> int:
+        return self._length
+
+    def add(self, party: str, item: T) -> None:
+        if party not in self._waiting:
+            self._waiting[party] = deque()
+            self._used[party] = max(self._used.get(party, self._time), self._time - CREDIT)
+        self._waiting[party].append(item)
+        self._length += 1
+
+    def take(self) -> T:
+        """The next item of the party that has used least; of equals the one that waits longest."""
+        party = min(self._waiting, key=lambda party: self._used[party])
+        items = self._waiting.pop(party)
+        self._time = max(self._time, self._used[party])
+        item = items.popleft()
+        if items:
+            self._waiting[party] = items
+        self._length -= 1
+        return item
+
+    def charge(self, party: str, seconds: float) -> None:
+        """A party's answer has kept a slot for so long."""
+        self._used[party] = self._used.get(party, self._time) + seconds
+        if len(self._used) > 4096:
+            self._used = {name: used for name, used in self._used.items() if name in self._waiting}
+
+    def discard(self, party: str, item: T) -> None:
+        """An item is not wanted any more."""
+        items = self._waiting.get(party)
+        if items and item in items:
+            items.remove(item)
+            self._length -= 1
+            if not items:
+                del self._waiting[party]
