@@ -59,7 +59,7 @@ class Config(BaseModel):
     download_limit: Rate = Field(0, description="Bytes a second fetched from peers, at most; 0: no limit")
     parallelism: Annotated[int, Field(ge=1, le=256)] = Field(4, description="Downloads that run at once")
     upload_slots: Annotated[int, Field(ge=1, le=1024)] = Field(
-        4, description="Requests for pieces that are answered at once; further ones wait in a fair queue"
+        8, description="Requests for pieces that are answered at once; further ones wait in a fair queue"
     )
     rest_threads: Annotated[int, Field(ge=2, le=1024)] = Field(64, description="REST requests served at once")
     gossip_seconds: Seconds = Field(1.0, description="Time between two rounds of gossip")

@@ -14,9 +14,9 @@ from typing import Any
 
 import grpc
 import grpc.aio
-from minga_protos.v1 import content_pb2, content_pb2_grpc
 
 from minga_node.pclient.channels import OPTIONS
+from minga_protos.v1 import content_pb2, content_pb2_grpc
 
 log = logging.getLogger(__name__)
 
