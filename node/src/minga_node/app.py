@@ -8,6 +8,7 @@ import os
 import shutil
 import threading
 from contextlib import ExitStack
+from pathlib import Path
 
 from minga_node.config import Config
 from minga_node.downloads import Downloads
@@ -18,9 +19,10 @@ from minga_node.index import Index
 from minga_node.library import Library
 from minga_node.library.hashes import Hashes
 from minga_node.library.watch import Watcher
-from minga_node.manifest import hash_file
+from minga_node.manifest import Manifest, hash_file
 from minga_node.manifests import Manifests
 from minga_node.membership import Membership
+from minga_node.messaging import Messaging
 from minga_node.metrics import BUILD
 from minga_node.model import Peer
 from minga_node.pclient.channels import Channels
@@ -130,11 +132,22 @@ class Node:
             network=Reach(self.index, self.membership, self.content, name),
             manifests=self.manifests,
             library=self._open_content,
-            adopt=lambda path, wanted, manifest: self.library.adopt([(path, wanted, manifest)]),
+            adopt=self._adopt,
             parallelism=config.parallelism,
             download_limit=config.download_limit,
         )
         self.drain = Drain(self.index, self.membership, RestClient().ask_to_fetch, name)
+        self.messaging = Messaging(
+            config.broker_url,
+            config.network,
+            self.self_peer,
+            self.store,
+            self.index,
+            self.library,
+            self.downloads,
+            self.membership,
+            lambda peer: gossip.room(peer.grpc_target),
+        )
         self.pieces = PieceServer(
             config.ip,
             config.data_port,
@@ -173,8 +186,10 @@ class Node:
             index=self.index,
             membership=self.membership,
             downloads=self.downloads,
+            wants=self.messaging.wants,
+            replications=self.messaging.replications,
             drain=self.drain,
-            broker_connected=lambda: None,
+            broker_connected=self.messaging.connected,
             flows=Transfers(self.channels, self.downloads.flows, self.membership.alive).flows,
             problems=self.problems,
         )
@@ -196,6 +211,11 @@ class Node:
             found.append(self.membership.problem or "joining the network")
         return found
 
+    def _adopt(self, path: Path, name: str, manifest: Manifest) -> None:
+        """Takes what a download completed."""
+        self.library.adopt([(path, name, manifest)])
+        self.messaging.completed(name, manifest.id, manifest.size)
+
     def _open_content(self, content_id: str) -> CompleteContent | None:
         opened = self.library.open_id(content_id)
         if opened is None:
@@ -211,6 +231,7 @@ class Node:
         self.pieces.start()
         self.watcher.start()
         self.downloads.start_up()
+        self.messaging.start()
         self.membership.start()
         peer = self._self
         log.info(
@@ -227,6 +248,7 @@ class Node:
         self.services.stopping.set()
         self.drain.stop()
         self.membership.stop()
+        self.messaging.stop()
         ends = [
             threading.Thread(target=self.http.stop),
             threading.Thread(target=self.pieces.stop, args=(GRACE,)),

@@ -39,6 +39,7 @@ LIBRARY_FILES = Gauge("minga_library_files", "Files this node shares")
 LIBRARY_BYTES = Gauge("minga_library_bytes", "Bytes of the files this node shares")
 
 BROKER_CONNECTED = Gauge("minga_broker_connected", "1 while connected to the message broker")
+OUTBOX = Gauge("minga_outbox_messages", "Messages that wait for the broker")
 MESSAGES = Counter(
     "minga_messages", "Messages through the broker, by direction (in, out) and type", ["direction", "type"]
 )

@@ -88,8 +88,11 @@ class Membership:
         self._states: dict[str, PeerState] = {}
         self.on_state: list[Callable[[PeerStatus], None]] = []
         """Called when a peer's state changes."""
+        self.on_joined: list[Callable[[], None]] = []
+        """Called once this node is in the network."""
+        self.eager = eager
         index.online = self.is_online
-        self._newsboy = Newsboy(index, self._gossip, self.alive, eager, self._pool)
+        self._newsboy = Newsboy(index, self._gossip, self.alive, lambda: self.eager(), self._pool)
 
     # What others ask about.
 
@@ -111,6 +114,19 @@ class Membership:
     def statuses(self) -> tuple[PeerStatus, ...]:
         with self._lock:
             return self._view.statuses(time.monotonic())
+
+    def own(self) -> Peer:
+        """This node as it tells others of itself."""
+        return self._gossip.own()
+
+    def last_word(self) -> tuple[int, int]:
+        """Epoch and last heartbeat of this node."""
+        with self._lock:
+            return self._index.logs.own.epoch, self._view.heartbeat
+
+    def hear_of(self, peer: Peer) -> None:
+        """Takes a node's addresses from elsewhere."""
+        self._gossip.learn(peer)
 
     # What other nodes ask for.
 
@@ -151,6 +167,8 @@ class Membership:
     # The rounds.
 
     def start(self) -> None:
+        if self.joined:
+            self._tell_joined()
         for target in (self._run, self._newsboy.run):
             thread = threading.Thread(target=target, name="membership", daemon=True)
             thread.start()
@@ -308,6 +326,11 @@ class Membership:
     def _set_joined(self, how: str) -> None:
         self.joined, self.problem = True, None
         log.info("joined the network %s %s, %d peers", self._network, how, len(self.alive()))
+        self._tell_joined()
+
+    def _tell_joined(self) -> None:
+        for listener in self.on_joined:
+            listener()
 
     def _notice_states(self) -> None:
         statuses = self.statuses()

@@ -10,6 +10,7 @@ from minga_node.index import Index, Query
 from minga_node.model import FileRow, Holder, LocalFile
 from minga_node.names import check_name
 from minga_node.server.documented import Operation, Parameter, documented
+from minga_node.server.filters import FILTERS, filters
 from minga_node.server.names import content_id, name_from_path, number
 from minga_node.server.schemas import FileOut, FilesOut, answer
 from minga_node.server.sending import (
@@ -75,6 +76,7 @@ def blueprint(services: Services) -> Blueprint:
                 ),
                 Parameter("limit", "Rows at most", {"type": "integer", "minimum": 1, "maximum": MOST}),
                 Parameter("cursor", "`next_cursor` of the answer before"),
+                *FILTERS,
             ),
         )
     )
@@ -91,6 +93,7 @@ def blueprint(services: Services) -> Blueprint:
                 scope=scope,
                 limit=number("limit", LIMIT, 1, MOST),
                 cursor=request.args.get("cursor") or None,
+                **filters(),
             )
         )
         return answer(FilesOut(files=[FileOut.of(row) for row in page.rows], next_cursor=page.next_cursor))

@@ -7,7 +7,19 @@ import time
 from flask import Flask, Response, g, request
 
 from minga_node.metrics import REST_REQUESTS, REST_SECONDS
-from minga_node.server import downloads, drain, files, flows, health, openapi, page, peers, pieces, problems
+from minga_node.server import (
+    downloads,
+    drain,
+    files,
+    flows,
+    health,
+    openapi,
+    page,
+    peers,
+    pieces,
+    problems,
+    requests,
+)
 from minga_node.server.names import NameConverter
 from minga_node.server.services import Services
 
@@ -26,6 +38,7 @@ def create_app(services: Services) -> Flask:
         downloads.blueprint(services),
         drain.blueprint(services),
         peers.blueprint(services),
+        requests.blueprint(services),
         flows.blueprint(services),
         health.blueprint(services),
         openapi.blueprint(),

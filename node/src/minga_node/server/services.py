@@ -13,6 +13,7 @@ from minga_node.index import Index
 from minga_node.library import Library
 from minga_node.membership import Membership
 from minga_node.model import Flow, Peer
+from minga_node.requests import Replications, Wants
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,8 @@ class Services:
     index: Index
     membership: Membership
     downloads: Downloads
+    wants: Wants
+    replications: Replications
     drain: Drain
     broker_connected: Callable[[], bool | None]
     """``None`` when there is no broker to connect to."""

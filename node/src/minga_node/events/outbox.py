@@ -1,0 +1,75 @@
+"""Events that wait for the broker, on disk, written in the transaction of what they tell."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from minga_node.events.cloud import Event
+from minga_node.store import Store
+
+STEPS = (
+    """
+CREATE TABLE outbox (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, target TEXT NOT NULL, type TEXT NOT NULL, body BLOB NOT NULL
+);
+CREATE TABLE seen_events (id TEXT PRIMARY KEY, seen INTEGER NOT NULL) WITHOUT ROWID;
+CREATE INDEX seen_events_seen ON seen_events (seen);
+""",
+)
+REMEMBER_SECONDS = 14 * 86400
+"""How long the ids of events are kept: twice as long as a queue waits for its node."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """One message that the broker has not confirmed."""
+
+    seq: int
+    target: str
+    """The node a job is for; empty for an event to everybody."""
+    type: str
+    body: bytes
+
+
+class Outbox:
+    """First in, first out. What was confirmed goes."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        store.migrate("outbox", STEPS)
+        self.on_add: list[Callable[[], None]] = []
+        """Called after something was added; perhaps before it is committed."""
+
+    def add(self, events: Iterable[Event], target: str = "") -> None:
+        """Within the caller's transaction, if there is one."""
+        with self._store.write() as db:
+            db.executemany(
+                "INSERT INTO outbox (target, type, body) VALUES (?, ?, ?)",
+                [(target, event.type, event.encode()) for event in events],
+            )
+        for listener in self.on_add:
+            listener()
+
+    def after(self, seq: int, limit: int) -> list[Waiting]:
+        rows = self._store.read().execute(
+            "SELECT seq, target, type, body FROM outbox WHERE seq > ? ORDER BY seq LIMIT ?", (seq, limit)
+        )
+        return [Waiting(*row) for row in rows]
+
+    def confirmed(self, numbers: Sequence[int]) -> None:
+        with self._store.write() as db:
+            db.executemany("DELETE FROM outbox WHERE seq = ?", [(number,) for number in numbers])
+
+    def __len__(self) -> int:
+        found: int = self._store.read().execute("SELECT count(*) FROM outbox").fetchone()[0]
+        return found
+
+    def first_time(self, db: sqlite3.Connection, event: Event) -> bool:
+        """Notes that an event has its effect in this transaction; False when it had it before."""
+        now = int(time.time())
+        db.execute("DELETE FROM seen_events WHERE seen < ?", (now - REMEMBER_SECONDS,))
+        key = f"{event.source}#{event.id}"
+        return db.execute("INSERT OR IGNORE INTO seen_events VALUES (?, ?)", (key, now)).rowcount == 1

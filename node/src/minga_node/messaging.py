@@ -1,0 +1,167 @@
+"""The parts that talk through the broker, put together: outbox, wants, jobs, replication, MOM."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+from minga_node.downloads import Downloads, DownloadState
+from minga_node.errors import MingaError, NotFound, StorageFailed
+from minga_node.events import Event, Outbox, make
+from minga_node.events.files import FileEvents
+from minga_node.index import Index
+from minga_node.library import Library
+from minga_node.membership import Membership
+from minga_node.model import Peer
+from minga_node.mom import Mom
+from minga_node.requests import Jobs, Replications, Wants
+from minga_node.store import Store
+
+
+class Messaging:
+    """Wants and replications are there without a broker too; events and jobs need one.
+
+    Args:
+        urls: AMQP addresses; none for gRPC alone.
+        room: free bytes of another node; raises MingaError.
+    """
+
+    def __init__(
+        self,
+        urls: Sequence[str],
+        network: str,
+        self_peer: Callable[[], Peer],
+        store: Store,
+        index: Index,
+        library: Library,
+        downloads: Downloads,
+        membership: Membership,
+        room: Callable[[Peer], int],
+    ) -> None:
+        self._index, self._library, self._downloads = index, library, downloads
+        self._membership, self._self_peer, self._network = membership, self_peer, network
+        self.outbox = Outbox(store) if urls else None
+        self.jobs: Jobs | None = None
+        self.mom: Mom | None = None
+        if self.outbox is not None:
+            self.jobs = Jobs(self.outbox, network, index.self_id, self.hold, self.drop)
+        self.wants = Wants(store, index, self.outbox, network, downloads.start)
+        self.replications = Replications(
+            store, index, self.outbox, self.jobs, network, membership.alive, room
+        )
+        if self.outbox is None or self.jobs is None:
+            return
+        index.logs.hooks.append(FileEvents(self.outbox, network, index.self_id).hook)
+        handlers = {
+            "peer.joined": self._joined,
+            "peer.left": self._left,
+            "want.placed": self.wants.placed,
+            "want.withdrawn": self.wants.withdrawn,
+            "want.satisfied": self.wants.satisfied,
+            "job.done": self.replications.done,
+            "job.failed": self.replications.failed,
+        }
+        self.mom = Mom(
+            urls,
+            network,
+            index,
+            store,
+            self.outbox,
+            handlers,
+            work=self.jobs.work,
+            gave_up=self.jobs.gave_up,
+            on_gap=membership.meet_soon,
+        )
+        membership.eager = lambda: self.mom is None or not self.mom.connected
+        membership.on_joined.append(self._tell_joined)
+
+    def connected(self) -> bool | None:
+        """Whether the broker is there; None where there is none to connect to."""
+        return self.mom.connected if self.mom is not None else None
+
+    def start(self) -> None:
+        if self.mom is not None:
+            self.mom.start()
+        self.wants.start()
+        self.replications.start()
+
+    def stop(self) -> None:
+        """After the membership, whose goodbye is told here as well."""
+        self.wants.stop()
+        self.replications.stop()
+        if self.mom is not None and self.outbox is not None:
+            epoch, heartbeat = self._membership.last_word()
+            self.outbox.add([self._event("peer.left", epoch=epoch, heartbeat=heartbeat)])
+            self.mom.stop()
+
+    def completed(self, name: str, content_id: str, size: int) -> None:
+        """A download is in the library."""
+        if self.outbox is not None:
+            self.outbox.add([self._event("transfer.completed", name=name, id=content_id, size=size)])
+
+    def hold(self, content_id: str, name: str) -> None:
+        """Returns when a verified copy is in the library.
+
+        Raises:
+            MingaError: it cannot be fetched.
+        """
+        if self._library.names_of(content_id):
+            return
+        if not self._index.holders(content_id):
+            raise NotFound(f"nobody ever shared the content {content_id}")
+        here = self._library.find(name)
+        if here is not None and here.id != content_id:
+            # The name stands for something else here; the copy counts, not its name.
+            name = f"{content_id[:12]}/{name}"
+        download = self._downloads.start(content_id, name)
+        for last in self._downloads.watch(download.id):
+            download = last
+        if download.state is not DownloadState.COMPLETE:
+            raise StorageFailed(download.error or f"the copy ended as {download.state}")
+
+    def drop(self, content_id: str) -> None:
+        for name in self._library.names_of(content_id):
+            with suppress(NotFound):
+                self._library.delete(name)
+
+    def _event(self, key: str, **data: str | int | bool) -> Event:
+        peer = self._index.self_id
+        return make(self._network, key, peer, **{"peer": peer, **data})
+
+    def _tell_joined(self) -> None:
+        peer = self._membership.own()
+        if self.outbox is None:
+            return
+        self.outbox.add([
+            self._event(
+                "peer.joined", epoch=peer.epoch, host=peer.host, rest_port=peer.rest_port,
+                grpc_port=peer.grpc_port, data_port=peer.data_port, seed=peer.seed, software=peer.version,
+                started=peer.started,
+            )
+        ])  # fmt: skip
+
+    def _joined(self, event: Event) -> None:
+        rest, grpc, data = (event.number(key) for key in ("rest_port", "grpc_port", "data_port"))
+        if event.text("peer") == self._index.self_id or not all(
+            0 < port < 65536 for port in (rest, grpc, data)
+        ):
+            return
+        self._membership.hear_of(
+            Peer(
+                event.text("peer"),
+                event.number("epoch"),
+                event.text("host"),
+                rest,
+                grpc,
+                data,
+                bool(event.data["seed"]),
+                event.text("software"),
+                event.number("started"),
+            )
+        )
+
+    def _left(self, event: Event) -> None:
+        with suppress(MingaError):
+            self._membership.say_goodbye_of(
+                event.text("peer"), event.number("epoch"), event.number("heartbeat")
+            )

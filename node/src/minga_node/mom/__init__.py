@@ -1,0 +1,6 @@
+"""The node's end of the message broker."""
+
+from minga_node.mom.mom import Mom
+from minga_node.mom.topology import Topology
+
+__all__ = ["Mom", "Topology"]

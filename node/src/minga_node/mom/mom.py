@@ -1,0 +1,198 @@
+"""Message-oriented middleware: events to everybody, jobs to one, over RabbitMQ."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from collections.abc import Callable, Mapping, Sequence
+
+from minga_node.errors import BadRequest, MingaError, PeerMisbehaved
+from minga_node.events import Event, Outbox, decode
+from minga_node.events.files import deltas_of
+from minga_node.index import Index
+from minga_node.metrics import MESSAGES
+from minga_node.mom.link import PREFETCH, Delivery, Link
+from minga_node.mom.topology import TRIES, Topology
+from minga_node.store import Store
+
+log = logging.getLogger(__name__)
+
+FILES = {"file.published", "file.removed"}
+RETRY_SECONDS = 1.0
+"""Before the first redelivery of a job that failed; twice as long each time."""
+LONGEST_RETRY = 30.0
+
+Handler = Callable[[Event], None]
+"""Has the effect of an event, once; runs in the transaction that remembers the event."""
+
+
+class Mom:
+    """The node's end of the broker.
+
+    Args:
+        urls: AMQP addresses.
+        handlers: by routing key, what else than the index wants to know of events.
+        work: does a job; returns when its result is verified, raises MingaError when it cannot.
+        gave_up: told of a job that failed for the last time, and why.
+        on_gap: called with the id of a peer whose events do not follow what is known.
+    """
+
+    def __init__(
+        self,
+        urls: Sequence[str],
+        network: str,
+        index: Index,
+        store: Store,
+        outbox: Outbox,
+        handlers: Mapping[str, Handler],
+        *,
+        work: Callable[[Event], None],
+        gave_up: Callable[[Event, str], None] = lambda _event, _why: None,
+        on_gap: Callable[[str], None] = lambda _peer: None,
+    ) -> None:
+        self._index, self._store, self._outbox, self._handlers = index, store, outbox, handlers
+        self._work, self._gave_up, self._on_gap = work, gave_up, on_gap
+        self.topology = Topology(network)
+        self._events: queue.Queue[Delivery | None] = queue.Queue()
+        self._jobs: queue.Queue[Delivery | None] = queue.Queue()
+        self._link = Link(urls, self.topology, index.self_id, outbox, self._events.put, self._jobs.put)
+        self._stop = threading.Event()
+        self._threads = [
+            threading.Thread(target=self._consume_events, name="mom-events", daemon=True),
+            threading.Thread(target=self._consume_jobs, name="mom-jobs", daemon=True),
+        ]
+        # The outbox may be read before the transaction that fills it has ended; afterwards is sure.
+        index.on_change.append(lambda peer_id: self._link.wake() if peer_id == index.self_id else None)
+
+    @property
+    def connected(self) -> bool:
+        return self._link.connected
+
+    def start(self) -> None:
+        self._link.start()
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """Sends what waits, if it can be done at once, and disconnects."""
+        self._stop.set()
+        self._events.put(None)
+        self._jobs.put(None)
+        self._link.stop()
+        # A job that runs is not waited for: the broker gives it to the next process.
+        self._threads[0].join(5.0)
+
+    def _consume_events(self) -> None:
+        while True:
+            first = self._events.get()
+            if first is None or self._stop.is_set():
+                return
+            batch = [first]
+            while len(batch) < PREFETCH:
+                try:
+                    more = self._events.get_nowait()
+                except queue.Empty:
+                    break
+                if more is None:
+                    return
+                batch.append(more)
+            self._take(batch)
+
+    def _take(self, batch: Sequence[Delivery]) -> None:
+        """Gives a batch its effect, then settles it."""
+        good: list[tuple[Delivery, Event]] = []
+        for delivery in batch:
+            try:
+                event = decode(delivery.body)
+                deltas_of([event] if event.routing_key in FILES else [])
+            except (BadRequest, ValueError) as error:
+                self._reject(delivery, error)
+                continue
+            MESSAGES.labels("in", event.routing_key).inc()
+            good.append((delivery, event))
+        own = f"/peers/{self._index.self_id}"
+        files = [
+            (delivery, event)
+            for delivery, event in good
+            if event.routing_key in FILES and event.text("peer") != self._index.self_id
+        ]
+        bad = self._take_files(files)
+        for delivery, event in good:
+            if delivery in bad:
+                continue
+            how = "ack"
+            if event.routing_key not in FILES and not event.source.endswith(own):
+                how = self._handle(event)
+            self._link.settle(delivery, how)
+
+    def _take_files(self, files: Sequence[tuple[Delivery, Event]]) -> list[Delivery]:
+        """Applies entries to the index; the deliveries that are no entries are rejected."""
+        try:
+            for delta in deltas_of(event for _, event in files):
+                self._apply(delta.peer_id, lambda delta=delta: self._index.apply(delta))  # type: ignore[misc]
+        except PeerMisbehaved:
+            if len(files) > 1:
+                # One by one, to find it.
+                return [bad for pair in files for bad in self._take_files([pair])]
+            delivery, _ = files[0]
+            self._reject(delivery, PeerMisbehaved("not an entry of a log"))
+            return [delivery]
+        except MingaError as error:
+            # Gossip brings it: an event that cannot be stored now is not worth a storm of redeliveries.
+            log.warning("events are not applied: %s", error)
+        return []
+
+    def _apply(self, peer_id: str, apply: Callable[[], bool]) -> None:
+        before = self._index.logs.state(peer_id)
+        if not apply() and before == self._index.logs.state(peer_id):
+            self._on_gap(peer_id)
+
+    def _handle(self, event: Event) -> str:
+        handler = self._handlers.get(event.routing_key)
+        if handler is None:
+            return "ack"
+        try:
+            with self._store.write() as db:
+                if self._outbox.first_time(db, event):
+                    handler(event)
+        except MingaError as error:
+            log.warning("event %s: %s", event.routing_key, error)
+        return "ack"
+
+    def _reject(self, delivery: Delivery, error: Exception) -> None:
+        MESSAGES.labels("in", "invalid").inc()
+        log.warning("a message goes to the dead letters: %s", error)
+        self._link.settle(delivery, "reject")
+
+    def _consume_jobs(self) -> None:
+        while True:
+            delivery = self._jobs.get()
+            if delivery is None or self._stop.is_set():
+                return
+            try:
+                event = decode(delivery.body)
+            except BadRequest as error:
+                self._reject(delivery, error)
+                continue
+            if delivery.channel.is_open:
+                self._do(delivery, event)
+
+    def _do(self, delivery: Delivery, event: Event) -> None:
+        MESSAGES.labels("in", event.routing_key).inc()
+        try:
+            self._work(event)
+        except MingaError as error:
+            if self._stop.is_set():
+                return  # not the job's fault
+            if delivery.tries >= TRIES - 1:
+                log.warning("job %s is given up after %d tries: %s", event.id, TRIES, error)
+                self._gave_up(event, str(error))
+                self._link.settle(delivery, "reject")
+                return
+            log.info("job %s failed, again later: %s", event.id, error)
+            if self._stop.wait(min(RETRY_SECONDS * 2**delivery.tries, LONGEST_RETRY)):
+                return
+            self._link.settle(delivery, "retry")
+        else:
+            self._link.settle(delivery, "ack")
