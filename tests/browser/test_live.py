@@ -140,3 +140,4 @@ def test_the_map_marks_seeds_and_this_node(page: Page, village: Village) -> None
     page.click(".node", "peer-1")
     page.find("h1", "peer-1")
     page.find(".row-name", "many/000.csv")
+    assert not [row for row in page.all(".row-name") if "weather" in row.text]

@@ -23,8 +23,9 @@ from minga_node.manifest import Manifest, hash_file
 from minga_node.manifests import Manifests
 from minga_node.membership import Membership
 from minga_node.messaging import Messaging
-from minga_node.metrics import BUILD
+from minga_node.metrics import BUILD, without_broker
 from minga_node.model import Peer
+from minga_node.observed import observe
 from minga_node.pclient.channels import Channels
 from minga_node.pclient.content import ContentClient
 from minga_node.pclient.gossip import GossipClient
@@ -226,6 +227,9 @@ class Node:
     def start(self) -> None:
         """Serves, then looks at the library and joins, both in the background."""
         BUILD.info({"version": VERSION})
+        observe(self.index, self.downloads, self.pieces, self.config.directory, self.config.upload_slots)
+        if not self.config.broker_url:
+            without_broker()
         self.http.start(create_app(self.services))
         self.grpc.start()
         self.pieces.start()

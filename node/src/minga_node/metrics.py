@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from prometheus_client import REGISTRY, Counter, Gauge, Histogram, Info
 
 DURATIONS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
@@ -24,8 +26,16 @@ DOWNLOAD_SECONDS = Histogram(
     buckets=(0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600),
 )
 ACTIVE_DOWNLOADS = Gauge("minga_active_downloads", "Downloads running now")
+STALLED_DOWNLOADS = Gauge("minga_stalled_downloads", "Downloads that run and got nothing for a minute")
+UPLOAD_SLOTS = Gauge("minga_upload_slots", "Slots of the piece listener, by state (busy, all)", ["state"])
 
 INDEX_ENTRIES = Gauge("minga_index_entries", "Entries of the replicated index, all nodes together")
+INDEX_LAG = Gauge(
+    "minga_index_lag_entries", "Entries that the peer met last knew of and that had not come here"
+)
+CONTENTS = Gauge(
+    "minga_contents", "Contents in the network, by complete copies online (0, 1, 2, 3+)", ["holders"]
+)
 PEERS = Gauge("minga_peers", "Other nodes known, by state (alive, suspect, dead, left)", ["state"])
 GOSSIP_REFUSED = Counter(
     "minga_gossip_refused",
@@ -37,6 +47,7 @@ GOSSIP_BYTES = Counter(
 )
 LIBRARY_FILES = Gauge("minga_library_files", "Files this node shares")
 LIBRARY_BYTES = Gauge("minga_library_bytes", "Bytes of the files this node shares")
+DISK_BYTES = Gauge("minga_disk_bytes", "The library's file system, by state (free, all)", ["state"])
 
 BROKER_CONNECTED = Gauge("minga_broker_connected", "1 while connected to the message broker")
 OUTBOX = Gauge("minga_outbox_messages", "Messages that wait for the broker")
@@ -57,3 +68,25 @@ GRPC_REQUESTS = Counter("minga_grpc_requests", "gRPC requests served, by method 
 GRPC_SECONDS = Histogram(
     "minga_grpc_request_duration_seconds", "Time to answer a gRPC request", ["method"], buckets=DURATIONS
 )
+
+
+def without_broker() -> None:
+    """A node that has no broker says nothing of one: 0 would look like an outage."""
+    for family in (BROKER_CONNECTED, OUTBOX, MESSAGES):
+        with suppress(KeyError):
+            REGISTRY.unregister(family)
+
+
+def _begin_at_zero() -> None:
+    """Series that are there from the start: what has not happened yet reads 0, not nothing."""
+    for source in ("seed", "peer"):
+        BYTES.labels("in", source)
+    for source in ("peer", "client"):
+        BYTES.labels("out", source)
+    for result in ("verified", "corrupt", "duplicate"):
+        PIECES.labels(result)
+    for result in ("complete", "failed", "cancelled"):
+        DOWNLOADS.labels(result)
+
+
+_begin_at_zero()

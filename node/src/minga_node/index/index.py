@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from minga_node.errors import StorageFailed
-from minga_node.index import tables
+from minga_node.index import copies, tables
 from minga_node.index.fold import fold
 from minga_node.index.log import Delta, Entry, check_delta
 from minga_node.index.logs import Logs
@@ -170,6 +170,12 @@ class Index:
         )
         files, size = found.fetchone()
         return int(files), int(size)
+
+    def copies(self) -> dict[int, int]:
+        """Contents by the number of complete copies that are online."""
+        return copies.copies(
+            self._store, self.logs, lambda peer_id: peer_id == self.self_id or self.online(peer_id)
+        )
 
     def _changed(self, peer_id: str) -> None:
         with self._names_lock:

@@ -15,7 +15,7 @@ from minga_node.membership.messages import GossipCalls, Push, Reconcile, Reconci
 from minga_node.membership.scuttlebutt import Digest, Need, compare, need
 from minga_node.membership.trust import Trust
 from minga_node.membership.view import View
-from minga_node.metrics import GOSSIP_REFUSED
+from minga_node.metrics import GOSSIP_REFUSED, INDEX_LAG
 from minga_node.model import Peer, PeerState
 
 log = logging.getLogger(__name__)
@@ -90,6 +90,7 @@ class Gossip:
         claimed = {digest.id: digest for digest in answer.digests}
         self._take(claimed.values(), answer.peers)
         came = self._apply(answer.deltas)
+        INDEX_LAG.set(sum(max(0, digest.version - self._held(digest)) for digest in claimed.values()))
         self._check_claims(peer, claimed.values(), answer)
         wanted = {digest.id: digest for digest in answer.wanted}
         self._acknowledge(peer.id, wanted.get(self._index.self_id, mine[self._index.self_id]))
@@ -271,10 +272,17 @@ class Gossip:
             return
         sent = {delta.peer_id for delta in answer.deltas}
         for digest in claimed:
-            state = self._index.logs.state(digest.id)
-            held = state.version if state is not None and state.epoch >= digest.epoch else 0
-            if digest.version > held and digest.id not in sent and digest.id != self._index.self_id:
+            if (
+                digest.version > self._held(digest)
+                and digest.id not in sent
+                and digest.id != self._index.self_id
+            ):
                 self._doubt(peer, f"claims version {digest.version} of {digest.id} and does not send it")
+
+    def _held(self, digest: Digest) -> int:
+        """The version this node has of the log that a digest speaks of."""
+        state = self._index.logs.state(digest.id)
+        return state.version if state is not None and state.epoch >= digest.epoch else 0
 
     def _check_owed(self, sender: Peer, wanted: Iterable[Digest], theirs: dict[str, Digest]) -> None:
         """A caller that names a version has to push it when it is asked to."""

@@ -25,7 +25,14 @@ def objects(network: Network, plan: Plan) -> list[Object]:
 def _pod_monitor(network: Network) -> Object:
     spec = {
         "selector": {"matchLabels": common.selector(network)},
-        "podMetricsEndpoints": [{"port": "rest", "path": "/metrics"}],
+        "podMetricsEndpoints": [
+            {
+                "port": "rest",
+                "path": "/metrics",
+                # By this label the dashboards and rules tell networks apart.
+                "relabelings": [{"targetLabel": "network", "replacement": network.name}],
+            }
+        ],
     }
     return common.make(network, API, "PodMonitor", network.name, spec=spec)
 

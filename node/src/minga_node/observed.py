@@ -1,0 +1,78 @@
+"""Figures that are looked up when Prometheus asks for them, and not before."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from minga_node.downloads import Downloads
+from minga_node.errors import StorageFailed
+from minga_node.index import Index
+from minga_node.metrics import CONTENTS, DISK_BYTES, STALLED_DOWNLOADS, UPLOAD_SLOTS
+from minga_node.transfer import PieceServer
+
+STALLED_SECONDS = 60.0
+MOST_COPIES = 3
+"""From this number of copies on all count as one, so that the label stays bounded."""
+SHARE = 50
+"""A figure that took a second to find is kept for this many: its search costs at most 2 % of a core."""
+LEAST_SECONDS = 1.0
+
+T = TypeVar("T")
+
+
+class Rarely(Generic[T]):
+    """Remembers the answer of ``find`` for a while that grows with the time it took."""
+
+    def __init__(self, find: Callable[[], T], clock: Callable[[], float] = time.monotonic) -> None:
+        self._find, self._clock = find, clock
+        self._lock = threading.Lock()
+        self._until = float("-inf")
+        self._last: T
+
+    def __call__(self) -> T:
+        with self._lock:
+            began = self._clock()
+            if began >= self._until:
+                self._last = self._find()
+                took = self._clock() - began
+                self._until = began + max(LEAST_SECONDS, SHARE * took)
+            return self._last
+
+
+def by_copies(copies: dict[int, int]) -> dict[str, int]:
+    """Contents by number of copies, with a last class for all larger numbers: ``0``, ``1``, ``2``, ``3+``."""
+    classes = {str(number): copies.get(number, 0) for number in range(MOST_COPIES)}
+    classes[f"{MOST_COPIES}+"] = sum(count for number, count in copies.items() if number >= MOST_COPIES)
+    return classes
+
+
+def _of(figures: Callable[[], dict[str, int]], name: str) -> float:
+    return figures()[name]
+
+
+def observe(
+    index: Index, downloads: Downloads, pieces: PieceServer, directory: Path, upload_slots: int
+) -> None:
+    """Gives the gauges their figures."""
+
+    def find() -> dict[str, int]:
+        try:
+            return by_copies(index.copies())
+        except StorageFailed:
+            # The node is ending, or its disk is: the last scrape may do without.
+            return by_copies({})
+
+    contents = Rarely(find)
+    for name in by_copies({}):
+        CONTENTS.labels(name).set_function(partial(_of, contents, name))
+    STALLED_DOWNLOADS.set_function(lambda: downloads.stalled(STALLED_SECONDS))
+    UPLOAD_SLOTS.labels("busy").set_function(lambda: pieces.uploads)
+    UPLOAD_SLOTS.labels("all").set(upload_slots)
+    DISK_BYTES.labels("all").set_function(lambda: shutil.disk_usage(directory).total)
+    DISK_BYTES.labels("free").set_function(lambda: shutil.disk_usage(directory).free)

@@ -1,0 +1,81 @@
+"""A real Prometheus (Debian's) that scrapes real nodes, with a port and storage of its own."""
+
+from __future__ import annotations
+
+import math
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import urllib3
+import yaml
+
+from tests.nodes import HOST, HTTP, free_port
+from tests.waiting import wait_for
+
+
+class Prometheus:
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def _get(self, path: str, **fields: str) -> Any:
+        answer = HTTP.request("GET", f"{self.url}{path}", fields=fields)
+        body = answer.json()
+        assert answer.status == 200, (fields, body)
+        return body["data"]
+
+    def query(self, expression: str) -> list[dict[str, str]]:
+        """Labels of every series of the answer that has a number now."""
+        result = self._get("/api/v1/query", query=expression)["result"]
+        return [one["metric"] for one in result if not math.isnan(float(one["value"][1]))]
+
+    def rules(self) -> list[dict[str, Any]]:
+        return [rule for group in self._get("/api/v1/rules")["groups"] for rule in group["rules"]]
+
+    def ready(self) -> bool:
+        try:
+            return HTTP.request("GET", f"{self.url}/-/ready").status == 200
+        except urllib3.exceptions.HTTPError:
+            return False
+
+
+@contextmanager
+def prometheus(base: Path, rules: Path, targets: Mapping[str, Mapping[str, str]]) -> Iterator[Prometheus]:
+    """Scrapes ``targets`` (address → labels) every second and evaluates ``rules`` as often."""
+    port = free_port()
+    config = {
+        "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
+        "rule_files": [str(rules)],
+        "scrape_configs": [
+            {
+                "job_name": "minga",
+                "static_configs": [
+                    {"targets": [address], "labels": dict(labels)} for address, labels in targets.items()
+                ],
+            }
+        ],
+    }
+    base.mkdir(parents=True, exist_ok=True)
+    (base / "prometheus.yml").write_text(yaml.safe_dump(config))
+    with (base / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [
+                "prometheus",
+                f"--config.file={base / 'prometheus.yml'}",
+                f"--storage.tsdb.path={base / 'data'}",
+                f"--web.listen-address={HOST}:{port}",
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        server = Prometheus(f"http://{HOST}:{port}")
+        wait_for(lambda: server.ready() or process.poll() is not None, "Prometheus", 30)
+        assert process.poll() is None, (base / "log").read_text()
+        yield server
+    finally:
+        process.terminate()
+        process.wait(20)
