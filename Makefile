@@ -37,7 +37,7 @@ requirements: ## Pin every dependency with hashes (needs uv)
 lint: venv ## ruff, mypy strict, the layers
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy node/src operator/src tests docs
+	$(BIN)/mypy node/src operator/src charts tests docs
 	$(BIN)/lint-imports
 	$(BIN)/python -m docs.reference --check
 
@@ -62,6 +62,14 @@ unit: venv ## Pure tests: seconds
 integration: venv packages ## Real processes and a real RabbitMQ on loopback
 	$(BIN)/pytest -q -n 4 --dist loadfile tests/integration
 
+.PHONY: dashboards
+dashboards: venv ## Write the Grafana dashboards into the chart from their source
+	$(BIN)/python -m charts.dashboards
+
+.PHONY: monitoring
+monitoring: venv packages ## Dashboards and alerts against a real Prometheus and a network under load
+	$(BIN)/pytest -q tests/monitoring
+
 .PHONY: browser
 browser: venv packages ## The page of a real network in a real Chromium; pictures in test-artifacts/
 	$(BIN)/pytest -q tests/browser
@@ -71,7 +79,7 @@ e2e: venv packages ## A real Kubernetes: helm install, kubectl apply, files that
 	$(BIN)/pytest -q tests/e2e
 
 .PHONY: test
-test: lint docs unit chart integration browser e2e ## Everything: the one command
+test: lint docs unit chart integration monitoring browser e2e ## Everything: the one command
 
 NODES ?= 1
 .PHONY: cluster-up
