@@ -76,7 +76,11 @@ browser: venv packages ## The page of a real network in a real Chromium; picture
 
 .PHONY: e2e
 e2e: venv packages ## A real Kubernetes: helm install, kubectl apply, files that cross the network
-	$(BIN)/pytest -q tests/e2e
+	$(BIN)/pytest -q -m "not slow" tests/e2e
+
+.PHONY: e2e-slow
+e2e-slow: venv packages ## The long ones: storms, rolls under a 1 GiB download, a lost node, a broker of three, releases
+	$(BIN)/pytest -q -m slow tests/e2e
 
 .PHONY: test
 test: lint docs unit chart integration monitoring browser e2e ## Everything: the one command

@@ -62,6 +62,7 @@ def test_no_file_is_lost_when_peers_are_scaled_away(network: Network, tmp_path: 
     assert "draining" not in network.get()["status"]
 
 
+@pytest.mark.slow
 def test_an_image_is_rolled_out_seeds_first_while_a_download_runs(
     cluster: Cluster, network: Network, tmp_path: Path
 ) -> None:
@@ -154,6 +155,7 @@ def test_volumes_grow_under_running_pods_and_never_shrink(network: Network) -> N
     network.wait(timeout=120)
 
 
+@pytest.mark.slow
 def test_a_class_that_does_not_grow_is_reported_and_nothing_is_half_done(network: Network) -> None:
     fixed = {"storageClassName": "fixed", "size": "1Gi"}
     network.apply({"seeds": EPHEMERAL, "peers": {"replicas": 1, "storage": fixed}, "broker": BROKER})
@@ -166,6 +168,7 @@ def test_a_class_that_does_not_grow_is_reported_and_nothing_is_half_done(network
     assert claims(network, "peer") == {"data-library-peer-0": "1Gi"}
 
 
+@pytest.mark.slow
 def test_a_seed_that_lost_its_volume_joins_again(network: Network) -> None:
     network.apply({
         "seeds": {"storage": {"size": "1Gi"}},
@@ -193,6 +196,7 @@ def test_a_seed_that_lost_its_volume_joins_again(network: Network) -> None:
         assert peers == {"library-peer-0", "library-peer-1"}
 
 
+@pytest.mark.slow
 def test_peers_by_daemon_set(cluster: Cluster, network: Network) -> None:
     network.apply({"seeds": EPHEMERAL, "peers": EPHEMERAL | {"mode": "DaemonSet"}, "broker": BROKER})
     network.wait(timeout=240)
@@ -219,6 +223,7 @@ def members(network: Network, pod: str) -> int:
     return len(json.loads(text)["running_nodes"])
 
 
+@pytest.mark.slow
 def test_three_brokers_are_one_that_outlives_a_member(network: Network) -> None:
     network.apply({
         "seeds": EPHEMERAL,

@@ -162,6 +162,7 @@ def test_a_deleted_broker_pod_comes_back_and_nobody_else_minds(network: Network)
     assert [name for name in before if before[name] != after[name]] == ["library-broker-0"]
 
 
+@pytest.mark.slow
 def test_another_broker_on_a_live_network(network: Network) -> None:
     uri = network.secret("library-broker-credentials")["uri"]
     network.patch({"broker": {"managed": None, "external": {"secretName": "elsewhere"}}})

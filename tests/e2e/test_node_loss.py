@@ -16,6 +16,7 @@ from tests.waiting import wait_for
 
 pytestmark = [
     pytest.mark.e2e,
+    pytest.mark.slow,
     pytest.mark.timeout(1200),
     pytest.mark.skipif(
         os.environ.get("MINGA_TEST_CLUSTER") == "existing", reason="cuts off a node of our own"

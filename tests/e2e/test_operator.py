@@ -141,6 +141,7 @@ def holder(cluster: Cluster) -> str:
     return str(lease["spec"]["holderIdentity"])
 
 
+@pytest.mark.slow
 def test_another_replica_takes_over_within_30_seconds(cluster: Cluster, namespace: str) -> None:
     install(cluster, "replicas=2")
     try:
@@ -158,6 +159,7 @@ def test_another_replica_takes_over_within_30_seconds(cluster: Cluster, namespac
         install(cluster)
 
 
+@pytest.mark.slow
 def test_a_list_of_namespaces_needs_roles_only_there(cluster: Cluster, namespace: str) -> None:
     cluster.kubectl("create", "namespace", f"{namespace}-not")
     inside, outside = Network(cluster, namespace), Network(cluster, f"{namespace}-not")
@@ -219,6 +221,7 @@ def is_gone(network: Network) -> bool:
     return not network.objects(CHILDREN)
 
 
+@pytest.mark.slow
 def test_an_operator_killed_20_times_in_a_storm_ends_in_exactly_the_desired_objects(
     cluster: Cluster, operator: str, namespace: str
 ) -> None:

@@ -15,7 +15,7 @@ from tests.e2e.install import CHART, install
 from tests.e2e.networks import Network
 from tests.waiting import wait_for
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(1200)]
 
 SMALL = {
     "peers": {"replicas": 1, "storage": {"size": "1Gi"}},
