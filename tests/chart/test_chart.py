@@ -93,3 +93,20 @@ def test_an_image_by_digest() -> None:
     (deployment,) = of_kind(render("--set", f"image.digest={digest}"), "Deployment")
     (container,) = deployment["spec"]["template"]["spec"]["containers"]
     assert container["image"] == f"minga-operator@{digest}"
+
+
+def test_dashboards_become_labelled_config_maps_word_for_word() -> None:
+    items = of_kind(render("--set", "monitoring.dashboards=true"), "ConfigMap")
+    sources = sorted((CHART / "files" / "dashboards").glob("*.json"))
+    maps = {item["metadata"]["name"].rsplit("-", 1)[-1]: item for item in items}
+    assert sorted(maps) == [path.stem for path in sources] == ["network", "operator", "peer"]
+    for path in sources:
+        item = maps[path.stem]
+        assert item["metadata"]["labels"]["grafana_dashboard"] == "1"
+        assert json.loads(item["data"][f"minga-{path.name}"]) == json.loads(path.read_text())
+
+
+def test_rules_become_a_prometheus_rule_word_for_word() -> None:
+    (item,) = of_kind(render("--set", "monitoring.rules=true"), "PrometheusRule")
+    assert item["spec"] == yaml.safe_load((CHART / "files" / "rules.yaml").read_text())
+    assert of_kind(render(), "PrometheusRule") == []
