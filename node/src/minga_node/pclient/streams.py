@@ -7,6 +7,7 @@ swarm neighbours that costs more than the messages themselves. So these streams 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import threading
 from collections.abc import Callable
@@ -21,38 +22,52 @@ from minga_protos.v1 import content_pb2, content_pb2_grpc
 log = logging.getLogger(__name__)
 
 
+_starting = threading.Lock()
+_shared: list[asyncio.AbstractEventLoop] = []
+
+
+def shared_loop() -> asyncio.AbstractEventLoop:
+    """The loop of all streams of the process; it begins with the first and never ends.
+
+    gRPC's asyncio binds what it reads with to a loop and does not take the loop's end well.
+    """
+    with _starting:
+        if not _shared:
+            loop = asyncio.new_event_loop()
+            threading.Thread(target=loop.run_forever, name="streams", daemon=True).start()
+            _shared.append(loop)
+        return _shared[0]
+
+
 class Stream:
     """One running stream; close it from any thread."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-        self.task: asyncio.Task[None] | None = None
+    def __init__(self) -> None:
+        self._task: asyncio.Task[None] | None = None
         self._closed = False
 
     def attach(self, task: asyncio.Task[None]) -> None:
-        self.task = task
+        """On the loop: what runs it."""
+        self._task = task
         if self._closed:
             task.cancel()
 
     def close(self) -> None:
         self._closed = True
-        if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._cancel)
+        shared_loop().call_soon_threadsafe(self.cancel)
 
-    def _cancel(self) -> None:
-        if self.task is not None:
-            self.task.cancel()
+    def cancel(self) -> None:
+        """On the loop."""
+        if self._task is not None:
+            self._task.cancel()
 
 
 class Streams:
-    """Starts streams; the thread and its loop begin with the first."""
+    """Starts streams, and ends those it started."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread: threading.Thread | None = None
         self._channels: dict[str, tuple[grpc.aio.Channel, int]] = {}
-        self._closed = False
+        self._tasks: set[asyncio.Task[None]] = set()
 
     def start(
         self,
@@ -62,20 +77,17 @@ class Streams:
         end: Callable[[], None],
     ) -> Stream:
         """Follows; ``hear`` and ``end`` are called on the loop's thread and must not block for long."""
-        loop = self._running_loop()
-        stream = Stream(loop)
-        loop.call_soon_threadsafe(
-            lambda: stream.attach(loop.create_task(self._follow(target, request, hear, end)))
-        )
-        return stream
+        loop = shared_loop()
+        stream = Stream()
 
-    def _running_loop(self) -> asyncio.AbstractEventLoop:
-        with self._lock:
-            if self._loop is None:
-                self._loop = asyncio.new_event_loop()
-                self._thread = threading.Thread(target=self._loop.run_forever, name="streams", daemon=True)
-                self._thread.start()
-            return self._loop
+        def begin() -> None:
+            task = loop.create_task(self._follow(target, request, hear, end))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+            stream.attach(task)
+
+        loop.call_soon_threadsafe(begin)
+        return stream
 
     async def _follow(
         self,
@@ -107,23 +119,16 @@ class Streams:
             end()
 
     def close(self) -> None:
-        """Ends all streams and the thread."""
-        with self._lock:
-            loop, thread = self._loop, self._thread
-        if loop is None or thread is None or loop.is_closed():
-            return
-        asyncio.run_coroutine_threadsafe(_cancel_all(), loop).result(5)
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join(5)
-        loop.close()
+        """Ends all that it started, within a few seconds."""
+        with contextlib.suppress(TimeoutError):
+            asyncio.run_coroutine_threadsafe(self._cancel(), shared_loop()).result(5)
+
+    async def _cancel(self) -> None:
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _channel(target: str) -> grpc.aio.Channel:
     return grpc.aio.insecure_channel(target, options=OPTIONS)
-
-
-async def _cancel_all() -> None:
-    tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)

@@ -6,6 +6,7 @@ bound they hear 503 with Retry-After. Few slots make the first copy of a piece a
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import select
 import socket
@@ -105,7 +106,8 @@ class PieceServer:
         """Accepts nothing more, lets running answers end for at most ``timeout`` seconds."""
         self._stop_at = time.monotonic() + timeout
         if self._thread.is_alive():
-            self._wake_write.send(b"x")
+            with contextlib.suppress(OSError):  # it has just ended
+                self._wake_write.send(b"x")
             self._thread.join(timeout + 5)
         else:
             self._close_all()
