@@ -6,7 +6,7 @@ import logging
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -33,6 +33,7 @@ class Store:
         self._connections: list[sqlite3.Connection] = []
         self._list_lock = threading.Lock()
         self._write_lock = threading.RLock()
+        self._at_end: list[Callable[[bool], None]] = []
         path.parent.mkdir(parents=True, exist_ok=True)
         self.moved_aside: Path | None = None
         try:
@@ -103,10 +104,12 @@ class Store:
             if self._writer.in_transaction:
                 yield self._writer
                 return
+            committed = False
             try:
                 self._writer.execute("BEGIN IMMEDIATE")
                 yield self._writer
                 self._writer.execute("COMMIT")
+                committed = True
             except sqlite3.Error as error:
                 self._rollback()
                 if isinstance(error, sqlite3.OperationalError) and "full" in str(error):
@@ -115,6 +118,17 @@ class Store:
             except BaseException:
                 self._rollback()
                 raise
+            finally:
+                callbacks, self._at_end = self._at_end, []
+                for callback in callbacks:
+                    callback(committed)
+
+    def at_end(self, callback: Callable[[bool], None]) -> None:
+        """Has ``callback(committed)`` called when the running transaction ends, before the next one begins.
+
+        For what is kept in memory beside the tables: it must change when they do, and only if they do.
+        """
+        self._at_end.append(callback)
 
     def _rollback(self) -> None:
         if self._writer.in_transaction:

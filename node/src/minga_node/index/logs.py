@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from itertools import chain
 
-from minga_node.errors import PeerMisbehaved
+from minga_node.errors import NotFound, PeerMisbehaved
 from minga_node.index import tables
 from minga_node.index.log import Delta, Entry, LogState
 from minga_node.index.schema import STEPS
@@ -34,6 +34,8 @@ class Logs:
             row = db.execute("SELECT log, epoch FROM logs WHERE peer = ?", (self_id,)).fetchone()
             if row is None:
                 db.execute("INSERT INTO logs VALUES (NULL, ?, ?, 0, 0)", (self_id, store.epoch))
+        self._changed: dict[str, tuple[int, LogState] | None] = {}
+        """What the running transaction changes; ``None`` for a log that it drops."""
         self._states: dict[str, tuple[int, LogState]] = {
             peer: (log, LogState(epoch, version, compacted))
             for peer, log, epoch, version, compacted in store.read().execute(
@@ -63,16 +65,13 @@ class Logs:
     def append(self, make: Callable[[sqlite3.Connection, int, int], Sequence[Entry]]) -> tuple[Entry, ...]:
         """Writes to this node's own log what ``make(connection, log, version)`` says, in one transaction."""
         with self._store.write() as db:
-            log, state = self._states[self.self_id]
+            log, state = self._now(self.self_id)
             entries = tuple(make(db, log, state.version))
             if entries:
                 tables.apply(db, log, entries, fresh=state.version == 0)
-                after = LogState(state.epoch, entries[-1].version, state.compacted)
-                self._save(db, log, after)
+                self._save(db, self.self_id, log, LogState(state.epoch, entries[-1].version, state.compacted))
                 for hook in self.hooks:
                     hook(db, self.self_id, state.epoch, entries)
-        if entries:
-            self._states[self.self_id] = (log, after)
         return entries
 
     def apply(self, delta: Delta) -> bool:
@@ -85,14 +84,16 @@ class Logs:
         if delta.peer_id == self.self_id:
             raise PeerMisbehaved("somebody sends entries of this node's own log")
         with self._store.write() as db:
-            known = self._states.get(delta.peer_id)
+            known = self._latest(delta.peer_id)
             if known is None:
+                if delta.from_version > 0:
+                    return False
                 cursor = db.execute(
                     "INSERT INTO logs VALUES (NULL, ?, ?, 0, 0)", (delta.peer_id, delta.epoch)
                 )
-                log, state = int(cursor.lastrowid or 0), LogState(delta.epoch, 0)
-            else:
-                log, state = known
+                known = int(cursor.lastrowid or 0), LogState(delta.epoch, 0)
+                self._set(delta.peer_id, *known)
+            log, state = known
             if delta.epoch < state.epoch:
                 return False
             needless = state.version >= delta.compacted or state.compacted >= delta.compacted
@@ -108,11 +109,9 @@ class Logs:
                 tables.apply(db, log, entries, fresh=state.version == 0)
             # A log that was begun at nothing lacks the tombstones its sender had already dropped.
             floor = max(state.compacted, delta.compacted if delta.from_version == 0 else 0)
-            state = LogState(delta.epoch, delta.to_version, floor)
-            self._save(db, log, state)
+            self._save(db, delta.peer_id, log, LogState(delta.epoch, delta.to_version, floor))
             for hook in self.hooks:
                 hook(db, delta.peer_id, delta.epoch, entries)
-        self._states[delta.peer_id] = (log, state)
         return True
 
     def delta(self, peer_id: str, from_version: int, max_bytes: int, *, reset: bool = False) -> Delta | None:
@@ -164,49 +163,69 @@ class Logs:
     def compact(self, peer_id: str, floor: int) -> int:
         """Drops the tombstones of a log up to a version; how many."""
         with self._store.write() as db:
-            log, state = self._states[peer_id]
+            log, state = self._now(peer_id)
             floor = min(floor, state.version)
             if floor <= state.compacted:
                 return 0
             count = db.execute("DELETE FROM tombstones WHERE log = ? AND version <= ?", (log, floor)).rowcount
-            state = LogState(state.epoch, state.version, floor)
-            self._save(db, log, state)
-        self._states[peer_id] = (log, state)
+            self._save(db, peer_id, log, LogState(state.epoch, state.version, floor))
         return count
 
     def renew(self, epoch: int) -> None:
         """Begins a new epoch of the own log with the same entries."""
         with self._store.write() as db:
-            log, state = self._states[self.self_id]
-            state = LogState(epoch, state.version, state.compacted)
-            self._save(db, log, state)
-        self._states[self.self_id] = (log, state)
+            log, state = self._now(self.self_id)
+            self._save(db, self.self_id, log, LogState(epoch, state.version, state.compacted))
 
     def begin(self, peer_id: str, epoch: int) -> bool:
         """Empties the log of a peer that began a new epoch; whether there was an older one."""
         with self._store.write() as db:
-            known = self._states.get(peer_id)
+            known = self._latest(peer_id)
             if known is None or peer_id == self.self_id or known[1].epoch >= epoch:
                 return False
             tables.forget(db, known[0])
-            state = LogState(epoch, 0)
-            self._save(db, known[0], state)
-        self._states[peer_id] = (known[0], state)
+            self._save(db, peer_id, known[0], LogState(epoch, 0))
         return True
 
     def drop(self, peer_id: str) -> None:
         """Forgets a log altogether."""
         with self._store.write() as db:
-            known = self._states.get(peer_id)
+            known = self._latest(peer_id)
             if known is None or peer_id == self.self_id:
                 return
             tables.forget(db, known[0])
             db.execute("DELETE FROM logs WHERE log = ?", (known[0],))
-        self._states.pop(peer_id, None)
+            self._set(peer_id, None, None)
 
-    @staticmethod
-    def _save(db: sqlite3.Connection, log: int, state: LogState) -> None:
+    # Inside a transaction
+
+    def _latest(self, peer_id: str) -> tuple[int, LogState] | None:
+        """A log as this transaction has left it so far; others see that when it is committed."""
+        return self._changed[peer_id] if peer_id in self._changed else self._states.get(peer_id)
+
+    def _now(self, peer_id: str) -> tuple[int, LogState]:
+        known = self._latest(peer_id)
+        if known is None:
+            raise NotFound(f"no log of {peer_id} is known")
+        return known
+
+    def _save(self, db: sqlite3.Connection, peer_id: str, log: int, state: LogState) -> None:
         db.execute(
             "UPDATE logs SET epoch = ?, version = ?, compacted = ? WHERE log = ?",
             (state.epoch, state.version, state.compacted, log),
         )
+        self._set(peer_id, log, state)
+
+    def _set(self, peer_id: str, log: int | None, state: LogState | None) -> None:
+        if not self._changed:
+            self._store.at_end(self._ended)
+        self._changed[peer_id] = None if log is None or state is None else (log, state)
+
+    def _ended(self, committed: bool) -> None:
+        changed, self._changed = self._changed, {}
+        if committed:
+            for peer_id, known in changed.items():
+                if known is None:
+                    self._states.pop(peer_id, None)
+                else:
+                    self._states[peer_id] = known
