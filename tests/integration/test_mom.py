@@ -84,7 +84,7 @@ def test_an_outside_consumer_gets_documented_events(
                 method, _, body = channel.basic_get(mine, auto_ack=True)
                 if method is None:
                     return wanted <= set(map(key, seen))
-                seen.append(json.loads(body))
+                seen.append(json.loads(body or b""))
 
         wait_for(all_seen, f"the events (so far: {seen})")
     for event in seen:
