@@ -287,3 +287,13 @@ def test_a_full_disk_is_507_and_nothing_half_written(nodes: Nodes, tmp_path: Pat
 def test_problem_documents_are_json_with_the_required_members(node: RunningNode) -> None:
     body = json.loads(node.request("GET", "/files/missing").data)
     assert set(body) >= {"type", "title", "status", "detail"}
+
+
+def test_fetching_what_is_here_already_leaves_the_file_alone(node: RunningNode) -> None:
+    node.put("here.bin", BIG)
+    before = (node.directory / "here.bin").stat()
+    download = node.fetch(name="here.bin")
+    assert (download["state"], download["verified"]) == ("complete", len(BIG))
+    assert download["verified_pieces"] == download["pieces"] > 0
+    after = (node.directory / "here.bin").stat()
+    assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)

@@ -134,6 +134,7 @@ class Node:
             manifests=self.manifests,
             library=self._open_content,
             adopt=self._adopt,
+            here=self.library.has,
             parallelism=config.parallelism,
             download_limit=config.download_limit,
         )

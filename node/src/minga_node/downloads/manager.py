@@ -82,6 +82,7 @@ class Downloads:
         manifests: those known.
         library: opens a complete content of this node by id; None where there is none.
         adopt: moves a complete file into the library under a name and publishes it.
+        here: whether the library has this name with this content id already: then nothing is done at all.
         parallelism: how many run at once; others wait.
         download_limit: bytes a second, 0 for none.
     """
@@ -96,12 +97,13 @@ class Downloads:
         manifests: Manifests,
         library: Callable[[str], OpenContent | None],
         adopt: Callable[[Path, str, Manifest], object],
+        here: Callable[[str, str], bool] = lambda _name, _content_id: False,
         parallelism: int = PARALLEL,
         download_limit: float = 0,
     ) -> None:
         self._records, self._manifests = Records(store), manifests
         self._directory, self._name, self._network = directory, name, network
-        self._library, self._adopt = library, adopt
+        self._library, self._adopt, self._here = library, adopt, here
         self._parallelism = max(1, parallelism)
         self._limiter = TokenBucket(download_limit)
         self._entries: dict[str, _Entry] = {}
@@ -391,8 +393,9 @@ class Downloads:
     def _run(self, entry: _Entry, task: Task) -> None:
         state, error = DownloadState.COMPLETE, None
         try:
-            partial = self._copy_or_fetch(entry, task)
-            self._adopt(partial.path, entry.name, partial.manifest)
+            if task.manifest is None or not self._here(entry.name, entry.content_id):
+                partial = self._copy_or_fetch(entry, task)
+                self._adopt(partial.path, entry.name, partial.manifest)
         except Cancelled:
             state = DownloadState.CANCELLED if entry.cancelled else DownloadState.QUEUED
         except MingaError as problem:
@@ -476,8 +479,10 @@ class Downloads:
         have, rate, holders, sources = task.progress() if task else (0, 0.0, 0, {})
         manifest = task.manifest if task else None
         verified = pieces_bytes(manifest, have) if manifest else 0
+        pieces = manifest.pieces if manifest else last.pieces if last else 0
+        verified_pieces = have.bit_count() if task else last.verified_pieces if last else 0
         if entry.state is DownloadState.COMPLETE:
-            verified = entry.size
+            verified, verified_pieces = entry.size, pieces
         return Download(
             id=entry.id,
             content_id=entry.content_id,
@@ -485,8 +490,8 @@ class Downloads:
             state=entry.state,
             size=manifest.size if manifest else entry.size,
             verified=verified or (last.verified if last and not task else verified),
-            pieces=manifest.pieces if manifest else last.pieces if last else 0,
-            verified_pieces=have.bit_count() if task else last.verified_pieces if last else 0,
+            pieces=pieces,
+            verified_pieces=verified_pieces,
             rate=rate,
             holders=holders,
             why=task.why() if task else "waits for its turn" if not entry.state.ended else str(entry.state),

@@ -114,6 +114,15 @@ class Library:
             raise NotFound(f"{name} is not here")
         return OpenFile(self._open(name, entry), entry.file)
 
+    def has(self, name: str, identity: str) -> bool:
+        """Whether a file of that name has this content, and still is what it was when it was shared."""
+        try:
+            opened = self.open(name)
+        except NotFound:
+            return False
+        opened.stream.close()
+        return opened.file.id == identity
+
     def open_id(self, identity: str) -> OpenFile | None:
         """Opens any file with this content, if there is one."""
         for name in self.names_of(identity):
