@@ -28,10 +28,11 @@ def nodes(network: Network) -> Object:
 
 
 def client(network: Network) -> Object:
-    """REST of whichever node is ready."""
+    """REST of whichever node is ready; a client keeps to one, for a download is known only where it began."""
     wanted = network.spec.service
     spec = {
         "type": wanted.type,
+        "sessionAffinity": "ClientIP",
         "selector": common.selector(network),
         "ports": [_port("rest", common.REST_PORT, "http")],
     }
