@@ -205,6 +205,43 @@ def test_names_are_completed_from_the_index(minga: Shell) -> None:
     assert b"big.bin" not in ended.stdout
 
 
+def test_events_are_told_as_they_happen(minga: Shell, network: tuple[RunningNode, RunningNode]) -> None:
+    _, far = network
+    process = subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "minga_node.cli",
+            "--json",
+            "events",
+            "--follow",
+            "--type",
+            "file.*",
+            "--count",
+            "2",
+        ],
+        env=minga.environment,
+        stdout=subprocess.PIPE,
+    )
+    count = 0
+
+    def told() -> bool:
+        # It may not listen yet: again, under another name, until it has heard of two.
+        nonlocal count
+        count += 1
+        far.put(f"events/{count}", b"x")
+        return process.poll() is not None
+
+    wait_for(told, "two events", every=0.5)
+    assert process.stdout is not None
+    first, second = (json.loads(line) for line in process.stdout.read().splitlines())
+    process.stdout.close()
+    assert first["specversion"] == "1.0"
+    assert {first["type"], second["type"]} == {"dev.minga.file.published"}
+    assert first["data"]["peer"] == "far"
+    assert first["data"]["name"].startswith("events/")
+
+
 def test_json_has_the_same_keys_for_every_row(minga: Shell) -> None:
     keys = {"name", "id", "size", "media_type", "modified", "available", "holders"}
     assert all(keys <= row.keys() for row in minga.json("ls"))

@@ -15,6 +15,7 @@ from minga_node.downloads import Downloads
 from minga_node.downloads.contents import CompleteContent
 from minga_node.drain import Drain
 from minga_node.errors import StorageFailed
+from minga_node.events.feed import Feed
 from minga_node.index import Index
 from minga_node.library import Library
 from minga_node.library.hashes import Hashes
@@ -139,6 +140,9 @@ class Node:
             download_limit=config.download_limit,
         )
         self.drain = Drain(self.index, self.membership, RestClient().ask_to_fetch, name)
+        self.feed = Feed(config.network, self.store)
+        self.index.logs.hooks.append(self.feed.on_entries)
+        self.membership.on_state.append(self.feed.on_state)
         self.messaging = Messaging(
             config.broker_url,
             config.network,
@@ -149,6 +153,7 @@ class Node:
             self.downloads,
             self.membership,
             lambda peer: gossip.room(peer.grpc_target),
+            self.feed,
         )
         self.pieces = PieceServer(
             config.ip,
@@ -191,6 +196,7 @@ class Node:
             wants=self.messaging.wants,
             replications=self.messaging.replications,
             drain=self.drain,
+            feed=self.feed,
             broker_connected=self.messaging.connected,
             flows=Transfers(self.channels, self.downloads.flows, self.membership.alive).flows,
             problems=self.problems,

@@ -8,6 +8,7 @@ from contextlib import suppress
 from minga_node.downloads import Downloads, DownloadState
 from minga_node.errors import MingaError, NotFound, StorageFailed
 from minga_node.events import Event, Outbox, make
+from minga_node.events.feed import Feed
 from minga_node.events.files import FileEvents
 from minga_node.index import Index
 from minga_node.library import Library
@@ -24,6 +25,7 @@ class Messaging:
     Args:
         urls: AMQP addresses; none for gRPC alone.
         room: free bytes of another node; raises MingaError.
+        feed: gets what comes through the broker.
     """
 
     def __init__(
@@ -37,6 +39,7 @@ class Messaging:
         downloads: Downloads,
         membership: Membership,
         room: Callable[[Peer], int],
+        feed: Feed,
     ) -> None:
         self._index, self._library, self._downloads = index, library, downloads
         self._membership, self._self_peer, self._network = membership, self_peer, network
@@ -71,6 +74,7 @@ class Messaging:
             work=self.jobs.work,
             gave_up=self.jobs.gave_up,
             on_gap=membership.meet_soon,
+            tap=feed.put,
         )
         membership.eager = lambda: self.mom is None or not self.mom.connected
         membership.on_joined.append(self._tell_joined)

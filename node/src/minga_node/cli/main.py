@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from minga_node.cli import completion, contexts, doctor, downloads, files, kube, network, requests, up
+from minga_node.cli import completion, contexts, doctor, downloads, events, files, kube, network, requests, up
 from minga_node.cli.client import Client, ClientError
 from minga_node.cli.output import Output
 from minga_node.cli.target import chosen_node
@@ -67,6 +67,7 @@ for command in (
     *files.COMMANDS,
     *downloads.COMMANDS,
     *network.COMMANDS,
+    *events.COMMANDS,
     *requests.COMMANDS,
     *up.COMMANDS,
     *contexts.COMMANDS,

@@ -36,6 +36,7 @@ class Mom:
         work: does a job; returns when its result is verified, raises MingaError when it cannot.
         gave_up: told of a job that failed for the last time, and why.
         on_gap: called with the id of a peer whose events do not follow what is known.
+        tap: hears every event that is not of a file, this node's own too.
     """
 
     def __init__(
@@ -50,9 +51,10 @@ class Mom:
         work: Callable[[Event], None],
         gave_up: Callable[[Event, str], None] = lambda _event, _why: None,
         on_gap: Callable[[str], None] = lambda _peer: None,
+        tap: Callable[[Event], None] = lambda _event: None,
     ) -> None:
         self._index, self._store, self._outbox, self._handlers = index, store, outbox, handlers
-        self._work, self._gave_up, self._on_gap = work, gave_up, on_gap
+        self._work, self._gave_up, self._on_gap, self._tap = work, gave_up, on_gap, tap
         self.topology = Topology(network)
         self._events: queue.Queue[Delivery | None] = queue.Queue()
         self._jobs: queue.Queue[Delivery | None] = queue.Queue()
@@ -122,6 +124,8 @@ class Mom:
             if delivery in bad:
                 continue
             how = "ack"
+            if event.routing_key not in FILES:
+                self._tap(event)
             if event.routing_key not in FILES and not event.source.endswith(own):
                 how = self._handle(event)
             self._link.settle(delivery, how)

@@ -10,6 +10,7 @@ from minga_node.metrics import REST_REQUESTS, REST_SECONDS
 from minga_node.server import (
     downloads,
     drain,
+    events,
     files,
     flows,
     health,
@@ -38,6 +39,7 @@ def create_app(services: Services) -> Flask:
         downloads.blueprint(services),
         drain.blueprint(services),
         peers.blueprint(services),
+        events.blueprint(services),
         requests.blueprint(services),
         flows.blueprint(services),
         health.blueprint(services),

@@ -9,6 +9,7 @@ from threading import Event
 from minga_node.config import Config
 from minga_node.downloads import Downloads
 from minga_node.drain import Drain
+from minga_node.events.feed import Feed
 from minga_node.index import Index
 from minga_node.library import Library
 from minga_node.membership import Membership
@@ -27,6 +28,7 @@ class Services:
     wants: Wants
     replications: Replications
     drain: Drain
+    feed: Feed
     broker_connected: Callable[[], bool | None]
     """``None`` when there is no broker to connect to."""
     flows: Callable[[], Sequence[Flow]]
