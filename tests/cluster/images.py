@@ -133,7 +133,9 @@ def send(image_names: dict[str, oci.Image], known: set[str], importer: Sequence[
         (staging / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
         (staging / "index.json").write_text(oci.index(manifests))
         wanted = sorted({digest for image in image_names.values() for digest in image.blobs} - known)
-        members = [f"blobs/{digest.replace(':', '/')}" for digest in wanted]
+        # tar refuses a -C that nothing follows: another name for an image that the node has needs no blobs.
+        blobs = ["-C", str(oci.layout_folder())] if wanted else []
+        blobs += [f"blobs/{digest.replace(':', '/')}" for digest in wanted]
         command = [
             "tar",
             "-c",
@@ -141,9 +143,7 @@ def send(image_names: dict[str, oci.Image], known: set[str], importer: Sequence[
             folder,
             "oci-layout",
             "index.json",
-            "-C",
-            str(oci.layout_folder()),
-            *members,
+            *blobs,
         ]
         with subprocess.Popen(command, stdout=subprocess.PIPE) as archive:
             done = subprocess.run(
