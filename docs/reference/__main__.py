@@ -7,7 +7,8 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from docs.reference import commands, configuration, metrics, resource, rest, rpc
+from docs.reference import commands, configuration, messages, metrics, resource, rest, rpc
+from minga_node.events import schema
 
 HERE = Path(__file__).parent
 README = HERE.parents[1] / "README.md"
@@ -16,6 +17,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "cli.md": commands.page,
     "configuration.md": configuration.page,
     "grpc.md": rpc.page,
+    "messages.md": messages.page,
     "metrics.md": metrics.page,
     "p2pnetwork.md": resource.page,
     "rest.md": rest.page,
@@ -38,7 +40,11 @@ def filled(text: str) -> str:
 def files() -> dict[Path, str]:
     """Every file that comes from the code, as it should be."""
     found = {HERE / name: page().rstrip() + "\n" for name, page in PAGES.items()}
-    return {**found, README: filled(README.read_text(encoding="utf-8"))}
+    return {
+        **found,
+        HERE.parent / "events.schema.json": schema.text(),
+        README: filled(README.read_text(encoding="utf-8")),
+    }
 
 
 def main() -> int:
