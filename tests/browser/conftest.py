@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from minga_node.local.broker import private
 from tests.browser import media
 from tests.browser.chromium import WIDE, Page, chromium
 from tests.nodes import Nodes, RunningNode
@@ -35,12 +36,26 @@ class Village:
 
 @pytest.fixture(scope="session")
 def village(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Village]:
-    nodes = Nodes(tmp_path_factory.mktemp("village"))
+    base = tmp_path_factory.mktemp("village")
+    nodes = Nodes(base)
+    with private(base / "broker") as broker:
+        try:
+            yield settle(nodes, broker.url)
+        finally:
+            nodes.stop()
+
+
+def settle(nodes: Nodes, broker_url: str) -> Village:
+    """Four nodes that know each other's files."""
+    common = {"network": "library", "broker_url": broker_url}
     big = random.Random(7).randbytes(48 * MIB)
     seed = nodes.start(
-        "seed-0", seed=True, upload_limit=SLOW, files={BIG: big, "docs/welcome.md": b"# Welcome\n"}
-    )
-    seed.ready()
+        "seed-0",
+        seed=True,
+        upload_limit=SLOW,
+        files={BIG: big, "docs/welcome.md": b"# Welcome\n", "datasets/rain.csv": b"1,2\n" * 200_000},
+        **common,
+    ).ready()
     home = nodes.start(
         "peer-0",
         seed,
@@ -49,6 +64,7 @@ def village(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Village]:
             "music/a.wav": media.wav(2),
             "notes/list.txt": b"maize\n",
         },
+        **common,
     )
     other = nodes.start(
         "peer-1",
@@ -61,19 +77,21 @@ def village(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Village]:
             "photos/far.png": media.png(320, 200),
             **{f"many/{n:03}.csv": b"%d\n" % n for n in range(MANY)},
         },
+        **common,
     )
     third = nodes.start(
-        "peer-2", seed, upload_limit=SLOW, files={BIG: big, "data/weather.csv": b"a,b\n1,2\n"}
+        "peer-2", seed, upload_limit=SLOW, files={BIG: big, "data/weather.csv": b"a,b\n1,2\n"}, **common
     )
     for node in (home, other, third):
         node.ready()
-    wait_for(lambda: len(home.names()) >= MANY + 8, "everything is known at home")
-    wait_for(
-        lambda: sum(h["online"] for h in home.get(f"/api/v1/files?name={BIG}")["files"][0]["holders"]) == 3,
-        "3",
-    )
-    yield Village(seed, home, other, third, nodes)
-    nodes.stop()
+    wait_for(lambda: len(home.names()) >= MANY + 9, "everything is known at home")
+
+    def online() -> int:
+        (file,) = home.get(f"/api/v1/files?name={BIG}")["files"]
+        return sum(holder["online"] for holder in file["holders"])
+
+    wait_for(lambda: online() == 3, "three holders are online")
+    return Village(seed, home, other, third, nodes)
 
 
 @pytest.fixture(scope="session")

@@ -26,13 +26,18 @@ def test_a_download_is_seen_piece_by_piece_and_from_whom(
     card = page.find(".download[data-state=running]")
     page.find(".weave")
 
+    own = (
+        "const cards = [...document.querySelectorAll('.download')];"
+        "const card = cards.find((one) => one.textContent.includes('llama'));"
+    )
+
     def share() -> float:
-        return float(page.run("return document.querySelector('.download progress').value"))
+        return float(page.run(own + "return card.querySelector('progress').value"))
 
     def cells() -> int:
-        """Pieces in the cloth, by all threads together."""
+        """Pieces in its cloth, by all threads together."""
         drawn = page.run(
-            "return [...document.querySelectorAll('.weave path:not(.weave-ground)')]"
+            own + "return [...card.querySelectorAll('.weave path:not(.weave-ground)')]"
             ".map((one) => one.getAttribute('d'))"
         )
         return sum(path.count("M") for path in drawn)
@@ -51,10 +56,10 @@ def test_a_download_is_seen_piece_by_piece_and_from_whom(
     shoot("network-dark")
     page.prefer(prefers_color_scheme="light")
     page.go("#/transfers")
-    page.find(".download[data-state=complete]")
+    page.find(".download[data-state=complete]", "llama")
     total = village.home.get(f"/api/v1/files?name={BIG}")["files"][0]["pieces"]
     wait_for(lambda: cells() == total, "the whole cloth")
-    assert re.search(r"seed-0\s+[\d.]+ MB", page.find(".sources").text)
+    assert re.search(r"seed-0\s+[\d.]+ MB · \d\d?%", page.find(".download", "llama").text)
     assert (village.home.directory / BIG).read_bytes() == (village.seed.directory / BIG).read_bytes()
 
 
@@ -129,9 +134,10 @@ def test_a_film_is_watched_by_ranges_while_it_is_fetched(page: Page, village: Vi
     assert (village.home.directory / "film/weaving.webm").read_bytes() == content
 
 
-def test_the_map_marks_seeds_and_this_node(page: Page, village: Village) -> None:
+def test_the_map_marks_seeds_the_broker_and_this_node(page: Page) -> None:
     page.go("#/network")
     page.find(".node", "peer-2")
+    page.find(".broker:not(.broker-down)", "RabbitMQ")
     seeds = page.run(
         "return [...document.querySelectorAll('.node:has(rect) text')].map((one) => one.textContent)"
     )

@@ -23,7 +23,7 @@ def test_a_name_that_is_markup_stays_words_everywhere(page: Page, village: Villa
     page.find(".download", FOREIGN)
     page.go(f"#/file/{quote(FOREIGN, safe='')}")
     assert page.find("h1").text == FOREIGN
-    assert page.find(".preview-words").text == "<script>document.title = 'owned'</script>"
+    assert page.find(".preview-words", "owned").text == "<script>document.title = 'owned'</script>"
     assert "owned" not in page.driver.title.replace(FOREIGN, "")
     assert page.all("main img, main script, main iframe") == []
 

@@ -49,7 +49,7 @@ export function saveLink(file) {
       download: file.name.split("/").pop(),
       "aria-label": t("save.label", { name: file.name }),
     },
-    icon("get"),
+    icon("save"),
     t("save"),
   );
 }

@@ -102,9 +102,10 @@ export function downloadCard(first, signal) {
       ([peer]) => {
         const words = h("span", { class: "quiet" });
         const item = h("li", {}, peerLink(peer), words);
-        item.update = ([, count]) => text(words, `${format.bytes(count)} · ${format.percent(total ? count / total : 0)}`);
+        item.update = ([, count], sum) => text(words, `${format.bytes(count)} · ${format.percent(sum ? count / sum : 0)}`);
         return item;
       },
+      total,
     );
     label();
   }

@@ -7,6 +7,7 @@ const UNITS = ["byte", "kilobyte", "megabyte", "gigabyte", "terabyte"];
 /** Bytes in decimal units, three digits at most: `1.24 GB`. */
 export function bytes(count) {
   let step = 0;
+  count = Math.round(count);
   while (count >= 999.5 && step < UNITS.length - 1) {
     count /= 1000;
     step += 1;

@@ -25,6 +25,9 @@ export class Search {
   /** Searches anew, a moment after the last key. */
   async want(wish, { now = false } = {}) {
     this.#wish = wish;
+    // A cursor belongs to its question.
+    this.next = null;
+    this.#set("loading");
     const asking = this.#begin();
     if (!now) await sleep(DEBOUNCE, asking);
     await this.#ask(asking, null, (rows) => rows);
@@ -55,6 +58,7 @@ export class Search {
         query: { ...this.#wish, limit: PAGE, cursor },
         signal,
       });
+      if (signal.aborted) return;
       this.rows = merge(files);
       this.next = next;
       this.#set("ready");
