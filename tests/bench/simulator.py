@@ -23,9 +23,9 @@ from functools import partial
 from random import Random
 from typing import Any
 
-from minga_node.downloads.exchange import INTERVAL
 from minga_node.swarm import Ask, FairQueue, Outcome, Swarm, choose_neighbours, least_sent, still_wanted
 from minga_node.swarm import pieces as sets
+from minga_node.swarm.news import seconds_until_told
 from minga_node.transfer.server import SLOTS
 
 PIECE_SECONDS = 0.021
@@ -199,15 +199,14 @@ class Simulation:
     def _announce(self, node: Node, piece: int) -> None:
         node.log.append(piece)
         for name in node.told:
-            if name in node.flushing:
-                continue
             other = self.nodes[name]
             if other.swarm.complete:
                 continue
-            wait = node.told_at[name] + INTERVAL - self.now
+            total = len(node.log)
+            wait = seconds_until_told(self.now - node.told_at[name], total - node.told[name], total)
             if wait <= 0:
                 self._tell(node, other)
-            else:
+            elif name not in node.flushing:
                 node.flushing.add(name)
                 self.after(wait, partial(self._flush, node, other))
 

@@ -1,8 +1,8 @@
 """Who tells whom which pieces became available.
 
 News travel in the headers of requests and answers that go to a peer anyway; only what has waited longer than
-``INTERVAL`` is sent on the peer's gRPC stream. So in a busy swarm of n nodes hardly any of the n² streams is
-used.
+a moment (:mod:`minga_node.swarm.news`) is sent on the peer's gRPC stream. So in a busy swarm of n nodes
+hardly any of the n² streams is used.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from minga_node.downloads.model import Availability
 from minga_node.errors import NotFound
 from minga_node.model import Peer
 from minga_node.swarm import pieces as sets
+from minga_node.swarm.news import ENOUGH, seconds_until_told
 from minga_node.swarm.pieces import Pieces
 
-INTERVAL = 0.2
 REPEAT = 5.0
 """Seconds after which a stream repeats everything, in case a header got lost with its connection."""
 INTRODUCTIONS = 16
@@ -109,8 +109,9 @@ class Exchange:
             if swarm is None:
                 return
             swarm.log.append(piece)
-            if content_id not in self._dirty:
-                self._dirty.add(content_id)
+            self._dirty.add(content_id)
+            # Often enough for everybody; a look at every piece would cost more than it tells.
+            if len(swarm.log) % ENOUGH == 0 or len(swarm.log) < ENOUGH**2:
                 self._news.notify()
 
     def forget(self, content_id: str) -> None:
@@ -198,9 +199,11 @@ class Exchange:
                         self._dirty.discard(content_id)
                         continue
                     for follower in waiting:
-                        if now - follower.at >= INTERVAL:
+                        total = len(swarm.log)
+                        wait = seconds_until_told(now - follower.at, total - follower.told, total)
+                        if wait <= 0:
                             follower.box.put(Availability(sets.of(swarm.log[follower.told :])))
                             follower.told, follower.at = len(swarm.log), now
                         else:
-                            due = min(due, follower.at + INTERVAL)
+                            due = min(due, now + wait)
                 self._news.wait(max(0.0, due - now))

@@ -18,7 +18,6 @@ from watchdog.events import (
     FileClosedEvent,
     FileCreatedEvent,
     FileDeletedEvent,
-    FileModifiedEvent,
     FileMovedEvent,
     FileSystemEvent,
     FileSystemEventHandler,
@@ -33,7 +32,8 @@ from minga_node.names import is_shareable
 
 log = logging.getLogger(__name__)
 
-# Opening and reading are no news, and there are a lot of them.
+# Opening and reading are no news. Nor is each write: the end of writing is, and downloads, whose partial files lie
+# below the directory too, write a lot.
 EVENTS: list[type[FileSystemEvent]] = [
     DirCreatedEvent,
     DirDeletedEvent,
@@ -41,7 +41,6 @@ EVENTS: list[type[FileSystemEvent]] = [
     FileClosedEvent,
     FileCreatedEvent,
     FileDeletedEvent,
-    FileModifiedEvent,
     FileMovedEvent,
 ]
 MANY = 256
