@@ -203,6 +203,19 @@ def test_an_object_of_somebody_elses_is_not_taken_over(cluster: Cluster, namespa
     network.wait("Reconciled", timeout=90)
 
 
+def test_what_the_api_server_refuses_later_breaks_nothing(network: Network) -> None:
+    """Affinity is handed on unread, so it is refused only when the StatefulSet is applied."""
+    before = network.object("statefulset", "library-peer")["metadata"]["uid"]
+    required = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": []}}
+    network.patch({"peers": {"affinity": {"nodeAffinity": required}}})
+    message = network.wait("Reconciled", "False", "Refused")
+    assert "StatefulSet library-peer" in message
+    assert "nodeSelectorTerms" in message
+    assert network.object("statefulset", "library-peer")["metadata"]["uid"] == before
+    network.patch({"peers": {"affinity": None}})
+    network.wait(timeout=90)
+
+
 def test_a_namespace_can_be_deleted_whole(cluster: Cluster, namespace: str) -> None:
     network = Network(cluster, namespace)
     network.apply(SMALL)

@@ -54,7 +54,7 @@ class Children:
         try:
             applied = self._kube.apply(kind, target)
         except Invalid as invalid:
-            if live is None or kind.name not in {"StatefulSet", "DaemonSet"}:
+            if live is None or not only_immutable(str(invalid)):
                 raise Refused(f"{kind.name} {name}: {invalid}", invalid.status) from invalid
             self._recreate(kind, target, live, say)
             return True
@@ -126,6 +126,15 @@ class Children:
         metrics.WRITES.labels(kind.name, "delete").inc()
         self._cache.drop(live)
         # It lingers until the garbage collector has let go of the pods; its end brings the next reconcile.
+
+
+def only_immutable(message: str) -> bool:
+    """Whether a 422 says nothing but that a field cannot be changed: the object as wanted is valid in itself.
+
+    Otherwise it must not be deleted, for it could not be made again. Several complaints come as a list.
+    """
+    fixed = "updates to statefulset spec for fields other than" in message or "field is immutable" in message
+    return fixed and "is invalid: [" not in message
 
 
 def _place(item: Object) -> tuple[str, str]:

@@ -132,13 +132,11 @@ def _verdicts(
         if error
         else Verdict("Reconciled", True, "Applied", "Everything is as the spec says"),
     ]
-    wrong = [verdict for verdict in groups if not verdict.status]
+    # What keeps us from acting comes before what is merely not ready yet.
+    wrong = [verdict for verdict in (groups[-1], *groups[:-1]) if not verdict.status]
+    ready = Verdict("Ready", True, "Ready", "All seeds, peers and the broker are ready")
     if wrong:
-        ready = Verdict("Ready", False, wrong[-1].reason if error else wrong[0].reason, wrong[0].message)
-        if error:
-            ready = Verdict("Ready", False, error.reason, str(error))
-    else:
-        ready = Verdict("Ready", True, "Ready", "All seeds, peers and the broker are ready")
+        ready = Verdict("Ready", False, wrong[0].reason, wrong[0].message)
     note = "The operator changes nothing until spec.paused is false" if paused else "The operator is at work"
     return [ready, *groups, Verdict("Paused", paused, "Paused" if paused else "NotPaused", note)]
 
