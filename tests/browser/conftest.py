@@ -53,7 +53,7 @@ def settle(nodes: Nodes, broker_url: str) -> Village:
         "seed-0",
         seed=True,
         upload_limit=SLOW,
-        files={BIG: big, "docs/welcome.md": b"# Welcome\n", "datasets/rain.csv": b"1,2\n" * 200_000},
+        files={BIG: big, "docs/welcome.md": b"# Welcome\n", "harvest/rain-2025.csv": b"1,2\n" * 200_000},
         **common,
     ).ready()
     home = nodes.start(
@@ -61,6 +61,8 @@ def settle(nodes: Nodes, broker_url: str) -> Village:
         seed,
         files={
             "photos/cloth.png": media.png(640, 400),
+            "harvest/terraces.png": media.png(960, 600),
+            "harvest/songs.wav": media.wav(5),
             "music/a.wav": media.wav(2),
             "notes/list.txt": b"maize\n",
         },
@@ -75,16 +77,28 @@ def settle(nodes: Nodes, broker_url: str) -> Village:
             "docs/Información.txt": b"Todo el pueblo llega.\n",
             FOREIGN: b"<script>document.title = 'owned'</script>",
             "photos/far.png": media.png(320, 200),
+            "harvest/terraces.png": media.png(960, 600),
+            "harvest/seeds.tar.zst": big[: 9 * MIB],
+            "harvest/Información.pdf": big[: MIB // 3],
             **{f"many/{n:03}.csv": b"%d\n" % n for n in range(MANY)},
         },
         **common,
     )
     third = nodes.start(
-        "peer-2", seed, upload_limit=SLOW, files={BIG: big, "data/weather.csv": b"a,b\n1,2\n"}, **common
+        "peer-2",
+        seed,
+        upload_limit=SLOW,
+        files={
+            BIG: big,
+            "data/weather.csv": b"a,b\n1,2\n",
+            "harvest/seeds.tar.zst": big[: 9 * MIB],
+            "harvest/yields.parquet": big[: 4 * MIB],
+        },
+        **common,
     )
     for node in (home, other, third):
         node.ready()
-    wait_for(lambda: len(home.names()) >= MANY + 9, "everything is known at home")
+    wait_for(lambda: len(home.names()) >= MANY + 15, "everything is known at home")
 
     def online() -> int:
         (file,) = home.get(f"/api/v1/files?name={BIG}")["files"]

@@ -157,6 +157,6 @@ def test_dark_colours_can_be_chosen_and_stay(
 
 
 def test_the_start_is_a_picture_worth_keeping(page: Page, shoot: Callable[[str], None]) -> None:
-    page.find("#search").send_keys("o")
-    wait_for(lambda: len(page.all(".row")) > 3, "some rows")
+    page.find("#search").send_keys("harvest")
+    wait_for(lambda: len(page.all(".row")) == 6, "the rows of one folder")
     shoot("files")

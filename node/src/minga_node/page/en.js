@@ -19,8 +19,8 @@ export default {
 
   "files.title": "What the village shares",
   "files.lead": {
-    one: "{network}: {n} node; {here} files ({size}) on this one",
-    other: "{network}: {n} nodes; {here} files ({size}) on this one",
+    one: "{n} node shares {files} files, {size}; {here} are here",
+    other: "{n} nodes share {files} files, {size}; {here} of them are here",
   },
   "search.label": "Search files by name",
   "search.placeholder": "Search files by name",

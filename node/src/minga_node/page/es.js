@@ -19,8 +19,8 @@ export default {
 
   "files.title": "Lo que comparte el pueblo",
   "files.lead": {
-    one: "{network}: {n} nodo; {here} archivos ({size}) en este",
-    other: "{network}: {n} nodos; {here} archivos ({size}) en este",
+    one: "{n} nodo comparte {files} archivos, {size}; {here} están aquí",
+    other: "{n} nodos comparten {files} archivos, {size}; {here} de ellos están aquí",
   },
   "search.label": "Buscar archivos por nombre",
   "search.placeholder": "Buscar archivos por nombre",

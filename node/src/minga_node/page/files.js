@@ -81,8 +81,9 @@ export function filesView(route, signal) {
   };
   document.addEventListener("keydown", slash, { signal });
   const summary = () => {
-    const { node } = network;
-    if (node) text(totals, t("files.lead", { network: node.network, n: node.peers_alive + 1, here: node.files, size: format.bytes(node.bytes) }));
+    const { node, totals: all } = network;
+    if (!node) return;
+    text(totals, t("files.lead", { n: node.peers_alive + 1, files: all.files, size: format.bytes(all.bytes), here: node.files }));
   };
   network.addEventListener("change", summary, { signal });
   downloads.addEventListener("change", () => show(search), { signal });

@@ -4,7 +4,7 @@
 export const WIDE = { width: 1000, height: 560 };
 export const TALL = { width: 480, height: 500 };
 
-const INNER = 0.36;
+const INNER = 0.47;
 const MARGIN = { x: 70, y: 62 };
 const RING = 24;
 const STEP = 0.16;

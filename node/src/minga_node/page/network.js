@@ -9,6 +9,8 @@ const INTERVAL = 2000;
 class Network extends EventTarget {
   /** `GET /api/v1/node`; null before the first answer. */
   node = null;
+  /** `GET /api/v1/network`: what everybody shares together. */
+  totals = null;
   /** `GET /api/v1/peers`, with this node first. */
   peers = [];
   reachable = true;
@@ -19,10 +21,12 @@ class Network extends EventTarget {
 
   async refresh() {
     try {
-      const [node, { peers }] = await Promise.all([get("/api/v1/node"), get("/api/v1/peers")]);
+      const paths = ["node", "peers", "network"].map((name) => get(`/api/v1/${name}`));
+      const [node, { peers }, totals] = await Promise.all(paths);
       const self = { ...node, state: "alive", silent: 0 };
       know([node.id, ...peers.map((peer) => peer.id)]);
       this.node = node;
+      this.totals = totals;
       this.peers = [self, ...peers.sort((a, b) => a.id.localeCompare(b.id))];
       this.reachable = true;
     } catch {
