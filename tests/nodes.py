@@ -66,7 +66,7 @@ class RunningNode:
                 env=environment,
             )
 
-    def ready(self, timeout: float = 30) -> RunningNode:
+    def ready(self, timeout: float = 90) -> RunningNode:
         wait_for(self.is_ready, f"{self.name} ready; its log:\n{self.log}", timeout)
         return self
 
@@ -96,7 +96,7 @@ class RunningNode:
         """Names it finds in the network (first thousand)."""
         return {row["name"] for row in self.get(f"/api/v1/files?limit=1000&q={query}")["files"]}
 
-    def fetch(self, timeout: float = 60, **what: str) -> Any:
+    def fetch(self, timeout: float = 120, **what: str) -> Any:
         """Downloads something, to the end, and returns the download."""
         response = self.request("POST", "/api/v1/downloads", json=what)
         assert response.status == 202, response.data

@@ -9,7 +9,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def wait_for(condition: Callable[[], T], what: str, timeout: float = 20, every: float = 0.02) -> T:
+def wait_for(condition: Callable[[], T], what: str, timeout: float = 60, every: float = 0.02) -> T:
     """The first true answer of ``condition``; fails with ``what`` after ``timeout`` seconds."""
     deadline = time.monotonic() + timeout
     while True:
