@@ -14,8 +14,8 @@ def page() -> str:
     names = Topology("NETWORK")
     return whole(
         "Messages",
-        "CloudEvents 1.0 in JSON, one a message. For tools the same is in `docs/events.schema.json` (JSON"
-        f" Schema). The `type` is `{PREFIX}` and the routing key.",
+        "CloudEvents 1.0 in JSON, one a message. For tools there is a [JSON"
+        f" Schema](../events.schema.json). The `type` is `{PREFIX}` and the routing key.",
         "## Exchanges and queues",
         table(
             ["name", "what it is"],

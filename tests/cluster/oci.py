@@ -10,13 +10,14 @@ import hashlib
 import json
 import shutil
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from .build import cache_lock
 from .layout import cache_folder
-from .shell import run, run_logged
+from .shell import ClusterError, run, run_logged
 
 _KEPT = 4
 _REFERENCE = "org.opencontainers.image.ref.name"
@@ -144,7 +145,9 @@ def forget_old(prefix: str) -> None:
                 file.unlink()
         for name in old:
             if exists(name):
-                run(*_buildah("rmi", f"localhost/{name}"), timeout=120)
+                # Refused while another work tree builds from it: then it stays.
+                with suppress(ClusterError):
+                    run(*_buildah("rmi", f"localhost/{name}"), timeout=120)
 
 
 def _table() -> list[dict[str, Any]]:
