@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from minga_node.downloads import Download, DownloadState
+from minga_node.downloads import Download, DownloadState, SmallFile
 from minga_node.errors import Conflict, NotFound
 from minga_node.manifest import Manifest
 from minga_node.model import Peer
@@ -299,3 +299,44 @@ def test_a_limit_on_uploads_holds_within_five_percent(make: Make) -> None:
     taker = make("taker", others=[(giver.peer, True)])
     rate = steady_rate(taker, taker.downloads.start(manifest.id, "copy.bin"))
     assert rate == pytest.approx(6 * MIB, rel=0.05)
+
+
+def small_files(peer: SwarmPeer, count: int) -> list[SmallFile]:
+    found = []
+    for number in range(count):
+        manifest = share(peer, os.urandom(1000 + number), f"small{number}")
+        found.append(SmallFile(manifest.id, f"many/small{number}", manifest.size))
+    return found
+
+
+def test_many_small_files_come_in_one_batch(make: Make) -> None:
+    giver = make("giver")
+    files = small_files(giver, 1200)
+    taker = make("taker", others=[(giver.peer, True)])
+    result = taker.downloads.wait(taker.downloads.start_many(files, "many/").id, DEADLINE)
+    assert (result.state, result.verified_pieces, result.error) == (DownloadState.COMPLETE, 1200, "")
+    for file in files:
+        assert (taker.directory / file.name).read_bytes() == (giver.directory / file.name[5:]).read_bytes()
+    assert not list((taker.directory / ".minga" / "partial").iterdir())
+
+
+def test_a_small_file_with_wrong_bytes_comes_from_another_holder(make: Make) -> None:
+    good = make("good")
+    files = small_files(good, 40)
+    bad = make("bad")
+    for file in files:
+        (bad.directory / file.name[5:]).write_bytes(b"wrong" * 200)
+        bad.files[file.content_id] = bad.directory / file.name[5:]
+    taker = make("taker", others=[(good.peer, True), (bad.peer, True)])
+    result = taker.downloads.wait(taker.downloads.start_many(files, "many/").id, DEADLINE)
+    assert (result.state, set(result.sources)) == (DownloadState.COMPLETE, {"good"})
+
+
+def test_small_files_that_nobody_has_are_said(make: Make) -> None:
+    giver = make("giver")
+    files = small_files(giver, 3)
+    taker = make("taker", others=[(giver.peer, True)])
+    lost = SmallFile("0" * 64, "many/lost", 5)
+    result = taker.downloads.wait(taker.downloads.start_many([*files, lost], "many/").id, DEADLINE)
+    assert (result.state, result.verified_pieces) == (DownloadState.FAILED, 3)
+    assert "1 of the files" in result.error

@@ -2,8 +2,18 @@
 kill.
 """
 
+from minga_node.downloads.batch import SmallFile
 from minga_node.downloads.exchange import Exchange
 from minga_node.downloads.manager import Downloads
 from minga_node.downloads.model import Availability, Download, DownloadState, Following, Network
 
-__all__ = ["Availability", "Download", "DownloadState", "Downloads", "Exchange", "Following", "Network"]
+__all__ = [
+    "Availability",
+    "Download",
+    "DownloadState",
+    "Downloads",
+    "Exchange",
+    "Following",
+    "Network",
+    "SmallFile",
+]

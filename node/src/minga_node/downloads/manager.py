@@ -6,12 +6,14 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from minga_node import metrics
+from minga_node.downloads.batch import AdoptMany, Batch, SmallFile
+from minga_node.downloads.batches import RunningBatch
 from minga_node.downloads.contents import AllContents, copy_pieces
 from minga_node.downloads.exchange import Exchange
 from minga_node.downloads.model import Cancelled, Download, DownloadState, Network
@@ -19,7 +21,7 @@ from minga_node.downloads.reading import Reading
 from minga_node.downloads.records import Record, Records
 from minga_node.downloads.task import Task
 from minga_node.errors import BadRequest, Conflict, MingaError, NotFound, StorageFailed
-from minga_node.manifest import Manifest
+from minga_node.manifest import SMALLEST_PIECE, Manifest
 from minga_node.manifests import Manifests
 from minga_node.model import Flow, Peer
 from minga_node.names import check_name
@@ -32,6 +34,7 @@ from minga_node.transfer.partial import pieces_bytes
 log = logging.getLogger(__name__)
 
 PARALLEL = 4
+BATCHES_KEPT = 100
 SHOWN = 5.0
 """Seconds for which an ended download still counts as a flow."""
 
@@ -83,6 +86,7 @@ class Downloads:
         library: opens a complete content of this node by id; None where there is none.
         adopt: moves a complete file into the library under a name and publishes it.
         here: whether the library has this name with this content id already: then nothing is done at all.
+        adopt_many: the same for a group of files.
         parallelism: how many run at once; others wait.
         download_limit: bytes a second, 0 for none.
     """
@@ -97,6 +101,7 @@ class Downloads:
         manifests: Manifests,
         library: Callable[[str], OpenContent | None],
         adopt: Callable[[Path, str, Manifest], object],
+        adopt_many: AdoptMany | None = None,
         here: Callable[[str, str], bool] = lambda _name, _content_id: False,
         parallelism: int = PARALLEL,
         download_limit: float = 0,
@@ -109,6 +114,8 @@ class Downloads:
         self._entries: dict[str, _Entry] = {}
         self._active: dict[str, _Entry] = {}
         """Queued or running, by content id."""
+        self._adopt_many = adopt_many or (lambda files: [adopt(*file) for file in files])
+        self._batches: dict[str, RunningBatch] = {}
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
         self._stopping = False
@@ -147,6 +154,8 @@ class Downloads:
         with self._lock:
             self._stopping = True
             running = [entry for entry in self._active.values() if entry.task is not None]
+            for batch in self._batches.values():
+                batch.cancel()
             self._changed.notify_all()
         for entry in running:
             assert entry.task is not None
@@ -185,6 +194,36 @@ class Downloads:
             self._run_more()
             return self._view(entry)
 
+    def start_many(self, files: Sequence[SmallFile], label: str) -> Download:
+        """Begins to fetch small files (at most one piece each) in batches; shown as one download.
+
+        Its ``pieces`` are the files, its ``content_id`` is empty. It is not continued by the next start of
+        the node: asking again fetches what is not here yet. Bigger files are for :meth:`start`.
+
+        Raises:
+            InvalidName, BadRequest: a name that cannot be, a file that is not small.
+        """
+        for file in files:
+            check_name(file.name)
+            if file.size > SMALLEST_PIECE:
+                raise BadRequest(f"{file.name} has {file.size} bytes: too many for a batch")
+        batch = Batch(
+            files,
+            directory=self._directory,
+            name=self._name,
+            network=self._network,
+            adopt=self._adopt_many,
+            limiter=self._limiter,
+        )
+        running = RunningBatch(uuid.uuid4().hex, label, batch)
+        with self._lock:
+            self._batches[running.id] = running
+            ended = [one.id for one in self._batches.values() if one.ended.is_set()]
+            for old in ended[:-BATCHES_KEPT]:
+                del self._batches[old]
+        running.start()
+        return running.view()
+
     def get(self, download_id: str) -> Download:
         """As it is now.
 
@@ -192,12 +231,15 @@ class Downloads:
             NotFound
         """
         with self._lock:
+            if download_id in self._batches:
+                return self._batches[download_id].view()
             return self._view(self._entry(download_id))
 
     def list(self) -> tuple[Download, ...]:
         """All that are remembered, oldest first."""
         with self._lock:
-            return tuple(self._view(entry) for entry in self._entries.values())
+            batches = [batch.view() for batch in self._batches.values()]
+            return (*(self._view(entry) for entry in self._entries.values()), *batches)
 
     def origins(self, download_id: str) -> dict[str, Pieces]:
         """The pieces that have come, by the peer that sent them; under "" those that were here before.
@@ -206,6 +248,8 @@ class Downloads:
             NotFound
         """
         with self._lock:
+            if download_id in self._batches:
+                return {}
             entry = self._entry(download_id)
             return entry.task.origins() if entry.task is not None else dict(entry.origins)
 
@@ -233,6 +277,11 @@ class Downloads:
             NotFound
         """
         with self._lock:
+            batch = self._batches.get(download_id)
+        if batch is not None:
+            batch.cancel()
+            return batch.view()
+        with self._lock:
             entry = self._entry(download_id)
             if not entry.state.ended:
                 entry.cancelled = True
@@ -250,10 +299,13 @@ class Downloads:
         Raises:
             NotFound
         """
-        with self._lock:
-            entry = self._entry(download_id)
-        entry.done.wait(timeout)
+        self._done(download_id).wait(timeout)
         return self.get(download_id)
+
+    def _done(self, download_id: str) -> threading.Event:
+        with self._lock:
+            batch = self._batches.get(download_id)
+            return batch.ended if batch is not None else self._entry(download_id).done
 
     def watch(self, download_id: str, interval: float = 0.25) -> Iterator[Download]:
         """As it is now, then whenever it has changed but not more often than ``interval`` seconds, to its
@@ -263,17 +315,16 @@ class Downloads:
             NotFound
         """
         last = None
-        with self._lock:
-            entry = self._entry(download_id)
+        done = self._done(download_id)
         while True:
-            ended = entry.done.is_set()
+            ended = done.is_set()
             now = self.get(download_id)
             if now != last:
                 yield now
                 last = now
             if ended or self._stopping:
                 return
-            entry.done.wait(interval)
+            done.wait(interval)
 
     def read(self, content_id: str, start: int, end: int) -> Iterator[bytes]:
         """Bytes [start, end) of a content that is on its way, in order, as they come.

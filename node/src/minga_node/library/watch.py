@@ -32,8 +32,8 @@ from minga_node.names import is_shareable
 
 log = logging.getLogger(__name__)
 
-# Opening and reading are no news. Nor is each write: the end of writing is, and downloads, whose partial files lie
-# below the directory too, write a lot.
+# Opening and reading are no news. Nor is each write, but its end is: downloads write a lot, and their partial
+# files lie below the directory too.
 EVENTS: list[type[FileSystemEvent]] = [
     DirCreatedEvent,
     DirDeletedEvent,

@@ -47,6 +47,8 @@ STALLED = 0.2
 GONE = 30.0
 IDLE = 120.0
 KEPT_OPEN = 5.0
+MOST_KEPT_OPEN = 64
+"""Contents that stay open without a reader: many small ones would use up the descriptors."""
 TICK = 0.05
 ID_DIGITS = frozenset("0123456789abcdef")
 
@@ -475,3 +477,6 @@ class PieceServer:
         if request is not None:
             request.served.users -= 1
             request.served.idle_since = time.monotonic()
+            if not request.served.users and len(self._served) > MOST_KEPT_OPEN:
+                del self._served[request.served.id]
+                request.served.content.close()

@@ -1,0 +1,80 @@
+"""A batch of small files while it runs, seen as one download."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+
+from minga_node import metrics
+from minga_node.downloads.batch import Batch
+from minga_node.downloads.model import Download, DownloadState
+from minga_node.errors import MingaError
+
+log = logging.getLogger(__name__)
+
+
+class RunningBatch:
+    """Runs a batch on a thread of its own."""
+
+    def __init__(self, id: str, label: str, batch: Batch) -> None:  # noqa: A002
+        self.id, self._label, self._batch = id, label, batch
+        self.ended = threading.Event()
+        self._state = DownloadState.RUNNING
+        self._error: MingaError | None = None
+        self._created_ms = int(time.time() * 1000)
+        self._started = time.monotonic()
+        self._seconds: float | None = None
+
+    def start(self) -> None:
+        metrics.ACTIVE_DOWNLOADS.inc()
+        threading.Thread(target=self._run, name="batch of files", daemon=True).start()
+
+    def cancel(self) -> None:
+        """What is in the library stays."""
+        if not self.ended.is_set():
+            self._state = DownloadState.CANCELLED
+            self._batch.cancel()
+
+    def _run(self) -> None:
+        state = DownloadState.COMPLETE
+        try:
+            self._batch.run()
+        except MingaError as error:
+            state, self._error = DownloadState.FAILED, error
+            log.warning("%s: %s", self._label, error)
+        except Exception as error:
+            log.exception("%s ended unexpectedly", self._label)
+            state, self._error = DownloadState.FAILED, MingaError(str(error))
+        if state is DownloadState.COMPLETE and self._batch.missing:
+            state = DownloadState.FAILED
+            self._error = MingaError(f"nobody gave {len(self._batch.missing)} of the files")
+        if self._state is not DownloadState.CANCELLED:
+            self._state = state
+        self._seconds = time.monotonic() - self._started
+        metrics.ACTIVE_DOWNLOADS.dec()
+        metrics.DOWNLOADS.labels(str(self._state)).inc()
+        metrics.DOWNLOAD_SECONDS.labels(str(self._state)).observe(self._seconds)
+        self.ended.set()
+
+    def view(self) -> Download:
+        batch = self._batch
+        seconds = self._seconds if self._seconds is not None else time.monotonic() - self._started
+        return Download(
+            id=self.id,
+            content_id="",
+            name=self._label,
+            state=self._state,
+            size=sum(file.size for file in batch.files),
+            verified=batch.bytes,
+            pieces=len(batch.files),
+            verified_pieces=batch.done,
+            rate=0.0 if self.ended.is_set() else batch.bytes / max(seconds, 0.001),
+            holders=len(batch.sources),
+            why=str(self._state),
+            error=str(self._error) if self._error else "",
+            error_type=self._error.type if self._error else "",
+            created_ms=self._created_ms,
+            seconds=seconds,
+            sources=dict(batch.sources),
+        )

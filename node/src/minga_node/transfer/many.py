@@ -1,0 +1,83 @@
+"""Many small contents from one holder: requests in a pipeline (RFC 9112, 9.3.2) on one kept-alive
+connection.
+"""
+
+from __future__ import annotations
+
+import io
+import socket
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from itertools import islice
+
+from minga_node.errors import BadRequest, PeerMisbehaved, PeerUnreachable
+from minga_node.manifest import SMALLEST_PIECE, Manifest
+from minga_node.transfer import http
+from minga_node.transfer.limiter import TokenBucket
+from minga_node.transfer.receiver import CONNECT_SECONDS, STALL_SECONDS, Remote
+
+AHEAD = 64
+"""Requests sent before their answers came."""
+
+
+def fetch_many(
+    remote: Remote, wanted: Iterable[str], *, name: str, limiter: TokenBucket
+) -> Iterator[tuple[str, bytes, Manifest | None]]:
+    """Contents of at most one piece by their ids, in the order asked for.
+
+    Yields the id, the bytes and the manifest that proves them; None instead of the manifest (and no bytes) for a
+    content that the holder does not have or has wrong. No manifest is needed from elsewhere: that of a content of
+    one piece follows from its bytes.
+
+    Raises:
+        PeerUnreachable, PeerMisbehaved: the rest does not come from this holder.
+    """
+    ids = iter(wanted)
+    asked: deque[str] = deque()
+    try:
+        with socket.create_connection((remote.host, remote.port), CONNECT_SECONDS) as sock:
+            sock.settimeout(STALL_SECONDS)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            with io.BufferedReader(socket.SocketIO(sock, "r"), 256 * 1024) as reader:
+                while True:
+                    if len(asked) <= AHEAD // 2:
+                        more = list(islice(ids, AHEAD - len(asked)))
+                        asked.extend(more)
+                        sock.sendall(
+                            b"".join(http.format_request(remote.host, one, (), name, 0) for one in more)
+                        )
+                    if not asked:
+                        return
+                    content_id = asked.popleft()
+                    status, body = _answer(reader, remote.peer_id)
+                    wait = limiter.take(len(body))
+                    if wait:
+                        time.sleep(wait)
+                    manifest = Manifest.of_one_piece(body) if status == "200" else None
+                    if manifest is None or manifest.id != content_id:
+                        yield content_id, b"", None
+                    else:
+                        yield content_id, body, manifest
+    except (OSError, BadRequest) as error:
+        raise PeerUnreachable(f"{remote.peer_id}: {error}") from error
+
+
+def _answer(reader: io.BufferedIOBase, peer_id: str) -> tuple[str, bytes]:
+    lines = []
+    while (line := reader.readline(http.LARGEST_HEAD)) not in {b"\r\n", b""}:
+        lines.append(line)
+        if len(lines) > 100:
+            raise PeerMisbehaved(f"{peer_id} sends no end of its header")
+    if not lines or not line:
+        raise PeerUnreachable(f"{peer_id} closed the connection")
+    head = http.parse_head(b"".join(lines)[:-2])
+    length = head.fields.get("content-length", "")
+    if not length.isdigit() or int(length) > SMALLEST_PIECE:
+        raise PeerMisbehaved(
+            f"{peer_id} answers {length or 'an unknown number of'} bytes for a small content"
+        )
+    body = reader.read(int(length))
+    if len(body) != int(length):
+        raise PeerUnreachable(f"{peer_id} closed the connection in a content")
+    return head.start[1], body
