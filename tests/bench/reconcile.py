@@ -28,7 +28,7 @@ NOWHERE = {"nodeSelector": {"nowhere": "yes"}, "storage": {"ephemeral": True}}
 SPEC = {
     "seeds": NOWHERE,
     "peers": NOWHERE | {"replicas": 1},
-    "broker": {"managed": {"storage": {"ephemeral": True}, "image": "not-there:1"}},
+    "broker": {"managed": NOWHERE},
 }
 
 

@@ -28,7 +28,7 @@ NOWHERE = {"nodeSelector": {"nowhere": "yes"}, "storage": {"ephemeral": True}}
 PENDING: dict[str, Any] = {
     "seeds": NOWHERE,
     "peers": NOWHERE,
-    "broker": {"managed": {"image": "not-there:1"}},
+    "broker": {"managed": NOWHERE},
 }
 ACCOUNT = "system:serviceaccount:minga-system:minga"
 

@@ -188,7 +188,7 @@ class Sharing(Model):
     volume: SharedVolume | None = Field(None, description="Existing volume that the seeds share")
 
 
-class ManagedBroker(Model):
+class ManagedBroker(Placement):
     """A RabbitMQ that the operator runs."""
 
     replicas: Literal[1, 3] = Field(
@@ -200,7 +200,6 @@ class ManagedBroker(Model):
     storage: Storage = Field(
         default_factory=lambda: Storage(size="1Gi"), description="Volume of each broker pod"
     )
-    resources: Resources = Field(default_factory=Resources, description="Requests and limits of a broker pod")
 
     model_config = rules(
         rule(

@@ -187,6 +187,7 @@ def _stateful_set(network: Network, broker: ManagedBroker, plan: Plan, digest: s
             {"name": "tmp", "emptyDir": {}},
             *storage.pod_volumes(broker.storage, stateful=True),
         ],
+        **workload.placement(network, broker, common.BROKER),
     }
     annotations = {
         workload.CONFIG_DIGEST: digest,

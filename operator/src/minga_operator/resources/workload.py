@@ -87,7 +87,7 @@ def _template(network: Network, plan: Plan, component: str, *, stateful: bool) -
             {"name": "tmp", "emptyDir": {}},
             *storage.pod_volumes(group.storage, stateful=stateful),
         ],
-        **_placement(network, group, component),
+        **placement(network, group, component),
     }
     if spec.image.pull_secrets:
         pod["imagePullSecrets"] = [{"name": name} for name in spec.image.pull_secrets]
@@ -176,7 +176,8 @@ def broker_secret(network: Network) -> tuple[str, str]:
     return common.credentials_name(network), "uri"
 
 
-def _placement(network: Network, group: Placement, component: str) -> Object:
+def placement(network: Network, group: Placement, component: str) -> Object:
+    """Where a group's pods run, as fields of their spec; spread over Kubernetes nodes unless it says otherwise."""
     spread = group.topology_spread_constraints or [
         {
             "maxSkew": 1,
