@@ -177,7 +177,7 @@ def broker_secret(network: Network) -> tuple[str, str]:
 
 
 def placement(network: Network, group: Placement, component: str) -> Object:
-    """Where a group's pods run, as fields of their spec; spread over Kubernetes nodes unless it says otherwise."""
+    """Where a group's pods run, as fields of their spec; spread over Kubernetes nodes by default."""
     spread = group.topology_spread_constraints or [
         {
             "maxSkew": 1,
