@@ -1,0 +1,194 @@
+"""An index of many entries: ingest, size, memory, searches, and an empty node that catches up over gRPC.
+
+``python -m tests.bench.index_million [--entries 1000000] [--logs 100]`` prints a table and a line of JSON.
+The names are made of syllables, every one different; no two logs share a file, which is the hardest case.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from minga_node.index import Delta, Entry, Index, Query
+from minga_node.store import Store
+from tests.support.index_node import IndexNode
+
+SYLLABLES = [a + b + c for a in "bcdfglmnprstvz" for b in "aeiou" for c in ("", "n", "r", "s", "l")]
+KINDS = (
+    ("bin", "application/octet-stream"),
+    ("pdf", "application/pdf"),
+    ("png", "image/png"),
+    ("csv", "text/csv"),
+)
+CHUNK = 10_000
+EPOCH = 1_700_000_000_000_000
+
+
+def word(dice: random.Random) -> str:
+    return "".join(dice.choices(SYLLABLES, k=dice.randint(2, 4)))
+
+
+def deltas(entries: int, logs: int, dice: random.Random) -> Iterator[Delta]:
+    words = [word(dice) for _ in range(30_000)]
+    each = entries // logs
+    for log in range(logs):
+        for start in range(0, each, CHUNK):
+            stop = min(start + CHUNK, each)
+            made = []
+            for version in range(start + 1, stop + 1):
+                extension, media = dice.choice(KINDS)
+                name = f"{dice.choice(words)}/{dice.choice(words)} {dice.choice(words)}-{log}-{version}.{extension}"
+                size = int(dice.lognormvariate(13, 3))
+                made.append(Entry(version, name, dice.randbytes(32), size, media, dice.getrandbits(40), True))
+            yield Delta(f"peer-{log:03d}", EPOCH, start, stop, False, 0, made)
+
+
+def memory() -> float:
+    """Resident MiB of this process now."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) / 1024
+    return 0.0
+
+
+def searches(index: Index, dice: random.Random, count: int) -> dict[str, list[float]]:
+    """Milliseconds of first pages, by kind."""
+
+    def some() -> str:
+        return "".join(dice.choices(SYLLABLES, k=2))
+
+    kinds = {
+        "substring": lambda: Query(some()[1:5], limit=50),
+        "two words": lambda: Query(f"{some()[:4]} {some()[:3]}", limit=50),
+        "one or two letters": lambda: Query(some()[: dice.randint(1, 2)], limit=50),
+        "very common": lambda: Query(dice.choice([".bin", "an", "ar", "-1", "/", ".p", "s"]), limit=50),
+        "nowhere": lambda: Query(dice.choice(["qq", "xkx", "w", "kkkk"]), limit=50),
+        "prefix": lambda: Query(some()[:4], prefix=True, limit=50),
+        "glob": lambda: Query(f"{some()}*.pdf", limit=50),
+        "by size": lambda: Query(some()[1:4], sort="-size", limit=50),
+        "by time": lambda: Query(some()[:2], sort="modified", limit=50),
+        "by holders": lambda: Query(some(), sort="-holders", limit=50),
+        "size range": lambda: Query(some()[:3], min_size=10**6, max_size=2 * 10**6, limit=50),
+        "type": lambda: Query(some()[:3], media_type="image/*", sort="name", limit=50),
+        "holder": lambda: Query(some()[:3], holder=f"peer-{dice.randrange(100):03d}", limit=50),
+    }
+    taken: dict[str, list[float]] = {}
+    for kind, make in kinds.items():
+        times = taken.setdefault(kind, [])
+        for _ in range(count):
+            query = make()
+            began = time.perf_counter()
+            index.search(query)
+            times.append((time.perf_counter() - began) * 1000)
+    return taken
+
+
+def percentile(times: list[float], part: float) -> float:
+    return sorted(times)[min(len(times) - 1, int(len(times) * part))]
+
+
+def catch_up(directory: Path, url: str, total: int) -> None:
+    """In a process of its own: an empty node joins and gets everything."""
+    node = IndexNode(directory, "empty", [url], network="bench")
+    began = time.perf_counter()
+    node.start()
+    count = 0
+    while count < total:
+        time.sleep(0.1)
+        count = sum(state.version for state in node.index.logs.states().values())
+        if time.perf_counter() - began > 600:
+            raise SystemExit(f"only {count} of {total} after ten minutes")
+    seconds = time.perf_counter() - began
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    while (
+        node.store
+        .read()
+        .execute("SELECT (SELECT file FROM names_until) < (SELECT max(file) FROM files)")
+        .fetchone()[0]
+    ):
+        time.sleep(0.1)
+    print(json.dumps({"seconds": seconds, "indexed": time.perf_counter() - began, "peak_mib": peak}))
+    node.stop()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--entries", type=int, default=1_000_000)
+    parser.add_argument("--logs", type=int, default=100)
+    parser.add_argument("--searches", type=int, default=100)
+    parser.add_argument("--catch-up", nargs=3, metavar=("DIRECTORY", "URL", "TOTAL"))
+    asked = parser.parse_args()
+    if asked.catch_up:
+        catch_up(Path(asked.catch_up[0]), asked.catch_up[1], int(asked.catch_up[2]))
+        return
+    dice = random.Random(4)
+    result: dict[str, object] = {"entries": asked.entries, "logs": asked.logs}
+    with tempfile.TemporaryDirectory() as folder:
+        node = IndexNode(Path(folder), "full", network="bench")
+        spent = 0.0
+        for delta in deltas(asked.entries, asked.logs, dice):
+            began = time.perf_counter()
+            node.index.apply(delta)
+            spent += time.perf_counter() - began
+        result["ingest_per_second"] = round(asked.entries / spent)
+        began = time.perf_counter()
+        while (
+            node.store
+            .read()
+            .execute("SELECT (SELECT file FROM names_until) < (SELECT max(file) FROM files)")
+            .fetchone()[0]
+        ):
+            time.sleep(0.05)
+        result["full_text_seconds_after"] = round(time.perf_counter() - began, 1)
+        disk = sum(path.stat().st_size for path in Path(folder).rglob("*") if path.is_file())
+        result["disk_bytes_per_entry"] = round(disk / asked.entries)
+        result["resident_mib"] = round(memory())
+        taken = searches(node.index, dice, asked.searches)
+        result["search_ms"] = {
+            kind: {"p50": round(statistics.median(times), 2), "p99": round(percentile(times, 0.99), 2)}
+            for kind, times in taken.items()
+        }
+        everything = [each for times in taken.values() for each in times]
+        result["search_all_p99_ms"] = round(percentile(everything, 0.99), 2)
+        node.start()
+        for log in range(asked.logs):
+            node.membership.hear_of(_phantom(log))
+        with tempfile.TemporaryDirectory() as other:
+            done = subprocess.run(
+                [sys.executable, "-m", "tests.bench.index_million", "--catch-up", other, node.url,
+                 str(asked.entries // asked.logs * asked.logs)],
+                check=True, capture_output=True, text=True,
+            )  # fmt: skip
+        caught = json.loads(done.stdout)
+        result["catch_up_per_second"] = round(asked.entries / caught["seconds"])
+        result["catch_up_seconds"] = round(caught["seconds"], 1)
+        result["catch_up_full_text_seconds"] = round(caught["indexed"], 1)
+        result["catch_up_peak_mib"] = round(caught["peak_mib"])
+        node.stop()
+    for key, value in result.items():
+        if isinstance(value, dict):
+            print(f"{'first page of':<28} {'p50 ms':>9} {'p99 ms':>9}")
+            for kind, numbers in value.items():
+                print(f"  {kind:<26} {numbers['p50']:>9} {numbers['p99']:>9}")
+        else:
+            print(f"{key:<28} {value}")
+    print(json.dumps(result))
+
+
+def _phantom(log: int):  # type: ignore[no-untyped-def]
+    from minga_node.model import Peer
+
+    return Peer(f"peer-{log:03d}", EPOCH, "127.0.0.1", 9, 9, 9, started=1)
+
+
+if __name__ == "__main__":
+    main()
