@@ -10,16 +10,15 @@ import argparse
 import json
 import random
 import resource
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from minga_node.index import Delta, Entry, Index, Query
-from minga_node.store import Store
+from minga_node.model import Peer
 from tests.support.index_node import IndexNode
 
 SYLLABLES = [a + b + c for a in "bcdfglmnprstvz" for b in "aeiou" for c in ("", "n", "r", "s", "l")]
@@ -46,7 +45,8 @@ def deltas(entries: int, logs: int, dice: random.Random) -> Iterator[Delta]:
             made = []
             for version in range(start + 1, stop + 1):
                 extension, media = dice.choice(KINDS)
-                name = f"{dice.choice(words)}/{dice.choice(words)} {dice.choice(words)}-{log}-{version}.{extension}"
+                folder, first, second = dice.choice(words), dice.choice(words), dice.choice(words)
+                name = f"{folder}/{first} {second}-{log}-{version}.{extension}"
                 size = int(dice.lognormvariate(13, 3))
                 made.append(Entry(version, name, dice.randbytes(32), size, media, dice.getrandbits(40), True))
             yield Delta(f"peer-{log:03d}", EPOCH, start, stop, False, 0, made)
@@ -60,13 +60,13 @@ def memory() -> float:
     return 0.0
 
 
-def searches(index: Index, dice: random.Random, count: int) -> dict[str, list[float]]:
-    """Milliseconds of first pages, by kind."""
+def searches(index: Index, dice: random.Random, count: int) -> dict[str, list[tuple[float, float]]]:
+    """Milliseconds of first pages by kind: by the clock, and of the processor."""
 
     def some() -> str:
         return "".join(dice.choices(SYLLABLES, k=2))
 
-    kinds = {
+    kinds: dict[str, Callable[[], Query]] = {
         "substring": lambda: Query(some()[1:5], limit=50),
         "two words": lambda: Query(f"{some()[:4]} {some()[:3]}", limit=50),
         "one or two letters": lambda: Query(some()[: dice.randint(1, 2)], limit=50),
@@ -81,19 +81,23 @@ def searches(index: Index, dice: random.Random, count: int) -> dict[str, list[fl
         "type": lambda: Query(some()[:3], media_type="image/*", sort="name", limit=50),
         "holder": lambda: Query(some()[:3], holder=f"peer-{dice.randrange(100):03d}", limit=50),
     }
-    taken: dict[str, list[float]] = {}
+    taken: dict[str, list[tuple[float, float]]] = {}
     for kind, make in kinds.items():
         times = taken.setdefault(kind, [])
         for _ in range(count):
             query = make()
-            began = time.perf_counter()
+            began = time.perf_counter(), time.thread_time()
             index.search(query)
-            times.append((time.perf_counter() - began) * 1000)
+            wall, processor = time.perf_counter() - began[0], time.thread_time() - began[1]
+            times.append((wall * 1000, processor * 1000))
     return taken
 
 
-def percentile(times: list[float], part: float) -> float:
-    return sorted(times)[min(len(times) - 1, int(len(times) * part))]
+def summary(times: list[tuple[float, float]]) -> dict[str, float]:
+    def part(which: int, share: float) -> float:
+        return round(sorted(each[which] for each in times)[min(len(times) - 1, int(len(times) * share))], 2)
+
+    return {"p50": part(0, 0.5), "p99": part(0, 0.99), "cpu_p50": part(1, 0.5), "cpu_p99": part(1, 0.99)}
 
 
 def catch_up(directory: Path, url: str, total: int) -> None:
@@ -134,12 +138,13 @@ def main() -> None:
     result: dict[str, object] = {"entries": asked.entries, "logs": asked.logs}
     with tempfile.TemporaryDirectory() as folder:
         node = IndexNode(Path(folder), "full", network="bench")
-        spent = 0.0
+        spent = processor = 0.0
         for delta in deltas(asked.entries, asked.logs, dice):
-            began = time.perf_counter()
+            began, used = time.perf_counter(), time.thread_time()
             node.index.apply(delta)
-            spent += time.perf_counter() - began
+            spent, processor = spent + time.perf_counter() - began, processor + time.thread_time() - used
         result["ingest_per_second"] = round(asked.entries / spent)
+        result["ingest_per_cpu_second"] = round(asked.entries / processor)
         began = time.perf_counter()
         while (
             node.store
@@ -153,12 +158,12 @@ def main() -> None:
         result["disk_bytes_per_entry"] = round(disk / asked.entries)
         result["resident_mib"] = round(memory())
         taken = searches(node.index, dice, asked.searches)
-        result["search_ms"] = {
-            kind: {"p50": round(statistics.median(times), 2), "p99": round(percentile(times, 0.99), 2)}
-            for kind, times in taken.items()
-        }
-        everything = [each for times in taken.values() for each in times]
-        result["search_all_p99_ms"] = round(percentile(everything, 0.99), 2)
+        result["search_ms"] = {kind: summary(times) for kind, times in taken.items()}
+        everything = summary([each for times in taken.values() for each in times])
+        result["search_all_p99_ms"], result["search_all_p99_cpu_ms"] = (
+            everything["p99"],
+            everything["cpu_p99"],
+        )
         node.start()
         for log in range(asked.logs):
             node.membership.hear_of(_phantom(log))
@@ -176,17 +181,16 @@ def main() -> None:
         node.stop()
     for key, value in result.items():
         if isinstance(value, dict):
-            print(f"{'first page of':<28} {'p50 ms':>9} {'p99 ms':>9}")
+            heads = ("p50 ms", "p99 ms", "p50 cpu", "p99 cpu")
+            print(f"{'first page of':<28}", *(f"{head:>9}" for head in heads))
             for kind, numbers in value.items():
-                print(f"  {kind:<26} {numbers['p50']:>9} {numbers['p99']:>9}")
+                print(f"  {kind:<26}", *(f"{number:>9}" for number in numbers.values()))
         else:
             print(f"{key:<28} {value}")
     print(json.dumps(result))
 
 
-def _phantom(log: int):  # type: ignore[no-untyped-def]
-    from minga_node.model import Peer
-
+def _phantom(log: int) -> Peer:
     return Peer(f"peer-{log:03d}", EPOCH, "127.0.0.1", 9, 9, 9, started=1)
 
 

@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 
 NAMES_AT_ONCE = 4_000
 """Names that one transaction takes into the full-text index: some tens of milliseconds."""
+BULK = 2_000
+"""Entries of a delta that make it part of a catch-up, during which the full-text index waits."""
 COUNT_SECONDS = 2.0
 """Least time between two counts of all entries for the metric."""
 
@@ -49,6 +51,7 @@ class Index:
         self._names_thread: threading.Thread | None = None
         self._names_behind = False
         self._counted = -COUNT_SECONDS
+        self._bulk_until = 0.0
         self._closed = False
         self._changed("")
 
@@ -121,6 +124,8 @@ class Index:
         check_delta(delta)
         if not self.logs.apply(delta):
             return False
+        if len(delta.entries) > BULK:
+            self._bulk_until = time.monotonic() + 0.5
         self._changed(delta.peer_id)
         return True
 
@@ -190,6 +195,9 @@ class Index:
     def _extend(self) -> None:
         """Takes what came into the full-text index; until then searches look through it row by row."""
         while True:
+            while time.monotonic() < self._bulk_until and not self._closed:
+                # A catch-up is going on: its entries first.
+                time.sleep(0.05)
             with self._names_lock:
                 if self._closed or not self._names_behind:
                     self._names_thread = None

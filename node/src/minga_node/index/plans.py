@@ -31,6 +31,15 @@ class Way(Enum):
     """All rows of these sizes, sorted."""
     BEGINS = "begins"
     """All rows whose names begin so, sorted."""
+    STARTS = "starts"
+    """All rows of which a part begins with the word, sorted."""
+
+
+def relevance(folded: str, word: str) -> int:
+    """0: it is the name or the last part of it; 1: the name or a part begins with it; 2: neither."""
+    if folded == word or folded.endswith(f"/{word}"):
+        return 0
+    return 1 if folded.startswith(word) or f"/{word}" in folded else 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,19 +58,24 @@ def estimate(
     descending: bool,
     after: Any,
     limit: int,
+    tier: tuple[int, str] | None = None,
 ) -> list[Estimate]:
     """The ways that can answer, the cheapest first.
 
     Args:
+        sample: in the order of the keys, downwards where that is asked for.
+        tier: only rows of this relevance to this word.
         tail: rows that the full-text index lacks.
         key: the sort key of a row; ``after`` is where the page begins, None for the first.
     """
     if not sample:
         return [Estimate(Way.WALK, total * WALK)]
     weight = total / len(sample)
-    found = [
-        Estimate(Way.WALK, _walk(wanted, sample, key, descending, after, limit / weight) * weight * WALK)
-    ]
+
+    def test(row: Row) -> bool:
+        return wanted.test(row) and (tier is None or relevance(row.folded, tier[1]) == tier[0])
+
+    found = [Estimate(Way.WALK, _walk(test, sample, key, descending, after, limit / weight) * weight * WALK)]
 
     def candidates(test: Callable[[Row], bool]) -> float:
         # Nothing in the sample is less than one of it, not nothing.
@@ -71,6 +85,9 @@ def estimate(
         terms = wanted.literals()
         by_names = candidates(lambda row: all(term in row.folded for term in terms))
         found.append(Estimate(Way.NAMES, by_names + tail * TAIL))
+    if tier is not None and tier[0] < 2:
+        starts = candidates(lambda row: relevance(row.folded, tier[1]) < 2)
+        found.append(Estimate(Way.STARTS, starts + tail * TAIL))
     if wanted.begins:
         found.append(Estimate(Way.BEGINS, candidates(lambda row: row.folded.startswith(wanted.begins))))
     if wanted.holder is not None:
@@ -83,7 +100,7 @@ def estimate(
 
 
 def _walk(
-    wanted: Conditions,
+    test: Callable[[Row], bool],
     sample: Sequence[Row],
     key: Callable[[Row], Any],
     descending: bool,
@@ -91,13 +108,12 @@ def _walk(
     enough: float,
 ) -> float:
     """Rows of the sample until the page is full."""
-    ordered = sorted(sample, key=key, reverse=descending)
     matched, passed = 0, 0
-    for row in ordered:
+    for row in sample:
         if after is not None and (key(row) >= after if descending else key(row) <= after):
             continue
         passed += 1
-        matched += wanted.test(row)
+        matched += test(row)
         if matched > enough:
             break
     else:

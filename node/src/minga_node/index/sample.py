@@ -5,10 +5,12 @@ from __future__ import annotations
 import random
 import sqlite3
 import threading
+from collections.abc import Callable
+from typing import Any
 
 from minga_node.index.conditions import Row
 
-ROWS = 2048
+ROWS = 1024
 
 
 class Sample:
@@ -20,6 +22,7 @@ class Sample:
         self._span = -1
         self.rows: tuple[Row, ...] = ()
         self.total = 0
+        self._ordered: dict[tuple[str, bool], tuple[Row, ...]] = {}
 
     def refresh(self, db: sqlite3.Connection) -> tuple[tuple[Row, ...], int]:
         """The sample, and about how many rows the index has."""
@@ -34,7 +37,17 @@ class Sample:
                 self._span = span
             return self.rows, self.total
 
+    def ordered(self, name: str, key: Callable[[Row], Any], *, descending: bool) -> tuple[Row, ...]:
+        """The sample in an order, which is kept under a name."""
+        with self._lock:
+            found = self._ordered.get((name, descending))
+            if found is None:
+                found = tuple(sorted(self.rows, key=key, reverse=descending))
+                self._ordered[name, descending] = found
+            return found
+
     def _take(self, db: sqlite3.Connection, first: int, span: int) -> None:
+        self._ordered = {}
         if span <= ROWS * 4:
             # Small enough that any plan will do.
             self.rows, self.total = (), span

@@ -23,6 +23,10 @@ SHORT_TERMS = 400
 """Trigrams that one short word may stand for before it is looked for row by row."""
 
 
+NOWHERE = '"\x02\x02\x02"'
+"""A trigram that no name has."""
+
+
 @dataclass(frozen=True, slots=True)
 class Order:
     """A total order of rows, and the database's index that has it."""
@@ -145,7 +149,6 @@ class Searcher:
     ) -> list[tuple[Any, ...]]:
         clauses, values = wanted.sql()
         named: list[Any] = []
-        tier = None
         if ranked:
             tier, word = ranked
             # Numbered parameters come first, then those by position go on after them.
@@ -156,7 +159,7 @@ class Searcher:
             columns = ",".join(f"f.{column}" for column in order.columns)
             clauses.append(f"({columns}) {'<' if descending else '>'} ({marks})")
             values += after
-        source, index, first = self._source(db, wanted, order, descending, after, limit, tier)
+        source, index, first = self._source(db, wanted, order, descending, after, limit, ranked)
         direction = " DESC" if descending else ""
         # The numbered ones must be seen before any plain mark, or SQLite would count them in.
         prelude = "WITH given AS (SELECT ?1, ?2) " if named else ""
@@ -176,7 +179,7 @@ class Searcher:
         descending: bool,
         after: tuple[Any, ...] | None,
         limit: int,
-        tier: int | None,
+        ranked: tuple[int, str] | None,
     ) -> tuple[str, str, list[Any]]:
         """Where rows come from: a table expression ``c`` or none, the index to walk, its values."""
         sample, total = self._sample.refresh(db)
@@ -184,8 +187,8 @@ class Searcher:
         tail = max(db.execute("SELECT ifnull(max(file), 0) FROM files").fetchone()[0] - until, 0)
         unknown = tail + 1 if not sample else tail
         walk = "", f" INDEXED BY {order.index}", list[Any]()
-        if tier == 0:
-            (word,) = wanted.terms
+        if ranked is not None and ranked[0] == 0:
+            word = ranked[1]
             found = self._match(db, [f"/{word}{PAD}"])
             if found is not None:
                 match, _ = found
@@ -195,9 +198,11 @@ class Searcher:
                     "UNION SELECT file FROM files WHERE file > ?) c CROSS JOIN "
                 )
                 return sql, "", [word, match, until]
+        ordered = self._sample.ordered(order.index, order.key, descending=descending)
         ways = estimate(
-            wanted, sample, total, unknown, order.key, descending=descending, after=after, limit=limit
-        )
+            wanted, ordered, total, unknown, order.key,
+            descending=descending, after=after, limit=limit, tier=ranked,
+        )  # fmt: skip
         for way in ways:
             if way.way is Way.WALK:
                 return walk
@@ -206,6 +211,18 @@ class Searcher:
             if way.way is Way.BEGINS:
                 sql = "(SELECT file FROM files WHERE folded >= ? AND folded < ?) c CROSS JOIN "
                 return sql, "", [wanted.begins, after_prefix(wanted.begins)]
+            if way.way is Way.STARTS and ranked is not None:
+                word = ranked[1]
+                found = self._match(db, [f"/{word}"])
+                if found is None:
+                    continue
+                sql = (
+                    "(SELECT file FROM files WHERE folded >= ? AND folded < ? "
+                    "UNION SELECT rowid FROM names WHERE names MATCH ? "
+                    "UNION SELECT file FROM files WHERE file > ?) c CROSS JOIN "
+                )
+                # Nothing is no expression.
+                return sql, "", [word, after_prefix(word), found[0] or NOWHERE, until]
             if way.way is Way.SIZES:
                 least = wanted.min_size if wanted.min_size is not None else 0
                 most = wanted.max_size if wanted.max_size is not None else 2**63 - 1

@@ -38,11 +38,11 @@ def apply(db: sqlite3.Connection, log: int, entries: Sequence[Entry], *, fresh: 
             "DELETE FROM tombstones WHERE log = ? AND name IN (SELECT name FROM staged)",
             (log,),
         )
-    db.execute(
+    inserted = db.execute(
         "INSERT OR IGNORE INTO files (folded, name, content, size, media_type, modified, holders) "
         "SELECT folded, name, content, size, media_type, modified, complete FROM staged "
         "WHERE content IS NOT NULL ORDER BY folded"
-    )
+    ).rowcount
     db.execute(
         "INSERT INTO held SELECT ?, f.file, s.version, s.modified, s.complete FROM staged s "
         "CROSS JOIN files f ON f.folded = s.folded AND f.name = s.name AND f.content = s.content "
@@ -53,11 +53,12 @@ def apply(db: sqlite3.Connection, log: int, entries: Sequence[Entry], *, fresh: 
         "INSERT INTO tombstones SELECT ?, name, version FROM staged WHERE content IS NULL ORDER BY name",
         (log,),
     )
-    db.execute(
-        "INSERT OR IGNORE INTO touched SELECT f.file FROM staged s CROSS JOIN files f "
-        "ON f.folded = s.folded AND f.name = s.name AND f.content = s.content WHERE f.file <= ?",
-        (last,),
-    )
+    if inserted < sum(entry.content is not None for entry in newest):
+        db.execute(
+            "INSERT OR IGNORE INTO touched SELECT f.file FROM staged s CROSS JOIN files f "
+            "ON f.folded = s.folded AND f.name = s.name AND f.content = s.content WHERE f.file <= ?",
+            (last,),
+        )
     recount(db)
 
 
