@@ -7,6 +7,7 @@ import logging
 import os
 import shutil
 import threading
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -134,7 +135,8 @@ class Node:
             network=Reach(self.index, self.membership, self.content, name),
             manifests=self.manifests,
             library=self._open_content,
-            adopt=self._adopt,
+            adopt=lambda path, wanted, manifest: self._adopt([(path, wanted, manifest)]),
+            adopt_many=self._adopt,
             here=self.library.has,
             parallelism=config.parallelism,
             download_limit=config.download_limit,
@@ -219,10 +221,11 @@ class Node:
             found.append(self.membership.problem or "joining the network")
         return found
 
-    def _adopt(self, path: Path, name: str, manifest: Manifest) -> None:
-        """Takes what a download completed."""
-        self.library.adopt([(path, name, manifest)])
-        self.messaging.completed(name, manifest.id, manifest.size)
+    def _adopt(self, files: Sequence[tuple[Path, str, Manifest]]) -> None:
+        """Takes what downloads completed."""
+        self.library.adopt(files)
+        for _, name, manifest in files:
+            self.messaging.completed(name, manifest.id, manifest.size)
 
     def _open_content(self, content_id: str) -> CompleteContent | None:
         opened = self.library.open_id(content_id)

@@ -38,6 +38,8 @@ class ManifestKeeper(Protocol):
     def get(self, identity: str) -> Manifest | None: ...
     def put(self, manifest: Manifest) -> None: ...
 
+    def put_many(self, manifests: Iterable[Manifest]) -> None: ...
+
 
 @dataclass(frozen=True, slots=True)
 class OpenFile:
@@ -226,8 +228,7 @@ class Library:
 
     def _take(self, files: Sequence[tuple[Path, Path, str, Manifest]]) -> list[LocalFile]:
         """Renames files to their targets, all under one lock and with one sync a folder, and shares them."""
-        for _, _, _, manifest in files:
-            self._manifests.put(manifest)
+        self._manifests.put_many(manifest for _, _, _, manifest in files)
         with self._lock:
             found: list[tuple[Found, str]] = []
             for partial, target, name, manifest in files:

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+from minga_node.swarm import FairQueue, still_wanted
+from minga_node.swarm import pieces as sets
+from minga_node.swarm.news import ENOUGH, INTERVAL, LONGEST, seconds_until_told
+
+
+def test_parties_take_turns_whatever_the_number_of_their_requests() -> None:
+    queue: FairQueue[str] = FairQueue()
+    for item in ("a1", "a2", "a3"):
+        queue.add("a", item)
+    queue.add("b", "b1")
+    taken = []
+    while queue:
+        item = queue.take()
+        taken.append(item)
+        queue.charge(item[0], 1.0)
+    assert taken == ["a1", "b1", "a2", "a3"]
+
+
+def test_who_keeps_slots_longer_gets_fewer() -> None:
+    queue: FairQueue[str] = FairQueue()
+    cost = {"quick": 1.0, "slow": 4.0}
+    got = {"quick": 0, "slow": 0}
+    for party in cost:
+        queue.add(party, party)
+    for _ in range(100):
+        party = queue.take()
+        got[party] += 1
+        queue.charge(party, cost[party])
+        queue.add(party, party)
+    assert got["quick"] == 4 * got["slow"]
+
+
+def test_who_was_away_does_not_come_back_with_all_the_time_it_missed() -> None:
+    queue: FairQueue[str] = FairQueue()
+    queue.add("away", "away")
+    queue.take()
+    for _ in range(100):
+        queue.add("busy", "busy")
+        queue.charge(queue.take(), 1.0)
+    queue.add("busy", "busy")
+    turns = 0
+    while True:
+        queue.add("away", "away")
+        if queue.take() == "busy":
+            break
+        queue.charge("away", 1.0)
+        turns += 1
+    assert turns <= 2
+
+
+def test_a_discarded_item_does_not_come() -> None:
+    queue: FairQueue[str] = FairQueue()
+    queue.add("a", "one")
+    queue.add("a", "two")
+    queue.discard("a", "one")
+    assert (len(queue), queue.take(), len(queue)) == (1, "two", 0)
+
+
+def test_what_the_requester_has_meanwhile_is_not_sent() -> None:
+    assert still_wanted([range(3), range(4, 5)], sets.of([0, 1, 4])) == [range(3)]
+
+
+def test_first_pieces_are_told_soon_and_later_ones_together() -> None:
+    assert seconds_until_told(INTERVAL, new=1, total=1) <= 0
+    assert seconds_until_told(INTERVAL, new=1, total=100) > 0
+    assert seconds_until_told(INTERVAL, new=ENOUGH, total=100) <= 0
+    assert seconds_until_told(LONGEST, new=1, total=100) <= 0
