@@ -16,7 +16,7 @@ from tests.e2e.install import RESTRICTED, install
 @pytest.fixture(scope="session")
 def cluster() -> Cluster:
     """A running Kubernetes; it stays up after the tests (`python -m tests.cluster down`)."""
-    return Cluster.ensure(name=os.environ.get("MINGA_TEST_CLUSTER_NAME", "default"))
+    return Cluster.ensure(name=os.environ.get("MINGA_TEST_CLUSTER_NAME"))
 
 
 @pytest.fixture(scope="session")

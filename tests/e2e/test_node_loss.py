@@ -27,7 +27,7 @@ EPHEMERAL = {"storage": {"ephemeral": True, "size": "1Gi"}}
 
 @pytest.fixture
 def three_nodes() -> Cluster:
-    cluster = Cluster.ensure(nodes=3, name=os.environ.get("MINGA_TEST_CLUSTER_NAME", "default"))
+    cluster = Cluster.ensure(nodes=3, name=os.environ.get("MINGA_TEST_CLUSTER_NAME"))
     install(cluster)
     return cluster
 
