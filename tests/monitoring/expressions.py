@@ -39,8 +39,11 @@ class Expression:
     def grouped(self) -> set[str]:
         """Labels in ``by (…)`` and in the legend."""
         by = re.findall(r"\bby\s*\(([^)]*)\)", self.text)
-        legend = re.findall(r"\{\{(\w+)\}\}", self.legend)
-        return {label.strip() for part in by for label in part.split(",")} | set(legend)
+        return {label.strip() for part in by for label in part.split(",")} | self.legend_labels
+
+    @property
+    def legend_labels(self) -> set[str]:
+        return set(re.findall(r"\{\{(\w+)\}\}", self.legend))
 
 
 def resolved(text: str) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import subprocess
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import urllib3
 import yaml
 
+from tests.monitoring.expressions import Expression
 from tests.nodes import HOST, HTTP, free_port
 from tests.waiting import wait_for
 
@@ -41,21 +43,20 @@ class Prometheus:
             return False
 
 
+def scrape(targets: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
+    """A scrape configuration for ``targets``: address → labels."""
+    static = [{"targets": [address], "labels": dict(labels)} for address, labels in targets.items()]
+    return {"job_name": "minga", "static_configs": static}
+
+
 @contextmanager
-def prometheus(base: Path, rules: Path, targets: Mapping[str, Mapping[str, str]]) -> Iterator[Prometheus]:
-    """Scrapes ``targets`` (address → labels) every second and evaluates ``rules`` as often."""
+def prometheus(base: Path, rules: Path, scrapes: Sequence[Mapping[str, Any]]) -> Iterator[Prometheus]:
+    """Scrapes every second and evaluates ``rules`` as often."""
     port = free_port()
     config = {
         "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
         "rule_files": [str(rules)],
-        "scrape_configs": [
-            {
-                "job_name": "minga",
-                "static_configs": [
-                    {"targets": [address], "labels": dict(labels)} for address, labels in targets.items()
-                ],
-            }
-        ],
+        "scrape_configs": [dict(each) for each in scrapes],
     }
     base.mkdir(parents=True, exist_ok=True)
     (base / "prometheus.yml").write_text(yaml.safe_dump(config))
@@ -79,3 +80,19 @@ def prometheus(base: Path, rules: Path, targets: Mapping[str, Mapping[str, str]]
     finally:
         process.terminate()
         process.wait(20)
+
+
+def silent(server: Prometheus, living: Sequence[Expression], seconds: float) -> list[str]:
+    """Those of the expressions that have no answer within the time, each asked until it has had one.
+
+    An answer has a number, and the labels that its legend shows.
+    """
+    waiting = {(one.where, value): one.legend_labels for one in living for value in one.values}
+    deadline = time.monotonic() + seconds
+    while True:
+        for (where, value), labels in list(waiting.items()):
+            if any(labels <= set(series) for series in server.query(value)):
+                del waiting[where, value]
+        if not waiting or time.monotonic() > deadline:
+            return [f"{where}: {value}" for where, value in waiting]
+        time.sleep(1)

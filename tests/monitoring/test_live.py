@@ -5,15 +5,15 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import pytest
 
 from minga_node.local.broker import private
 from tests.monitoring import expressions
-from tests.monitoring.expressions import RULES, Expression, is_of_operator
-from tests.monitoring.prometheus import Prometheus, prometheus
+from tests.monitoring.expressions import RULES, is_of_operator
+from tests.monitoring.prometheus import Prometheus, prometheus, scrape, silent
 from tests.nodes import Nodes, RunningNode
 from tests.waiting import wait_for
 
@@ -62,7 +62,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
                 for node in nodes.all
             }
             try:
-                with prometheus(base / "prometheus", RULES, targets) as server:
+                with prometheus(base / "prometheus", RULES, [scrape(targets)]) as server:
                     yield server
             finally:
                 stop.set()
@@ -72,32 +72,10 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
         nodes.stop()
 
 
-def dead(server: Prometheus, living: list[Expression]) -> Callable[[], list[str]]:
-    """Tells which of the expressions have never had an answer so far, each with what is missing."""
-    waiting = {(one.where, value): one for one in living for value in one.values}
-
-    def look() -> list[str]:
-        for (where, value), one in list(waiting.items()):
-            series = server.query(value)
-            legend = set(one.legend.replace("{{", " {").replace("}}", "} ").split())
-            wanted = {word.strip("{}") for word in legend if word.startswith("{")}
-            if any(wanted <= set(labels) for labels in series):
-                del waiting[where, value]
-        return [f"{where}: {value}" for where, value in waiting]
-
-    return look
-
-
 def test_every_panel_annotation_variable_and_rule_has_an_answer(watched: Prometheus) -> None:
     living = [one for one in expressions.everything() if not is_of_operator(one)]
     assert len(living) > 50
-    look = dead(watched, living)
-    deadline = time.monotonic() + SECONDS
-    silent = look()
-    while silent and time.monotonic() < deadline:
-        time.sleep(1)
-        silent = look()
-    assert silent == []
+    assert silent(watched, living, SECONDS) == []
 
 
 def test_no_rule_fails_to_be_evaluated(watched: Prometheus) -> None:

@@ -23,3 +23,7 @@ API_REQUESTS = Counter(
     "minga_operator_api_requests", "Requests to the API server, by verb and status", ["verb", "status"]
 )
 LEADER = Gauge("minga_operator_leader", "1 while this replica holds the lease")
+
+# There from the start: what has not happened yet reads 0, not nothing.
+for _result in ("unchanged", "changed", "waiting", "failed"):
+    RECONCILES.labels(_result)
