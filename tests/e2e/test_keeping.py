@@ -206,7 +206,7 @@ def test_an_object_of_somebody_elses_is_not_taken_over(cluster: Cluster, namespa
 def test_what_the_api_server_refuses_later_breaks_nothing(network: Network) -> None:
     """Affinity is handed on unread, so it is refused only when the StatefulSet is applied."""
     before = network.object("statefulset", "library-peer")["metadata"]["uid"]
-    required = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": []}}
+    required: dict[str, Any] = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": []}}
     network.patch({"peers": {"affinity": {"nodeAffinity": required}}})
     message = network.wait("Reconciled", "False", "Refused")
     assert "StatefulSet library-peer" in message
