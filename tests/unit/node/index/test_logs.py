@@ -1,102 +1,139 @@
+"""Logs: what is taken, what is refused, and what remains after compaction."""
+
 from __future__ import annotations
 
-import threading
+import random
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from minga_node.index import Index
-from minga_node.index.log import Delta, Entry
-from minga_node.index.logs import Logs
+from minga_node.errors import PeerMisbehaved
+from minga_node.index import Delta, Entry, Index
+from minga_node.index.log import MOST_ENTRIES
 from minga_node.model import LocalFile
 from minga_node.store import Store
 
-
-def entries(first: int, last: int) -> list[Entry]:
-    return [
-        Entry(version, f"file-{version}", bytes(32), 1, "text/plain", 0, True)
-        for version in range(first, last + 1)
-    ]
-
-
-def delta(peer: str, from_version: int, to_version: int) -> Delta:
-    return Delta(peer, 7, from_version, to_version, False, 0, entries(from_version + 1, to_version))
+ID = bytes(32)
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(tmp_path / "state.sqlite3")
+def index(tmp_path: Path) -> Iterator[Index]:
+    store = Store(tmp_path / "s.db")
+    made = Index(store, "me")
+    yield made
+    made.close()
+    store.close()
 
 
-def test_the_middle_of_an_unknown_log_is_left_alone_and_its_beginning_taken_later(store: Store) -> None:
-    logs = Logs(store, "me")
-    assert not logs.apply(delta("other", 5, 8))
-    assert logs.state("other") is None
-    assert logs.apply(delta("other", 0, 8))
-    state = logs.state("other")
-    assert state is not None
-    assert state.version == 8
+def delta(*entries: Entry, epoch: int = 5, start: int = 0, to: int | None = None, **more: object) -> Delta:
+    end = to if to is not None else (entries[-1].version if entries else start)
+    fields = {"reset": False, "compacted": 0, **more}
+    return Delta("peer", epoch, start, end, entries=entries, **fields)  # type: ignore[arg-type]
 
 
-def test_the_same_news_from_several_threads_count_once(store: Store) -> None:
-    logs = Logs(store, "me")
-    start = threading.Barrier(8)
-    outcomes: list[object] = []
+BAD = {
+    "its own log": Delta("me", 5, 0, 1, False, 0, [Entry(1, "a", ID)]),
+    "versions out of order": delta(Entry(2, "a", ID), Entry(1, "b", ID), to=2),
+    "a version beyond its end": delta(Entry(9, "a", ID), to=2),
+    "a huge name": delta(Entry(1, "x" * 5000, ID)),
+    "a name that climbs": delta(Entry(1, "../etc/passwd", ID)),
+    "a hidden name": delta(Entry(1, ".minga/x", ID)),
+    "control characters": delta(Entry(1, "a\nb", ID)),
+    "a short id": delta(Entry(1, "a", b"x")),
+    "a negative size": delta(Entry(1, "a", ID, -1)),
+    "a long media type": delta(Entry(1, "a", ID, 1, "x" * 300)),
+    "no epoch": delta(Entry(1, "a", ID), epoch=0),
+    "too many at once": delta(*[Entry(n, f"n{n}", ID) for n in range(1, MOST_ENTRIES + 2)]),
+    "nobody's log": Delta("", 5, 0, 1, False, 0, [Entry(1, "a", ID)]),
+}
 
-    def apply(number: int) -> None:
-        start.wait(10)
-        for peer in range(20):
-            try:
-                outcomes.append((peer, logs.apply(delta(f"peer-{peer}", 0, 3))))
-            except Exception as error:  # noqa: BLE001 - whatever it is, the test shows it
-                outcomes.append(error)
 
-    threads = [threading.Thread(target=apply, args=(number,)) for number in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert sorted(o for o in outcomes if o in {(p, True) for p in range(20)}) == [
-        (p, True) for p in range(20)
+@pytest.mark.parametrize("bad", BAD.values(), ids=BAD)
+def test_what_no_honest_node_sends_is_refused_and_changes_nothing(index: Index, bad: Delta) -> None:
+    index.publish([LocalFile("mine", "ab" * 32, 1, "x/y", 1)])
+    with pytest.raises(PeerMisbehaved):
+        index.apply(bad)
+    assert index.logs.state("peer") is None
+    assert list(index.local()) == ["mine"]
+    assert index.count() == 1
+
+
+def test_a_delta_that_does_not_follow_is_left_alone(index: Index) -> None:
+    index.apply(delta(Entry(1, "a", ID)))
+    assert not index.apply(delta(Entry(7, "b", ID), start=6))
+    assert not index.apply(delta(Entry(1, "c", ID)))
+    assert index.files_of("peer") == {"a": ID.hex()}
+
+
+def test_a_larger_epoch_replaces_and_a_smaller_one_is_old_news(index: Index) -> None:
+    index.apply(delta(Entry(1, "old", ID)))
+    assert index.apply(delta(Entry(1, "new", ID), epoch=6))
+    assert not index.apply(delta(Entry(2, "older", ID), epoch=4))
+    assert list(index.files_of("peer")) == ["new"]
+
+
+def test_a_reset_is_only_taken_by_a_reader_below_the_floor(index: Index) -> None:
+    index.apply(delta(Entry(1, "a", ID), Entry(2, "gone", ID), to=3))
+    assert not index.apply(delta(Entry(9, "b", ID), reset=True, compacted=2, to=9))
+    assert index.apply(delta(Entry(1, "a", ID), Entry(9, "b", ID), reset=True, compacted=8, to=9))
+    assert sorted(index.files_of("peer")) == ["a", "b"]
+
+
+def test_publishing_the_same_again_is_no_news(index: Index) -> None:
+    file = LocalFile("a", "ab" * 32, 1, "x/y", 1)
+    assert index.publish([file, file]) == 1
+    assert index.publish([file]) == 0
+    assert index.remove(["a", "never"]) == 1
+    assert index.logs.own.version == 2
+
+
+def test_a_log_that_churns_does_not_grow(index: Index) -> None:
+    for n in range(300):
+        index.publish([LocalFile(f"temporary-{n}", "ab" * 32, 1, "x/y", 1)])
+        index.remove([f"temporary-{n}"])
+        index.publish([LocalFile("same", f"{n:064x}", 1, "x/y", 1)])
+    assert index.logs.compact("me", index.logs.own.version) == 300
+    rows = [
+        index._store.read().execute(f"SELECT count(*) FROM {table}").fetchone()[0]
+        for table in ("files", "held", "tombstones")
     ]
-    assert [o for o in outcomes if isinstance(o, Exception)] == []
+    assert rows == [1, 1, 0]
 
 
-def test_publishing_from_several_threads_uses_every_version_once(store: Store) -> None:
-    index = Index(store, "me")
-    start = threading.Barrier(4)
-
-    def publish(number: int) -> None:
-        start.wait(10)
-        for count in range(25):
-            index.publish([LocalFile(f"{number}/{count}", "00" * 32, 1, "text/plain", 0)])
-
-    threads = [threading.Thread(target=publish, args=(number,)) for number in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert index.logs.own.version == 100
-    whole = index.logs.delta("me", 0, 10**9)
-    assert whole is not None
-    assert [entry.version for entry in whole.entries] == list(range(1, 101))
-    index.close()
-
-
-def test_a_transaction_that_fails_leaves_the_log_where_it_was(store: Store) -> None:
-    logs = Logs(store, "me")
-    with pytest.raises(RuntimeError), store.write():
-        logs.apply(delta("other", 0, 3))
-        raise RuntimeError
-    assert logs.state("other") is None
-    assert logs.apply(delta("other", 0, 3))
+@pytest.mark.parametrize("seed", range(5))
+def test_a_reader_in_small_steps_ends_with_the_writers_files(index: Index, tmp_path: Path, seed: int) -> None:
+    dice = random.Random(seed)
+    store = Store(tmp_path / "reader" / "s.db")
+    reader = Index(store, "reader")
+    for _ in range(150):
+        name = f"name-{dice.randrange(15)}"
+        if dice.random() < 0.4:
+            index.remove([name])
+        else:
+            index.publish([LocalFile(name, f"{dice.randrange(5):064x}", 3, "x/y", 1)])
+        if dice.random() < 0.1:
+            index.logs.compact("me", dice.randrange(index.logs.own.version + 1))
+        if dice.random() < 0.3:
+            step(index, reader)
+    while step(index, reader):
+        pass
+    assert reader.files_of("me") == index.files_of("me")
+    reader.close()
+    store.close()
 
 
-def test_two_changes_in_one_transaction_follow_each_other(store: Store) -> None:
-    logs = Logs(store, "me")
-    with store.write():
-        assert logs.apply(delta("other", 0, 3))
-        assert logs.apply(delta("other", 3, 5))
-    state = logs.state("other")
-    assert state is not None
-    assert state.version == 5
+def step(writer: Index, reader: Index) -> bool:
+    """One bounded message, as the rounds of gossip make it."""
+    from minga_node.membership.scuttlebutt import Digest, need
+
+    own, known = writer.logs.own, reader.logs.state("me")
+    ours = Digest("me", own.epoch, 1, own.version, own.compacted)
+    theirs = Digest("me", known.epoch, 1, known.version, known.compacted) if known else None
+    lacking = need(ours, theirs)
+    if lacking is None:
+        return False
+    found = writer.logs.delta("me", lacking.from_version, 200, reset=lacking.reset)
+    assert found is not None
+    assert reader.apply(found)
+    return True
