@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -220,3 +222,21 @@ def test_a_poison_job_ends_in_the_dead_letters(start: Start, broker: PrivateBrok
             60,
         )
     assert a.request("GET", "/readyz").status == 200
+
+
+def test_the_consumer_in_the_documentation_runs(start: Start, broker: PrivateBroker, network: str) -> None:
+    a = start("a")
+    connected(a)
+    example = Path(__file__).parents[2] / "docs" / "examples" / "consumer.py"
+    with subprocess.Popen(
+        [sys.executable, str(example), broker.url, network, "file.*"], stdout=subprocess.PIPE, text=True
+    ) as consumer:
+        try:
+            assert consumer.stdout is not None
+            assert consumer.stdout.readline() == "listening\n"
+            a.put("seen.txt", b"x")
+            type_, data = consumer.stdout.readline().split(" ", 1)
+            assert type_ == "dev.minga.file.published"
+            assert json.loads(data)["name"] == "seen.txt"
+        finally:
+            consumer.terminate()

@@ -1,0 +1,89 @@
+"""From publishing a file to finding it at all other nodes, with the broker and without.
+
+    python -m tests.bench.publish [--nodes 16] [--files 50]
+
+The nodes are in this process, each with its own store, gRPC server, rounds of gossip and connection to a real
+RabbitMQ: sixteen interpreters on two cores would measure their scheduler.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+import time
+from pathlib import Path
+
+from minga_node.events import Outbox
+from minga_node.events.files import FileEvents
+from minga_node.local.broker import private
+from minga_node.mom import Mom
+from tests.support.index_node import IndexNode, Nodes, file, making
+
+GOSSIP_SECONDS = 1.0
+
+
+def with_broker(node: IndexNode, url: str) -> Mom:
+    outbox = Outbox(node.store)
+    node.index.logs.hooks.append(FileEvents(outbox, "test", node.name).hook)
+    mom = Mom([url], "test", node.index, node.store, outbox, {}, work=print, on_gap=node.membership.meet_soon)
+    node.membership.eager = lambda: not mom.connected
+    mom.start()
+    return mom
+
+
+def measure(network: list[IndexNode], files: int, prefix: str) -> dict[str, float]:
+    """Milliseconds from the call that publishes to the last node that finds it."""
+    taken: list[float] = []
+    for n in range(files):
+        name = f"{prefix}-{n}"
+        began = time.perf_counter()
+        network[n % len(network)].index.publish([file(name, n + 1)])
+        waiting = set(range(len(network)))
+        while waiting:
+            waiting = {each for each in waiting if not network[each].index.by_name(name)}
+            if time.perf_counter() - began > 60:
+                raise SystemExit(f"{name} is not everywhere after a minute")
+            time.sleep(0.001)
+        taken.append((time.perf_counter() - began) * 1000)
+        time.sleep(0.05)
+    taken.sort()
+    return {
+        "p50": round(taken[len(taken) // 2], 1),
+        "p99": round(taken[min(len(taken) - 1, int(len(taken) * 0.99))], 1),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--nodes", type=int, default=16)
+    parser.add_argument("--files", type=int, default=50)
+    asked = parser.parse_args()
+    result: dict[str, object] = {"nodes": asked.nodes, "gossip_seconds": GOSSIP_SECONDS}
+    with tempfile.TemporaryDirectory() as folder, making(Path(folder)) as made:
+        network = start(made, asked.nodes)
+        result["without_broker_ms"] = measure(network, asked.files, "grpc")
+        with private(Path(folder) / "broker") as broker:
+            moms = [with_broker(node, broker.url) for node in network]
+            while not all(mom.connected for mom in moms):
+                time.sleep(0.05)
+            result["with_broker_ms"] = measure(network, asked.files, "mom")
+            for mom in moms:
+                mom.stop()
+    print(f"{'':<16} {'p50 ms':>8} {'p99 ms':>8}")
+    for key in ("with_broker_ms", "without_broker_ms"):
+        numbers = result[key]
+        assert isinstance(numbers, dict)
+        print(f"{key[:-3]:<16} {numbers['p50']:>8} {numbers['p99']:>8}")
+    print(json.dumps(result))
+
+
+def start(made: Nodes, count: int) -> list[IndexNode]:
+    network = made.network(count, gossip_seconds=GOSSIP_SECONDS, suspect_seconds=30.0, dead_seconds=60.0)
+    while not all(len(node.membership.alive()) == count - 1 for node in network):
+        time.sleep(0.05)
+    return network
+
+
+if __name__ == "__main__":
+    main()
