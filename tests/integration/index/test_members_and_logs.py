@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import grpc
 import pytest
 
 from minga_node.errors import Conflict, PeerMisbehaved
 from minga_node.index import Delta, Entry
 from minga_node.membership import Push
+from minga_node.membership.scuttlebutt import Digest
+from minga_node.metrics import GOSSIP_REFUSED
 from minga_node.model import PeerState, PeerStatus
 from tests.support.index_node import Nodes, file, making, until
 
@@ -144,9 +150,48 @@ def test_entries_of_a_nodes_own_log_are_refused_and_their_sender_is_not_heard(no
     until(lambda: len(first.membership.alive()) == 1)
     first.index.publish([file("mine.txt")])
     forged = Delta("node-0", first.index.logs.own.epoch, 1, 2, False, 0, [Entry(2, "mine.txt", None)])
-    message = Push("test", second.membership._gossip.own(), (), (forged,))
+    message = Push("test", second.membership.own(), (), (forged,))
     with pytest.raises(PeerMisbehaved, match="own log"):
         second.calls.push(first.peer.grpc_target, message)
     with pytest.raises(Conflict, match="not heard"):
         second.calls.push(first.peer.grpc_target, message)
     assert first.names() == ["mine.txt"]
+
+
+def test_garbage_and_a_million_entries_at_once_are_refused_and_counted(
+    nodes: Nodes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = nodes.network(2)
+    wait = GOSSIP_REFUSED.labels("garbage")._value.get()
+    with grpc.insecure_channel(first.peer.grpc_target) as channel:
+        call: Any = channel.unary_unary("/minga.v1.Index/Push")
+        with pytest.raises(grpc.RpcError) as refused:
+            call(b"\xff\xff\xff", timeout=5)
+    assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert GOSSIP_REFUSED.labels("garbage")._value.get() == wait + 1
+    entries = [Entry(n, f"n{n}", bytes(32)) for n in range(1, 60_000)]
+    too_much = Push("test", second.membership.own(), (), (Delta("node-1", 1, 0, 60_000, False, 0, entries),))
+    with pytest.raises(PeerMisbehaved, match="at once"):
+        second.calls.push(first.peer.grpc_target, too_much)
+    with pytest.raises(Conflict, match="not heard"):
+        second.calls.push(first.peer.grpc_target, Push("test", second.membership.own()))
+    assert first.names() == []
+
+
+def test_a_peer_that_claims_what_it_does_not_send_is_not_heard(
+    nodes: Nodes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = nodes.network(2)
+    real = second.membership._gossip.digests
+
+    def boasting() -> dict[str, Digest]:
+        return {
+            id_: replace(digest, version=1000) if id_ == "node-1" else digest
+            for id_, digest in real().items()
+        }
+
+    monkeypatch.setattr(second.membership._gossip, "digests", boasting)
+    until(lambda: first.membership._gossip._trust.refused("node-1", time.monotonic()))
+    assert first.index.files_of("node-1") == {}
+    first.index.publish([file("still-works.txt")])
+    assert first.names() == ["still-works.txt"]

@@ -72,7 +72,7 @@ class Gossip:
             try:
                 came, again = self._exchange(peer)
             except PeerMisbehaved as error:
-                self._blame(peer, error)
+                self.blame(peer, error)
                 raise
             news |= came
             if not again:
@@ -131,7 +131,7 @@ class Gossip:
             comparison = compare(mine, theirs)
             self._check_owed(request.sender, comparison.wanted, theirs)
         except PeerMisbehaved as error:
-            self._blame(request.sender, error)
+            self.blame(request.sender, error)
             raise
         own = theirs.get(self._index.self_id)
         if own is not None:
@@ -158,7 +158,7 @@ class Gossip:
             self._take(message.digests, message.peers)
             return self._apply(message.deltas)
         except PeerMisbehaved as error:
-            self._blame(message.sender, error)
+            self.blame(message.sender, error)
             raise
 
     def tell(self, peer: Peer, deltas: tuple[Delta, ...]) -> None:
@@ -305,7 +305,7 @@ class Gossip:
             log.warning("%s %s: not heard for a while", peer.id, why)
             self._calls.forget(peer.grpc_target)
 
-    def _blame(self, peer: Peer, error: PeerMisbehaved) -> None:
+    def blame(self, peer: Peer, error: PeerMisbehaved) -> None:
         GOSSIP_REFUSED.labels("protocol").inc()
         self._trust.strike(peer.id, self._clock(), certain=True)
         log.warning("%s breaks the protocol (%s): not heard for a while", peer.id, error)

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 
-from minga_node.errors import Conflict, MingaError
+from minga_node.errors import Conflict, MingaError, PeerMisbehaved
 from minga_node.index import Index
 from minga_node.membership.gossip import Gossip
 from minga_node.membership.messages import GossipCalls, Push, Reconcile, Reconciled
@@ -147,6 +147,8 @@ class Membership:
                 and known.peer is not None
                 and self._view.state(peer.id, time.monotonic()) is PeerState.ALIVE
                 and known.peer.grpc_target != peer.grpc_target
+                # With the same state it is the same node, which came back at another address.
+                and known.peer.epoch != peer.epoch
             )
             if taken:
                 raise Conflict(f"the name {peer.id!r} is taken: a node that has it is alive")
@@ -160,6 +162,10 @@ class Membership:
 
     def answer(self, request: Reconcile) -> Reconciled:
         return self._gossip.answer(request)
+
+    def blame(self, peer: Peer, error: PeerMisbehaved) -> None:
+        """A peer sent what is not even a message."""
+        self._gossip.blame(peer, error)
 
     def take_push(self, message: Push) -> None:
         self._gossip.take_push(message)

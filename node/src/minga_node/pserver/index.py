@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import grpc
 
+from minga_node.errors import PeerMisbehaved
 from minga_node.index import Index, Query
 from minga_node.membership import Membership, Push, Reconcile
 from minga_node.metrics import GOSSIP_BYTES
@@ -54,12 +55,18 @@ class IndexService(index_pb2_grpc.IndexServicer):
         self, request: index_pb2.PushRequest, _context: grpc.ServicerContext
     ) -> index_pb2.PushResponse:
         GOSSIP_BYTES.labels("in").inc(request.ByteSize())
+        sender = from_message(request.sender)
+        try:
+            deltas = tuple(map(delta_from_message, request.deltas))
+        except PeerMisbehaved as error:
+            self._membership.blame(sender, error)
+            raise
         self._membership.take_push(
             Push(
                 request.network,
-                from_message(request.sender),
+                sender,
                 tuple(map(digest_from_message, request.digests)),
-                tuple(map(delta_from_message, request.deltas)),
+                deltas,
                 tuple(map(from_message, request.peers)),
             )
         )

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import grpc
+from google.protobuf.message import DecodeError
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
@@ -20,7 +21,7 @@ from minga_node.errors import (
     PeerMisbehaved,
     StorageFull,
 )
-from minga_node.metrics import GRPC_REQUESTS, GRPC_SECONDS
+from minga_node.metrics import GOSSIP_REFUSED, GRPC_REQUESTS, GRPC_SECONDS
 from minga_node.pclient.channels import MAX_MESSAGE_BYTES
 
 Register = Callable[[grpc.Server], None]
@@ -97,25 +98,46 @@ class _Observer(grpc.ServerInterceptor):
         if handler is None:
             return None
         method = details.method
+        deserialize = handler.request_deserializer
+        if not handler.request_streaming:
+            deserialize = _guarded(deserialize)
         if handler.response_streaming:
             make, inner = (
                 (grpc.stream_stream_rpc_method_handler, handler.stream_stream)
                 if handler.request_streaming
                 else (grpc.unary_stream_rpc_method_handler, handler.unary_stream)
             )
-            return make(_streaming(method, inner), handler.request_deserializer, handler.response_serializer)
+            return make(_streaming(method, inner), deserialize, handler.response_serializer)
         make, inner = (
             (grpc.stream_unary_rpc_method_handler, handler.stream_unary)
             if handler.request_streaming
             else (grpc.unary_unary_rpc_method_handler, handler.unary_unary)
         )
-        return make(_single(method, inner), handler.request_deserializer, handler.response_serializer)
+        return make(_single(method, inner), deserialize, handler.response_serializer)
+
+
+_GARBAGE = object()
+
+
+def _guarded(deserialize: Any) -> Any:
+    """Bytes that are no message are an answer of INVALID_ARGUMENT and a count, not a traceback in the log."""
+
+    def guarded(data: bytes) -> Any:
+        try:
+            return deserialize(data)
+        except DecodeError:
+            GOSSIP_REFUSED.labels("garbage").inc()
+            return _GARBAGE
+
+    return guarded
 
 
 def _single(method: str, inner: Any) -> Any:
     def call(request: Any, context: grpc.ServicerContext) -> Any:
         started = time.monotonic()
         try:
+            if request is _GARBAGE:
+                raise BadRequest("these bytes are no message of this service")
             return inner(request, context)
         except MingaError as error:
             context.abort(_code(error), str(error))
@@ -129,6 +151,8 @@ def _streaming(method: str, inner: Any) -> Any:
     def call(request: Any, context: grpc.ServicerContext) -> Any:
         started = time.monotonic()
         try:
+            if request is _GARBAGE:
+                raise BadRequest("these bytes are no message of this service")
             yield from inner(request, context)
         except MingaError as error:
             context.abort(_code(error), str(error))
