@@ -14,6 +14,7 @@ TOOLS = {
     "/usr/sbin/rabbitmq-server": "rabbitmq-server",
     "/usr/bin/chromium": "chromium",
     "/usr/bin/chromedriver": "chromium-driver",
+    "/usr/bin/npm": "npm",
     "/usr/bin/prometheus": "prometheus",
     "/usr/bin/aria2c": "aria2",
 }

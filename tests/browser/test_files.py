@@ -58,11 +58,12 @@ def test_the_answer_to_an_older_question_never_wins(page: Page) -> None:
         "const real = window.fetch;"
         "window.fetch = async (url, options) => {"
         "  if (!String(url).includes('q=slow')) return real(url, options);"
+        "  window.begun = true;"
         "  await new Promise((resolve) => setTimeout(resolve, 800));"
         "  try { return await real(url.replace('slow', 'llama')); } finally { window.late = true; } };"
     )
     search(page, "slow")
-    wait_for(lambda: page.all(".is-loading"), "the slow one is on its way")
+    wait_for(lambda: page.run("return window.begun"), "the slow one is on its way")
     search(page, "weather", "data/weather.csv")
     wait_for(lambda: page.run("return window.late"), "the older answer came too")
     assert names(page) == ["data/weather.csv"]

@@ -5,12 +5,15 @@ import { know } from "./colours.js";
 import { every } from "./poll.js";
 
 const INTERVAL = 2000;
+// The node looks at its whole index for these.
+const TOTALS_INTERVAL = 15000;
 
 class Network extends EventTarget {
   /** `GET /api/v1/node`; null before the first answer. */
   node = null;
   /** `GET /api/v1/network`: what everybody shares together. */
   totals = null;
+  #totalsUntil = 0;
   /** `GET /api/v1/peers`, with this node first. */
   peers = [];
   reachable = true;
@@ -21,12 +24,14 @@ class Network extends EventTarget {
 
   async refresh() {
     try {
-      const paths = ["node", "peers", "network"].map((name) => get(`/api/v1/${name}`));
-      const [node, { peers }, totals] = await Promise.all(paths);
+      const [node, { peers }] = await Promise.all([get("/api/v1/node"), get("/api/v1/peers")]);
+      if (performance.now() >= this.#totalsUntil) {
+        this.totals = await get("/api/v1/network");
+        this.#totalsUntil = performance.now() + TOTALS_INTERVAL;
+      }
       const self = { ...node, state: "alive", silent: 0 };
       know([node.id, ...peers.map((peer) => peer.id)]);
       this.node = node;
-      this.totals = totals;
       this.peers = [self, ...peers.sort((a, b) => a.id.localeCompare(b.id))];
       this.reachable = true;
     } catch {
