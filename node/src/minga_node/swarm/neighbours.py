@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from random import Random
 
-NEIGHBOURS = 24
+NEIGHBOURS = 10
 COMPLETE = 4
 
 

@@ -26,9 +26,9 @@ def fetch_many(
 ) -> Iterator[tuple[str, bytes, Manifest | None]]:
     """Contents of at most one piece by their ids, in the order asked for.
 
-    Yields the id, the bytes and the manifest that proves them; None instead of the manifest (and no bytes) for a
-    content that the holder does not have or has wrong. No manifest is needed from elsewhere: that of a content of
-    one piece follows from its bytes.
+    Yields the id, the bytes and the manifest that proves them; None instead of the manifest (and no bytes)
+    for a content that the holder does not have or has wrong. No manifest is needed from elsewhere: that of a
+    content of one piece follows from its bytes.
 
     Raises:
         PeerUnreachable, PeerMisbehaved: the rest does not come from this holder.
