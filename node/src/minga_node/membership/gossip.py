@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
-from minga_node.errors import Conflict, PeerMisbehaved
+from minga_node.errors import Conflict, PeerMisbehaved, PeerUnreachable
 from minga_node.index import Delta, Index
 from minga_node.membership.messages import GossipCalls, Push, Reconcile, Reconciled
 from minga_node.membership.scuttlebutt import Digest, Need, compare, need
@@ -25,7 +25,7 @@ DELTA_BYTES = 2 * 1024 * 1024
 MOST_EXCHANGES = 10_000
 """Messages of one catch-up; a bound on what a peer that always has more can make us do."""
 MOST_PEERS = 20_000
-PATIENCE = 10
+PATIENCE = 20
 """Rounds in which a caller may claim a version without sending anything of it."""
 
 
@@ -46,7 +46,7 @@ class Gossip:
         self.lock = threading.RLock()
         """Guards the view."""
         self._trust = Trust()
-        self._owed: dict[tuple[str, str], tuple[int, int]] = {}
+        self._owed: dict[str, tuple[int, int]] = {}
         self._acknowledged: dict[str, tuple[int, int]] = {}
         """Epoch and version of this node's log that each peer has."""
         self._random = random.Random()
@@ -82,7 +82,12 @@ class Gossip:
     def _exchange(self, peer: Peer) -> tuple[bool, bool]:
         mine = self.digests()
         request = Reconcile(self._network, self.own(), tuple(mine.values()), DELTA_BYTES)
-        answer = self._calls.reconcile(peer.grpc_target, request)
+        try:
+            answer = self._calls.reconcile(peer.grpc_target, request)
+        except PeerMisbehaved as error:
+            # A refusal is what it says of us, and no proof against it; too many entries are only a doubt.
+            self._doubt(peer, f"does not answer well ({error})")
+            raise PeerUnreachable(str(error)) from error
         if answer.id != peer.id:
             raise Conflict(f"{peer.grpc_target} is {answer.id} now, not {peer.id}")
         # It answered, so it lives, whatever its heartbeat's way here.
@@ -106,10 +111,11 @@ class Gossip:
         if needs or addresses:
             deltas, unsent = self._deltas(needs, DELTA_BYTES)
             news = tuple(ours[delta.peer_id] for delta in deltas)
-            self._calls.push(
-                peer.grpc_target,
-                Push(self._network, self.own(), news, deltas, self._peers(addresses)),
-            )
+            message = Push(self._network, self.own(), news, deltas, self._peers(addresses))
+            try:
+                self._calls.push(peer.grpc_target, message)
+            except PeerMisbehaved as error:
+                raise PeerUnreachable(str(error)) from error
         # More is only worth asking for when what came was taken.
         return came, (answer.more and came) or unsent
 
@@ -285,19 +291,23 @@ class Gossip:
         return state.version if state is not None and state.epoch >= digest.epoch else 0
 
     def _check_owed(self, sender: Peer, wanted: Iterable[Digest], theirs: dict[str, Digest]) -> None:
-        """A caller that names a version has to push it when it is asked to."""
-        for digest in wanted:
-            key = (sender.id, digest.id)
-            if theirs[digest.id].version <= digest.version:
-                continue
-            version, times = self._owed.get(key, (-1, 0))
-            times = times + 1 if version == digest.version else 0
-            if len(self._owed) > MOST_PEERS:
-                self._owed.clear()
-            self._owed[key] = (digest.version, times)
-            if times >= PATIENCE:
-                self._owed.pop(key)
-                raise PeerMisbehaved(f"claims entries of {digest.id} and never sends them")
+        """A caller that names versions has to push some of them when it is asked to.
+
+        Any progress of the index counts for it: logs come in any order, and a catch-up takes many rounds.
+        """
+        owing = [digest.id for digest in wanted if theirs[digest.id].version > digest.version]
+        if not owing:
+            self._owed.pop(sender.id, None)
+            return
+        held = sum(state.version for state in self._index.logs.states().values())
+        before, times = self._owed.get(sender.id, (-1, 0))
+        times = times + 1 if before == held else 0
+        if len(self._owed) > MOST_PEERS:
+            self._owed.clear()
+        self._owed[sender.id] = (held, times)
+        if times >= PATIENCE:
+            self._owed.pop(sender.id)
+            raise PeerMisbehaved(f"claims entries of {owing[0]} and never sends them")
 
     def _doubt(self, peer: Peer, why: str) -> None:
         GOSSIP_REFUSED.labels("claim").inc()
