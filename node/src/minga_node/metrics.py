@@ -18,6 +18,15 @@ BYTES = Counter(
 PIECES = Counter(
     "minga_pieces", "Pieces received, by result (verified, corrupt, duplicate, failed)", ["result"]
 )
+WASTED = Counter(
+    "minga_transfer_wasted_bytes",
+    "Content bytes received for nothing, by reason (duplicate: here already; corrupt: not what the id says)",
+    ["reason"],
+)
+STALLS = Counter(
+    "minga_transfer_stalls",
+    "Connections to holders that broke or fell silent while something was asked of them",
+)
 DOWNLOADS = Counter("minga_downloads", "Downloads ended, by result (complete, failed, cancelled)", ["result"])
 DOWNLOAD_SECONDS = Histogram(
     "minga_download_duration_seconds",

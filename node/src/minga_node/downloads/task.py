@@ -356,6 +356,7 @@ class Task:
                 neighbour.pieces |= 1 << piece
             if outcome is Outcome.DUPLICATE or not new:
                 self.duplicate_bytes += end - start
+                metrics.WASTED.labels("duplicate").inc(end - start)
             complete = self.swarm.complete
             self.changed.notify_all()
         kind = "seed" if neighbour.peer.seed else "peer"
@@ -402,9 +403,11 @@ class Task:
                 neighbour.corrupt += 1
                 self.corrupt_pieces += 1
                 metrics.PIECES.labels("corrupt").inc()
+                metrics.WASTED.labels("corrupt").inc(self.manifest.piece_size if self.manifest else 0)
                 log.warning("%s (wrong %d times)", error, neighbour.corrupt)
             elif error is not None:
                 self.stalls += 1
+                metrics.STALLS.inc()
                 log.debug("%s", error)
             if error is not None:
                 neighbour.failures += 1
