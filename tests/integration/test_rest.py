@@ -180,6 +180,29 @@ def test_a_wrong_download_is_400(node: RunningNode, body: bytes) -> None:
     assert problem(node.request("POST", "/api/v1/downloads", body=body))["status"] == 400
 
 
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/api/v1/downloads"),
+        ("PUT", "/files/stolen"),
+        ("DELETE", "/files/big.bin"),
+        ("POST", "/api/v1/wants"),
+    ],
+)
+def test_a_page_of_another_origin_changes_nothing(node: RunningNode, method: str, path: str) -> None:
+    response = node.request(method, path, body=b'{"name": "x"}', headers={"Origin": "http://evil.example"})
+    assert response.status == 403
+    assert problem(response)["type"] == "urn:minga:problem:forbidden"
+    assert node.request("GET", "/files/stolen").status == 404
+    assert node.request("GET", "/files/big.bin").status == 200
+
+
+def test_our_own_page_may_change_things(node: RunningNode) -> None:
+    own = {"Origin": node.url}
+    assert node.request("PUT", "/files/own.txt", body=b"x", headers=own).status == 201
+    assert node.request("DELETE", "/files/own.txt", headers=own).status == 204
+
+
 def test_search_finds_parts_of_names(node: RunningNode) -> None:
     assert node.names("BIG") == {"big.bin"}
     (row,) = node.get("/api/v1/files?q=big.b")["files"]

@@ -121,6 +121,12 @@ class ReadOnly(MingaError):
     status = 403
 
 
+class Forbidden(MingaError):
+    type = "forbidden"
+    title = "That is not for you to do"
+    status = 403
+
+
 class StorageFailed(MingaError):
     type = "storage"
     title = "The disk does not do what it should"

@@ -20,6 +20,7 @@ from minga_node.server import (
     pieces,
     problems,
     requests,
+    same_origin,
 )
 from minga_node.server.names import NameConverter
 from minga_node.server.services import Services
@@ -33,6 +34,8 @@ def create_app(services: Services) -> Flask:
     # A name with // in it is a wrong name, not another address.
     app.url_map.merge_slashes = False
     problems.install(app)
+    _measure(app)
+    same_origin.install(app)
     for blueprint in (
         files.blueprint(services),
         pieces.blueprint(services),
@@ -47,7 +50,6 @@ def create_app(services: Services) -> Flask:
         page.blueprint(),
     ):
         app.register_blueprint(blueprint)
-    _measure(app)
     return app
 
 
