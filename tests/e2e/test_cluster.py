@@ -109,15 +109,19 @@ def servers(cluster: Cluster, namespace: str, base: str) -> str:
     return namespace
 
 
-def answers_in_pod(cluster: Cluster, namespace: str, pod: str, url: str) -> set[str]:
-    """What servers answer to a dozen requests made inside a pod.
+def answers_in_pod(cluster: Cluster, namespace: str, pod: str, url: str, wanted: set[str]) -> bool:
+    """Whether a dozen requests made inside a pod meet just these servers, within a minute.
 
-    Waits until there is an answer at all: names and addresses reach a node a moment after the pods are ready.
+    Names and addresses reach a node a moment after the pods are ready, and one server before the other.
     """
     request = f"urllib.request.urlopen({url!r}, timeout=5).read().decode()"
     program = f"import urllib.request\nfor _ in range(12): print({request})"
     command = ["-n", namespace, "exec", pod, "--", "python3", "-c", program]
-    return set(wait_for(f"an answer of {url}", lambda: cluster.kubectl(*command), 60).split())
+
+    def met() -> bool:
+        return set(cluster.kubectl(*command).split()) == wanted
+
+    return wait_for(f"answers of {wanted} at {url}", met, 60)
 
 
 def test_every_node_is_ready(cluster: Cluster) -> None:
@@ -128,11 +132,11 @@ def test_every_node_is_ready(cluster: Cluster) -> None:
 
 
 def test_a_pod_reaches_others_by_service_and_by_name(cluster: Cluster, servers: str) -> None:
-    assert answers_in_pod(cluster, servers, "web-0", "http://web-1.web:8080") == {"web-1"}
+    assert answers_in_pod(cluster, servers, "web-0", "http://web-1.web:8080", {"web-1"})
     full_name = f"http://web-0.web.{servers}.svc.cluster.local:8080"
-    assert answers_in_pod(cluster, servers, "web-1", full_name) == {"web-0"}
+    assert answers_in_pod(cluster, servers, "web-1", full_name, {"web-0"})
     # A dozen requests meet both. To reach itself through a service a pod needs the bridge's hairpin mode.
-    assert answers_in_pod(cluster, servers, "web-0", "http://entry") == {"web-0", "web-1"}
+    assert answers_in_pod(cluster, servers, "web-0", "http://entry", {"web-0", "web-1"})
 
 
 def test_a_name_outside_the_cluster_does_not_exist(cluster: Cluster, servers: str) -> None:
@@ -293,6 +297,7 @@ def test_down_leaves_nothing_behind(cluster: Cluster, other: Layout) -> None:
 
 
 @needs_own
+@pytest.mark.slow
 def test_an_up_that_was_killed_is_cleaned_by_the_next(cluster: Cluster, other: Layout) -> None:
     argv = [sys.executable, "-m", "tests.cluster", "--name", other.name, "up"]
     with subprocess.Popen(argv, cwd=REPOSITORY, stdout=subprocess.DEVNULL) as starting:
@@ -307,6 +312,7 @@ def test_an_up_that_was_killed_is_cleaned_by_the_next(cluster: Cluster, other: L
 
 
 @needs_own
+@pytest.mark.slow
 def test_a_second_node_carries_pods_and_can_be_cut_off(other: Layout) -> None:
     cluster = Cluster.ensure(nodes=2, name=other.name)
     assert cluster.nodes() == ["node1", "node2"]
@@ -321,8 +327,8 @@ def test_a_second_node_carries_pods_and_can_be_cut_off(other: Layout) -> None:
     )
     cluster.kubectl("rollout", "status", "statefulset/web", "--timeout=90s", timeout=100)
 
-    assert answers_in_pod(cluster, "default", "web-0", "http://web-1.web:8080") == {"web-1"}
-    assert answers_in_pod(cluster, "default", "web-1", "http://entry") == {"web-0", "web-1"}
+    assert answers_in_pod(cluster, "default", "web-0", "http://web-1.web:8080", {"web-1"})
+    assert answers_in_pod(cluster, "default", "web-1", "http://entry", {"web-0", "web-1"})
 
     cluster.cut("node2")
     cut = time.monotonic()
