@@ -75,12 +75,17 @@ monitoring: venv packages ## Dashboards and alerts against a real Prometheus and
 browser: venv packages ## The page of a real network in a real Chromium; pictures in test-artifacts/
 	$(BIN)/pytest -q tests/browser
 
+# Apart from the tests: none of them should have to wait for it within its own time.
+.PHONY: programs
+programs: venv ## Kubernetes, Helm and kubectl for the tests, built once: ten minutes (docs/test-cluster.md)
+	$(BIN)/python -m tests.cluster build
+
 .PHONY: e2e
-e2e: venv packages ## A real Kubernetes: helm install, kubectl apply, files that cross the network
+e2e: venv packages programs ## A real Kubernetes: helm install, kubectl apply, files that cross the network
 	$(BIN)/pytest -q -m "not slow" tests/e2e
 
 .PHONY: e2e-slow
-e2e-slow: venv packages ## The long ones: storms, rolls under a 1 GiB download, a lost node, a broker of three, releases
+e2e-slow: venv packages programs ## The long ones: storms, rolls under a 1 GiB download, a lost node, a broker of three, releases
 	$(BIN)/pytest -q -m slow tests/e2e
 
 .PHONY: test
@@ -99,12 +104,13 @@ cluster-down: venv ## Remove it with everything in it
 crd: venv ## Write the CustomResourceDefinition from the operator's model
 	$(BIN)/python -m minga_operator.crd > charts/minga/files/p2pnetworks.yaml
 
+HELM := $(if $(shell command -v helm),,programs)
 .PHONY: manifests
-manifests: crd ## Render manifests/ and the chart's README from the chart
+manifests: crd $(HELM) ## Render manifests/ and the chart's README from the chart
 	$(BIN)/python -m tests.chart.render
 
 .PHONY: chart
-chart: venv ## Tests of the chart and of what is rendered from it
+chart: venv $(HELM) ## Tests of the chart and of what is rendered from it
 	$(BIN)/pytest -q tests/chart
 
 KIND_CLUSTER ?= minga

@@ -8,6 +8,7 @@ import sys
 import time
 from collections import defaultdict
 
+from .build import ensure_binaries
 from .cluster import ALL_IMAGES, Cluster
 from .layout import Layout, usual_name
 from .lifecycle import Lifecycle
@@ -51,6 +52,10 @@ def _status(layout: Layout, arguments: argparse.Namespace) -> str:
             f"{layout.name} is broken; ended: {', '.join(ended) or 'its start'}; logs: {layout.logs}"
         )
     return _state(layout)
+
+
+def _build(layout: Layout, arguments: argparse.Namespace) -> str:
+    return f"the programs are in {ensure_binaries().folder}"
 
 
 def _load(layout: Layout, arguments: argparse.Namespace) -> str:
@@ -98,6 +103,7 @@ _COMMANDS = {
     "up": _up,
     "down": _down,
     "status": _status,
+    "build": _build,
     "load": _load,
     "kubeconfig": _kubeconfig,
     "cut": _cut,
@@ -114,6 +120,7 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument("--nodes", type=int, default=1, help="at least so many (1)")
     commands.add_parser("down", help="remove every process, link and file of it")
     commands.add_parser("status", help="say whether it is well; exit status 1 when not")
+    commands.add_parser("build", help="build the programs that are not in the cache: minutes the first time")
     load = commands.add_parser("load", help="build the images that changed and give them to every node")
     load.add_argument("images", nargs="*", help=f"of {', '.join(ALL_IMAGES)} (all)")
     load.add_argument(
