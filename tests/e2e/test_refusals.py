@@ -47,6 +47,8 @@ CASES: list[tuple[dict[str, Any], str]] = [
     ({"service": {"type": "ExternalName"}}, "spec.service.type"),
     ({"ingress": {}}, "spec.ingress.host"),
     ({"ingress": {"host": "not a host"}}, "spec.ingress.host"),
+    ({"gateway": {}}, "spec.gateway.name"),
+    ({"gateway": {"name": "front", "hostnames": ["not a host"]}}, "spec.gateway.hostnames"),
     ({"podDisruptionBudget": {"maxUnavailable": 0}}, "spec.podDisruptionBudget.maxUnavailable"),
     ({"persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Burn"}}, "whenDeleted"),
     ({"paused": "yes"}, "spec.paused"),

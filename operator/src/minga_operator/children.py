@@ -48,7 +48,7 @@ class Children:
             if live is not None:
                 live = {"apiVersion": kind.api_version, "kind": kind.name, **live}
         if live is not None:
-            self.check_owner(network, live)
+            check_owner(network, live)
             if self._as_wanted(target, live):
                 return False
         try:
@@ -91,20 +91,6 @@ class Children:
             for place in [place for place in self._canonical if place[0].startswith(prefix)]:
                 del self._canonical[place]
 
-    def check_owner(self, network: Network, live: Object) -> None:
-        """Raises NameTaken unless the object is this network's, Waiting while it is being deleted."""
-        kind, metadata = live["kind"], live["metadata"]
-        found = owner(live)
-        if found is not None and found.get("uid") == network.uid:
-            if "deletionTimestamp" in metadata:
-                raise Waiting(f"{kind} {metadata['name']} is still being deleted")
-            return
-        if found is not None and found.get("kind") == KIND and found.get("name") == network.name:
-            raise Waiting(f"{kind} {metadata['name']} of an earlier {network.name} is still being deleted")
-        raise NameTaken(
-            f"{kind} {metadata['name']} exists and is not this network's: delete it, or rename the network"
-        )
-
     def _as_wanted(self, target: Object, live: Object) -> bool:
         if settled(target, live):
             return True
@@ -126,6 +112,21 @@ class Children:
         metrics.WRITES.labels(kind.name, "delete").inc()
         self._cache.drop(live)
         # It lingers until the garbage collector has let go of the pods; its end brings the next reconcile.
+
+
+def check_owner(network: Network, live: Object) -> None:
+    """Raises NameTaken unless the object is this network's, Waiting while it is being deleted."""
+    kind, metadata = live["kind"], live["metadata"]
+    found = owner(live)
+    if found is not None and found.get("uid") == network.uid:
+        if "deletionTimestamp" in metadata:
+            raise Waiting(f"{kind} {metadata['name']} is still being deleted")
+        return
+    if found is not None and found.get("kind") == KIND and found.get("name") == network.name:
+        raise Waiting(f"{kind} {metadata['name']} of an earlier {network.name} is still being deleted")
+    raise NameTaken(
+        f"{kind} {metadata['name']} exists and is not this network's: delete it, or rename the network"
+    )
 
 
 def only_immutable(message: str) -> bool:

@@ -10,7 +10,8 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, NoDefault
 from pydantic_core import core_schema
 
-from minga_operator.model import Spec, rule
+from minga_operator.fields import rule
+from minga_operator.model import Spec
 
 GROUP = "minga.dev"
 VERSION = "v1alpha1"

@@ -37,6 +37,18 @@ class MissingSecret(OperatorError):
     reason = "SecretMissing"
 
 
+class MissingCluster(OperatorError):
+    """The RabbitmqCluster that the spec names is not there."""
+
+    reason = "RabbitmqClusterMissing"
+
+
+class KindMissing(OperatorError):
+    """The spec needs a kind that this Kubernetes does not have."""
+
+    reason = "KindMissing"
+
+
 class Waiting(OperatorError):
     """Something must be over before we can go on."""
 

@@ -40,7 +40,7 @@ def register(registry: kopf.OperatorRegistry, runtime: Runtime, health: Health) 
     @kopf.on.event(GROUP, VERSION, PLURAL, registry=registry)
     async def network_changed(event: Mapping[str, Any], **_: Any) -> None:
         body = event["object"]
-        key = runtime.reconciler.learn(body)
+        key = runtime.reconciler.known.learn(body)
         if event["type"] == "DELETED":
             runtime.reconciler.forget(key)
         runtime.queue.add(key)

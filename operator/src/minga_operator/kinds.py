@@ -42,6 +42,8 @@ CLAIM = Kind("v1", "PersistentVolumeClaim", "persistentvolumeclaims", OF_A_NETWO
 POD = Kind("v1", "Pod", "pods", OF_A_NETWORK, ours=False)
 STATEFUL_SET = Kind("apps/v1", "StatefulSet", "statefulsets")
 DAEMON_SET = Kind("apps/v1", "DaemonSet", "daemonsets")
+RABBITMQ_CLUSTER = Kind("rabbitmq.com/v1beta1", "RabbitmqCluster", "rabbitmqclusters", ours=False)
+HTTP_ROUTE = Kind("gateway.networking.k8s.io/v1", "HTTPRoute", "httproutes", optional=True)
 
 WATCHED = (
     Kind("v1", "ConfigMap", "configmaps"),
@@ -52,6 +54,7 @@ WATCHED = (
     Kind("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets"),
     Kind("networking.k8s.io/v1", "NetworkPolicy", "networkpolicies"),
     Kind("networking.k8s.io/v1", "Ingress", "ingresses"),
+    HTTP_ROUTE,
     CLAIM,
     POD,
     Kind("monitoring.coreos.com/v1", "PodMonitor", "podmonitors", optional=True),

@@ -2,66 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
-from pydantic.alias_generators import to_camel
+from pydantic import Field
 
-NAME = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
-QUANTITY = r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$"
-
-Name = Annotated[str, Field(min_length=1, max_length=253, pattern=NAME)]
-Quantity = Annotated[
-    str | int,
-    WithJsonSchema({
-        "anyOf": [{"type": "integer"}, {"type": "string"}],
-        "pattern": QUANTITY,
-        "x-kubernetes-int-or-string": True,
-    }),
-]
-# Kubernetes' own types that we hand on unread: copying their schemas would make the CRD enormous.
-Opaque = Annotated[
-    dict[str, Any], WithJsonSchema({"type": "object", "x-kubernetes-preserve-unknown-fields": True})
-]
-Labels = Annotated[
-    dict[str, str],
-    WithJsonSchema({
-        "type": "object",
-        "maxProperties": 64,
-        "additionalProperties": {
-            "type": "string",
-            "maxLength": 63,
-            "pattern": r"^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$",
-        },
-    }),
-]
-Annotations = Annotated[
-    dict[str, str],
-    WithJsonSchema({
-        "type": "object",
-        "maxProperties": 64,
-        "additionalProperties": {"type": "string", "maxLength": 4096},
-    }),
-]
-
-
-def rule(expression: str, message: str, path: str | None = None) -> dict[str, str]:
-    """A CEL rule; ``message`` names the field."""
-    found = {"rule": expression, "message": message}
-    if path:
-        found["fieldPath"] = path
-    return found
-
-
-class Model(BaseModel):
-    """Frozen, camelCase outside; unknown fields are those of a newer CRD and are left alone."""
-
-    model_config = ConfigDict(frozen=True, alias_generator=to_camel, populate_by_name=True, extra="ignore")
-
-
-def rules(*items: dict[str, str]) -> ConfigDict:
-    """The model configuration that adds CEL rules to a model's schema."""
-    return ConfigDict(json_schema_extra={"x-kubernetes-validations": [dict(item) for item in items]})
+from minga_operator.fields import Annotations, Host, Labels, Model, Name, Opaque, Quantity, rule, rules
 
 
 class Image(Model):
@@ -257,12 +202,22 @@ class Service(Model):
 class Ingress(Model):
     """An Ingress in front of the client Service."""
 
-    host: str = Field(
-        max_length=253, pattern=r"^(\*\.)?[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", description="Host name"
-    )
+    host: Host = Field(description="Host name")
     class_name: str | None = Field(None, max_length=253, description="Ingress class; unset for the default")
     tls_secret_name: str | None = Field(
         None, max_length=253, description="Secret with the certificate; unset for plain HTTP"
+    )
+    annotations: Annotations = Field(default_factory=dict, description="Annotations")
+
+
+class Gateway(Model):
+    """An HTTPRoute of the Gateway API to the client Service."""
+
+    name: Name = Field(description="Name of the Gateway that it is attached to")
+    namespace: Name | None = Field(None, description="The Gateway's namespace; unset for the network's")
+    section_name: Name | None = Field(None, description="One listener of the Gateway; unset for all that fit")
+    hostnames: list[Host] = Field(
+        default_factory=list, max_length=16, description="Host names; none for those of the listener"
     )
     annotations: Annotations = Field(default_factory=dict, description="Annotations")
 
@@ -314,6 +269,9 @@ class Spec(Model):
     )
     service: Service = Field(default_factory=Service, description="The Service for clients")
     ingress: Ingress | None = Field(None, description="An Ingress for clients")
+    gateway: Gateway | None = Field(
+        None, description="An HTTPRoute for clients, where the Gateway API is installed"
+    )
     monitoring: Monitoring = Field(default_factory=Monitoring, description="Objects for Prometheus")
     pod_disruption_budget: DisruptionBudget = Field(
         default_factory=DisruptionBudget, description="PodDisruptionBudgets"

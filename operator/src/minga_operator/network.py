@@ -62,7 +62,7 @@ class Plan:
     peer_partition: int = 0
     """Peers from this ordinal on take a new template; the others keep theirs."""
     kinds: frozenset[str] = frozenset()
-    """Optional kinds that the cluster knows: PodMonitor, PrometheusRule."""
+    """Optional kinds that the cluster knows, such as PodMonitor."""
 
 
 def parse(body: Mapping[str, Any]) -> Network:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from minga_operator.errors import KindMissing
+from minga_operator.kinds import HTTP_ROUTE
 from minga_operator.network import Credentials, Network, Plan
 from minga_operator.resources import workload
 from minga_operator.resources.common import Object
@@ -58,6 +60,14 @@ def plan(
         kinds=kinds,
     )
     return replace(found, peer_partition=_partition(network, found, existing))
+
+
+def lacking(network: Network, kinds: frozenset[str]) -> KindMissing | None:
+    """Why a part of the spec cannot be here: it asks for an object of a kind that the cluster lacks."""
+    if network.spec.gateway is None or HTTP_ROUTE.name in kinds:
+        return None
+    kind = f"{HTTP_ROUTE.name} of {HTTP_ROUTE.api_version}"
+    return KindMissing(f"spec.gateway needs the Gateway API: this Kubernetes has no {kind}")
 
 
 def rolled_out(live: Mapping[str, object] | None) -> bool:

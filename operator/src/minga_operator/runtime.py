@@ -124,12 +124,12 @@ class Runtime:
                 _log.warning("polling: %s", error)
             if time.monotonic() >= resync:
                 resync = time.monotonic() + _RESYNC_SECONDS
-                for network in self.reconciler.networks():
+                for network in self.reconciler.known.networks():
                     self.queue.add(network.key)
 
     def _ask(self) -> None:
         counts = dict.fromkeys(((kind, state) for kind in TYPES for state in ("True", "False")), 0)
-        for network in self.reconciler.networks():
+        for network in self.reconciler.known.networks():
             if self._stopped.is_set():
                 return
             for condition in network.status.get("conditions") or ():
@@ -137,7 +137,7 @@ class Runtime:
                     counts[condition["type"], condition["status"]] += 1
             if network.status.get("readySeeds") or network.status.get("readyPeers"):
                 totals = self._nodes.totals(network)
-                if totals is not None and self.reconciler.tell(network.key, totals):
+                if totals is not None and self.reconciler.known.tell(network.key, totals):
                     self.queue.add(network.key)
         for (kind, state), count in counts.items():
             metrics.NETWORKS.labels(kind, state).set(count)
@@ -155,7 +155,7 @@ class Runtime:
                 self._unfollow(kind)
         if known != self.reconciler.kinds:
             self.reconciler.kinds = frozenset(known)
-            for network in self.reconciler.networks():
+            for network in self.reconciler.known.networks():
                 self.queue.add(network.key)
 
     def _unfollow(self, kind: Kind) -> None:

@@ -14,6 +14,8 @@ from minga_operator.resources.common import Object
 
 TYPES = ("Ready", "SeedsReady", "PeersReady", "BrokerReady", "Reconciled", "Paused")
 _QUIET = frozenset({"ContainerCreating", "PodInitializing"})
+_WRONG = frozenset({"PodsInTrouble", "SecretMissing", "RabbitmqClusterMissing", "KindMissing"})
+"""Reasons that no waiting will mend."""
 
 
 @dataclass(frozen=True)
@@ -213,7 +215,7 @@ def _phase(network: Network, verdicts: Sequence[Verdict]) -> str:
     if not by_type["Reconciled"].status:
         return "Degraded"
     reasons = {verdict.reason for verdict in verdicts if not verdict.status}
-    if reasons & {"PodsInTrouble", "SecretMissing"}:
+    if reasons & _WRONG:
         return "Degraded"
     if reasons & {"RollingOut", "Draining"}:
         return "Progressing"

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from minga_operator.network import Network, Plan, quantity
-from minga_operator.planning import Existing, plan
+from minga_operator.planning import Existing, lacking, plan
 from minga_operator.resources import workload
 from tests.unit.operator.networks import CREDENTIALS, SETTINGS, live, network
 from tests.unit.operator.networks import plan as fresh
@@ -74,6 +74,16 @@ def test_draining_peers_stay() -> None:
     of = network({"peers": {"replicas": 2}})
     assert decide(of, keep_peers=5).peer_replicas == 5
     assert decide(of).peer_replicas == 2
+
+
+def test_a_spec_that_needs_an_unknown_kind_is_told_by_field_and_kind() -> None:
+    of = network({"gateway": {"name": "front"}})
+    error = lacking(of, frozenset({"PodMonitor"}))
+    assert error is not None
+    assert "spec.gateway" in str(error)
+    assert "HTTPRoute of gateway.networking.k8s.io/v1" in str(error)
+    assert lacking(of, frozenset({"HTTPRoute"})) is None
+    assert lacking(network(), frozenset()) is None
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from minga_operator.kinds import BY_NAME
+from minga_operator.kinds import BY_NAME, WATCHED
 from minga_operator.resources import desired, workload
 from tests.unit.operator.networks import network, plan
 
@@ -33,6 +33,13 @@ CASES: dict[str, dict[str, Any]] = {
         "broker": {"managed": {"replicas": 3, "image": "rabbitmq:4.2"}},
         "service": {"type": "LoadBalancer", "annotations": {"a": "b"}},
         "ingress": {"host": "files.example.com", "className": "nginx", "tlsSecretName": "cert"},
+        "gateway": {
+            "name": "front",
+            "namespace": "edge",
+            "sectionName": "https",
+            "hostnames": ["files.example.com"],
+            "annotations": {"a": "b"},
+        },
     },
     "daemonset": {"peers": {"mode": "DaemonSet", "storage": {"size": "20Gi"}}},
     "external": {"broker": {"external": {"secretName": "ours"}}, "networkPolicy": {"enabled": False}},
@@ -43,7 +50,8 @@ CASES: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("case", CASES)
 def test_objects_are_as_in_the_golden_file(case: str, golden: Callable[[str, list[Any]], None]) -> None:
     of = network(CASES[case])
-    kinds = frozenset({"PodMonitor", "PrometheusRule"}) if case == "everything" else frozenset[str]()
+    optional = frozenset(kind.name for kind in WATCHED if kind.optional)
+    kinds = optional if case == "everything" else frozenset[str]()
     golden(case, desired(of, plan(of, kinds=kinds)))
 
 
@@ -77,6 +85,19 @@ def test_every_pod_meets_the_restricted_standard(case: str) -> None:
         assert not pod["automountServiceAccountToken"]
         allowed = {"name", "configMap", "emptyDir", "secret", "persistentVolumeClaim", "ephemeral"}
         assert all(volume.keys() <= allowed for volume in pod["volumes"])
+
+
+def routes(spec: dict[str, Any], *kinds: str) -> list[dict[str, Any]]:
+    of = network(spec)
+    return [item for item in desired(of, plan(of, kinds=frozenset(kinds))) if item["kind"] == "HTTPRoute"]
+
+
+def test_a_route_is_made_only_where_the_spec_asks_and_the_kind_exists() -> None:
+    asked = {"gateway": {"name": "front"}}
+    (route,) = routes(asked, "HTTPRoute")
+    assert route["spec"]["parentRefs"] == [{"name": "front"}]
+    assert "hostnames" not in route["spec"]
+    assert routes(asked, "PodMonitor") == routes({}, "HTTPRoute") == []
 
 
 def _template(spec: dict[str, Any], component: str, **changes: Any) -> Any:

@@ -17,6 +17,7 @@ def desired(network: Network, plan: Plan) -> list[Object]:
         service.client(network),
         *local,
         *service.ingress(network),
+        *service.route(network, plan),
         service.binding(network),
         *protection.policies(network),
         *(broker.objects(network, managed, plan) if managed is not None else []),

@@ -1,8 +1,9 @@
-"""Services and the Ingress."""
+"""Services, and the Ingress or HTTPRoute in front of them."""
 
 from __future__ import annotations
 
-from minga_operator.network import Network
+from minga_operator.kinds import HTTP_ROUTE
+from minga_operator.network import Network, Plan
 from minga_operator.resources import common
 from minga_operator.resources.common import Object
 
@@ -69,6 +70,36 @@ def ingress(network: Network) -> list[Object]:
             network,
             "networking.k8s.io/v1",
             "Ingress",
+            network.name,
+            annotations=wanted.annotations or None,
+            spec=spec,
+        )
+    ]
+
+
+def route(network: Network, plan: Plan) -> list[Object]:
+    """The HTTPRoute, where the spec asks for one and the cluster has that kind."""
+    wanted = network.spec.gateway
+    if wanted is None or HTTP_ROUTE.name not in plan.kinds:
+        return []
+    parent: Object = {"name": wanted.name}
+    if wanted.namespace:
+        parent["namespace"] = wanted.namespace
+    if wanted.section_name:
+        parent["sectionName"] = wanted.section_name
+    path = {"type": "PathPrefix", "value": "/"}
+    backend = {"name": network.name, "port": common.REST_PORT}
+    spec: Object = {
+        "parentRefs": [parent],
+        "rules": [{"matches": [{"path": path}], "backendRefs": [backend]}],
+    }
+    if wanted.hostnames:
+        spec["hostnames"] = wanted.hostnames
+    return [
+        common.make(
+            network,
+            HTTP_ROUTE.api_version,
+            HTTP_ROUTE.name,
             network.name,
             annotations=wanted.annotations or None,
             spec=spec,

@@ -1,0 +1,93 @@
+"""Where the broker's AMQP URI comes from: a Secret of ours, one of somebody else's, or a RabbitmqCluster."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from base64 import b64decode
+from dataclasses import dataclass
+
+from minga_operator import metrics
+from minga_operator.cache import Cache
+from minga_operator.children import check_owner
+from minga_operator.errors import KindMissing, MissingCluster, MissingSecret, OperatorError, Unavailable
+from minga_operator.kinds import RABBITMQ_CLUSTER, SECRET
+from minga_operator.kube import Conflict, Kube
+from minga_operator.network import Credentials, Network
+from minga_operator.resources import broker, common, workload
+from minga_operator.resources.common import Object
+
+
+@dataclass(frozen=True)
+class Found:
+    """What is known of a network's broker."""
+
+    credentials: Credentials | None = None
+    """Of a managed one."""
+    digest: str | None = None
+    """Of the URI; None when it cannot be read now."""
+    error: OperatorError | None = None
+    """Why what others should have made is of no use."""
+
+
+class Brokers:
+    """Reads Secrets, and makes one for each managed broker."""
+
+    def __init__(self, kube: Kube, cache: Cache) -> None:
+        self._kube, self._cache = kube, cache
+
+    def find(self, network: Network) -> Found:
+        """The broker as it is now.
+
+        Raises:
+            NameTaken: the Secret that a managed broker needs is somebody else's.
+            Unavailable: not now.
+        """
+        if network.spec.broker.managed is not None:
+            data = _decoded(self._own(network))
+            credentials = Credentials(data["username"], data["password"], data["cookie"])
+            return Found(credentials, _digest(data["uri"]))
+        if lacking := self._lacking(network):
+            return Found(error=lacking)
+        name, field = workload.broker_secret(network)
+        secret = self._kube.find(SECRET, network.namespace, name)
+        uri = _decoded(secret).get(field, "") if secret else ""
+        if uri.startswith(("amqp://", "amqps://")):
+            return Found(digest=_digest(uri))
+        missing = f"its key {field} holds no AMQP URI" if secret else "it does not exist"
+        return Found(error=MissingSecret(f"Secret {name} is needed for the broker, and {missing}"))
+
+    def _lacking(self, network: Network) -> OperatorError | None:
+        """Why there cannot be a Secret of a RabbitmqCluster."""
+        wanted = network.spec.broker.cluster
+        if wanted is None or self._kube.find(RABBITMQ_CLUSTER, network.namespace, wanted.name):
+            return None
+        if self._kube.knows(RABBITMQ_CLUSTER):
+            return MissingCluster(f"RabbitmqCluster {wanted.name} does not exist")
+        return KindMissing(
+            "spec.broker.cluster needs the RabbitMQ cluster operator: this Kubernetes has no RabbitmqCluster"
+        )
+
+    def _own(self, network: Network) -> Object:
+        name = common.credentials_name(network)
+        found = self._cache.get(SECRET, network.key, name) or self._kube.find(SECRET, network.namespace, name)
+        if found is not None:
+            check_owner(network, found | {"kind": "Secret"})
+            return found
+        made = Credentials("minga", secrets.token_urlsafe(24), secrets.token_hex(20))
+        try:
+            found = self._kube.create(SECRET, broker.new_credentials(network, made))
+        except Conflict as conflict:
+            raise Unavailable(f"Secret {name} has just been made: {conflict}") from conflict
+        metrics.WRITES.labels("Secret", "create").inc()
+        self._cache.put(found)
+        return found
+
+
+def _decoded(secret: Object) -> dict[str, str]:
+    data = secret.get("data") or {}
+    return {key: b64decode(value).decode(errors="replace") for key, value in data.items()}
+
+
+def _digest(uri: str) -> str:
+    return hashlib.sha256(uri.encode()).hexdigest()[:16]
