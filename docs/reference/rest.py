@@ -50,7 +50,9 @@ def page() -> str:
     schemas: dict[str, Schema] = document["components"]["schemas"]
     return whole(
         "REST",
-        "The whole description, for tools, is at `/api/v1/openapi.json` of every node (OpenAPI 3.1).",
+        "The whole description, for tools, is at `/api/v1/openapi.json` of every node (OpenAPI 3.1)."
+        " What a request needs where a node has [tokens](../how-to/access.md) is said with it:"
+        " `write` includes `read`.",
         *(_operation(*found) for found in _operations(document)),
         "## Schemas",
         *(_schema(name, schema) for name, schema in sorted(schemas.items())),
@@ -74,7 +76,7 @@ def _problems(kind: type[errors.MingaError]) -> Iterator[type[errors.MingaError]
 
 
 def _operation(path: str, method: str, operation: Schema) -> str:
-    parts = [f"## {method} {path}", f"{operation['summary']}."]
+    parts = [f"## {method} {path}", f"{operation['summary']}.", _right(operation)]
     if operation["parameters"]:
         parts.append(
             table(
@@ -93,6 +95,11 @@ def _operation(path: str, method: str, operation: Schema) -> str:
     ]
     parts.append(table(["status", "answer"], answers))
     return "\n\n".join(parts)
+
+
+def _right(operation: Schema) -> str:
+    roles = {role for scheme in operation["security"] for (role,) in scheme.values()}
+    return f"Token: {code(roles.pop())}." if roles else "Token: none."
 
 
 def _answer(answer: Schema) -> str:

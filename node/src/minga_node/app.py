@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import ipaddress
 import logging
 import os
 import shutil
@@ -15,7 +16,7 @@ from minga_node.config import Config
 from minga_node.downloads import Downloads
 from minga_node.downloads.contents import CompleteContent
 from minga_node.drain import Drain
-from minga_node.errors import StorageFailed
+from minga_node.errors import NotFound, StorageFailed
 from minga_node.events.feed import Feed
 from minga_node.index import Index
 from minga_node.library import Library
@@ -31,8 +32,7 @@ from minga_node.observed import observe
 from minga_node.pclient.channels import Channels
 from minga_node.pclient.content import ContentClient
 from minga_node.pclient.gossip import GossipClient
-from minga_node.pclient.rest import RestClient
-from minga_node.pclient.transfers import Transfers
+from minga_node.pclient.transfers import Transfers, take_over
 from minga_node.pserver.content import NAME as CONTENT
 from minga_node.pserver.content import ContentService
 from minga_node.pserver.index import NAME as INDEX
@@ -47,6 +47,7 @@ from minga_node.server.gunicorn import HttpServer
 from minga_node.server.rest import create_app
 from minga_node.server.services import Services
 from minga_node.store import Store
+from minga_node.tokens import TokenDirectory
 from minga_node.transfer import PieceServer, TokenBucket
 from minga_node.version import VERSION
 
@@ -103,6 +104,7 @@ class Node:
     def _build(self) -> None:
         config = self.config
         name = config.peer_id(self.http.port)
+        tokens = TokenDirectory(config.tokens_directory) if config.tokens_directory else None
         self.channels = Channels()
         self.index = Index(self.store, name)
         self.manifests = Manifests(self.store)
@@ -141,7 +143,9 @@ class Node:
             parallelism=config.parallelism,
             download_limit=config.download_limit,
         )
-        self.drain = Drain(self.index, self.membership, RestClient().ask_to_fetch, name)
+        self.drain = Drain(
+            self.index, self.membership, lambda peer, file: take_over(self.channels, peer, file), name
+        )
         self.feed = Feed(config.network, self.store)
         self.index.logs.hooks.append(self.feed.on_entries)
         self.membership.on_state.append(self.feed.on_state)
@@ -166,7 +170,7 @@ class Node:
             slots=config.upload_slots,
         )
         contents = ContentService(self.downloads.manifest, self.downloads.exchange.follow)
-        transfers = TransfersService(self.downloads.flows)
+        transfers = TransfersService(self.downloads.flows, self._take_over)
         self.grpc = GrpcServer(
             config.ip,
             config.grpc_port,
@@ -202,6 +206,7 @@ class Node:
             broker_connected=self.messaging.connected,
             flows=Transfers(self.channels, self.downloads.flows, self.membership.alive).flows,
             problems=self.problems,
+            tokens=tokens,
         )
 
     def _room(self) -> int:
@@ -227,6 +232,12 @@ class Node:
         for _, name, manifest in files:
             self.messaging.completed(name, manifest.id, manifest.size)
 
+    def _take_over(self, content_id: str, name: str) -> str:
+        """Begins to fetch what a node that leaves asks us to keep; the download's id."""
+        if not self.index.by_id(content_id):
+            raise NotFound(f"nobody shares the content {content_id}")
+        return self.downloads.start(content_id, name).id
+
     def _open_content(self, content_id: str) -> CompleteContent | None:
         opened = self.library.open_id(content_id)
         if opened is None:
@@ -240,6 +251,7 @@ class Node:
         observe(self.index, self.downloads, self.pieces, self.config.directory, self.config.upload_slots)
         if not self.config.broker_url:
             without_broker()
+        self._warn_when_open()
         self.http.start(create_app(self.services))
         self.grpc.start()
         self.pieces.start()
@@ -256,6 +268,10 @@ class Node:
             peer.grpc_port,
             peer.data_port,
         )
+
+    def _warn_when_open(self) -> None:
+        if self.services.tokens is None and not ipaddress.ip_address(self.config.ip).is_loopback:
+            log.warning("REST is open to everybody who reaches this node: tokens_directory is not set")
 
     def stop(self) -> None:
         """Says goodbye, lets running requests and pieces finish, keeps the state. Takes below ten seconds."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from minga_node.errors import ConfigError
 from minga_node.model import bracketed
@@ -52,6 +52,14 @@ class Config(BaseModel):
     )
     state_directory: Path | None = Field(
         None, description="Where the node keeps its own state; by default `.minga` inside `directory`"
+    )
+    tokens_directory: Path | None = Field(
+        None,
+        description="Directory whose files `read` and `write` hold the tokens that REST takes, one a line;"
+        " unset: REST is open to everybody who reaches it",
+    )
+    protect_metrics: bool = Field(
+        False, description="Whether `/metrics` needs a token too, where there are tokens"
     )
     log_format: Literal["human", "json"] = Field("human", description="How log lines look")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level logged")
@@ -115,10 +123,23 @@ class Config(BaseModel):
             raise ValueError("letters, digits, dots, dashes and underscores, at most 128")
         return value
 
-    @field_validator("directory", "state_directory")
+    @field_validator("tokens_directory", mode="before")
+    @classmethod
+    def _unset(cls, value: Any) -> Any:
+        return None if value == "" else value
+
+    @field_validator("directory", "state_directory", "tokens_directory")
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         return value.expanduser().absolute() if value is not None else None
+
+    @field_validator("tokens_directory")
+    @classmethod
+    def _outside(cls, value: Path | None, info: ValidationInfo) -> Path | None:
+        shared = info.data.get("directory")
+        if value is not None and shared is not None and value.resolve().is_relative_to(shared.resolve()):
+            raise ValueError("a directory outside of the one that is shared")
+        return value
 
     @property
     def state(self) -> Path:

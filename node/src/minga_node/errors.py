@@ -127,6 +127,30 @@ class Forbidden(MingaError):
     status = 403
 
 
+class TokenNeeded(MingaError):
+    """REST takes tokens here, and none came."""
+
+    type = "token-needed"
+    title = "This needs a token"
+    status = 401
+
+
+class InvalidToken(MingaError):
+    """The token is none of those that are good here."""
+
+    type = "invalid-token"
+    title = "This token is not good here"
+    status = 401
+
+
+class InsufficientScope(MingaError):
+    """The token is good, but not for this."""
+
+    type = "insufficient-scope"
+    title = "This token may not do that"
+    status = 403
+
+
 class StorageFailed(MingaError):
     type = "storage"
     title = "The disk does not do what it should"

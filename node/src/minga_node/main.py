@@ -49,7 +49,7 @@ def run(arguments: list[str]) -> int:
         node = Node(config)
     except (MingaError, OSError) as error:
         print(f"minga-node: {error}", file=sys.stderr)
-        return 1
+        return 2 if isinstance(error, ConfigError) else 1
     node.start()
     ended.wait()
     log.info("ending")

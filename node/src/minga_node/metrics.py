@@ -73,6 +73,11 @@ REST_SECONDS = Histogram(
     ["method", "route"],
     buckets=DURATIONS,
 )
+REST_REFUSED = Counter(
+    "minga_rest_refused",
+    "REST requests refused for want of a right, by reason (token-needed, invalid-token, insufficient-scope)",
+    ["reason"],
+)
 GRPC_REQUESTS = Counter("minga_grpc_requests", "gRPC requests served, by method and code", ["method", "code"])
 GRPC_SECONDS = Histogram(
     "minga_grpc_request_duration_seconds", "Time to answer a gRPC request", ["method"], buckets=DURATIONS

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fminga_protos/v1/transfers.proto\x12\x08minga.v1\"\x15\n\x13ListReceivedRequest\"<\n\x14ListReceivedResponse\x12$\n\x08received\x18\x01 \x03(\x0b\x32\x12.minga.v1.Received\">\n\x08Received\x12\x10\n\x08\x64ownload\x18\x01 \x01(\t\x12\x11\n\tfrom_peer\x18\x02 \x01(\t\x12\r\n\x05\x62ytes\x18\x03 \x01(\x04\x32Z\n\tTransfers\x12M\n\x0cListReceived\x12\x1d.minga.v1.ListReceivedRequest\x1a\x1e.minga.v1.ListReceivedResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fminga_protos/v1/transfers.proto\x12\x08minga.v1\"\x15\n\x13ListReceivedRequest\"<\n\x14ListReceivedResponse\x12$\n\x08received\x18\x01 \x03(\x0b\x32\x12.minga.v1.Received\"3\n\x0fTakeOverRequest\x12\x12\n\ncontent_id\x18\x01 \x01(\x0c\x12\x0c\n\x04name\x18\x02 \x01(\t\"$\n\x10TakeOverResponse\x12\x10\n\x08\x64ownload\x18\x01 \x01(\t\">\n\x08Received\x12\x10\n\x08\x64ownload\x18\x01 \x01(\t\x12\x11\n\tfrom_peer\x18\x02 \x01(\t\x12\r\n\x05\x62ytes\x18\x03 \x01(\x04\x32\x9d\x01\n\tTransfers\x12M\n\x0cListReceived\x12\x1d.minga.v1.ListReceivedRequest\x1a\x1e.minga.v1.ListReceivedResponse\x12\x41\n\x08TakeOver\x12\x19.minga.v1.TakeOverRequest\x1a\x1a.minga.v1.TakeOverResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,8 +35,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTRECEIVEDREQUEST']._serialized_end=66
   _globals['_LISTRECEIVEDRESPONSE']._serialized_start=68
   _globals['_LISTRECEIVEDRESPONSE']._serialized_end=128
-  _globals['_RECEIVED']._serialized_start=130
-  _globals['_RECEIVED']._serialized_end=192
-  _globals['_TRANSFERS']._serialized_start=194
-  _globals['_TRANSFERS']._serialized_end=284
+  _globals['_TAKEOVERREQUEST']._serialized_start=130
+  _globals['_TAKEOVERREQUEST']._serialized_end=181
+  _globals['_TAKEOVERRESPONSE']._serialized_start=183
+  _globals['_TAKEOVERRESPONSE']._serialized_end=219
+  _globals['_RECEIVED']._serialized_start=221
+  _globals['_RECEIVED']._serialized_end=283
+  _globals['_TRANSFERS']._serialized_start=286
+  _globals['_TRANSFERS']._serialized_end=443
 # @@protoc_insertion_point(module_scope)

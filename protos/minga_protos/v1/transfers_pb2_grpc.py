@@ -39,6 +39,11 @@ class TransfersStub:
                 request_serializer=minga__protos_dot_v1_dot_transfers__pb2.ListReceivedRequest.SerializeToString,
                 response_deserializer=minga__protos_dot_v1_dot_transfers__pb2.ListReceivedResponse.FromString,
                 _registered_method=True)
+        self.TakeOver = channel.unary_unary(
+                '/minga.v1.Transfers/TakeOver',
+                request_serializer=minga__protos_dot_v1_dot_transfers__pb2.TakeOverRequest.SerializeToString,
+                response_deserializer=minga__protos_dot_v1_dot_transfers__pb2.TakeOverResponse.FromString,
+                _registered_method=True)
 
 
 class TransfersServicer:
@@ -51,6 +56,14 @@ class TransfersServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def TakeOver(self, request, context):
+        """Has the callee fetch a content into its library, because the caller leaves. Answers when that has begun.
+        NOT_FOUND when it knows nobody who has it, FAILED_PRECONDITION when it does so under another name already.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_TransfersServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -58,6 +71,11 @@ def add_TransfersServicer_to_server(servicer, server):
                     servicer.ListReceived,
                     request_deserializer=minga__protos_dot_v1_dot_transfers__pb2.ListReceivedRequest.FromString,
                     response_serializer=minga__protos_dot_v1_dot_transfers__pb2.ListReceivedResponse.SerializeToString,
+            ),
+            'TakeOver': grpc.unary_unary_rpc_method_handler(
+                    servicer.TakeOver,
+                    request_deserializer=minga__protos_dot_v1_dot_transfers__pb2.TakeOverRequest.FromString,
+                    response_serializer=minga__protos_dot_v1_dot_transfers__pb2.TakeOverResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -87,6 +105,33 @@ class Transfers:
             '/minga.v1.Transfers/ListReceived',
             minga__protos_dot_v1_dot_transfers__pb2.ListReceivedRequest.SerializeToString,
             minga__protos_dot_v1_dot_transfers__pb2.ListReceivedResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def TakeOver(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/minga.v1.Transfers/TakeOver',
+            minga__protos_dot_v1_dot_transfers__pb2.TakeOverRequest.SerializeToString,
+            minga__protos_dot_v1_dot_transfers__pb2.TakeOverResponse.FromString,
             options,
             channel_credentials,
             insecure,

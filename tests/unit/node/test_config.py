@@ -99,3 +99,15 @@ def test_a_wildcard_advertises_the_address_towards_the_seed() -> None:
 
 def test_every_key_says_what_it_is_for() -> None:
     assert [key for key, field in Config.model_fields.items() if not field.description] == []
+
+
+def test_tokens_are_kept_outside_of_what_is_shared(tmp_path: Path) -> None:
+    shared, outside = tmp_path / "files", tmp_path / "tokens"
+    shared.mkdir()
+    (tmp_path / "link").symlink_to(shared)
+    config = parse({"directory": str(shared), "tokens_directory": str(outside)}, {})
+    assert config.tokens_directory == outside
+    assert parse({"directory": str(shared), "tokens_directory": ""}, {}).tokens_directory is None
+    for inside in (shared, shared / "tokens", tmp_path / "link" / "tokens"):
+        with pytest.raises(ConfigError, match=r"tokens_directory is .*: expected a directory outside"):
+            parse({"directory": str(shared), "tokens_directory": str(inside)}, {})

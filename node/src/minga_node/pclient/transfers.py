@@ -1,4 +1,4 @@
-"""Asks the other nodes what they receive, all at once and only for a moment."""
+"""Asks the other nodes what they receive, all at once and only for a moment, or one to take a file."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from minga_node.errors import MingaError
-from minga_node.model import Flow, Peer
+from minga_node.model import Flow, LocalFile, Peer
 from minga_node.pclient.channels import Channels, grpc_errors
 from minga_protos.v1 import transfers_pb2, transfers_pb2_grpc
 
@@ -23,6 +23,20 @@ FRESH = 0.5
 MOST = 128
 """Nodes asked at most; of a larger network, random ones."""
 AT_ONCE = 16
+TAKE_SECONDS = 10.0
+
+
+def take_over(channels: Channels, peer: Peer, file: LocalFile) -> bool:
+    """Has a peer fetch a file into its library; whether it has begun."""
+    request = transfers_pb2.TakeOverRequest(content_id=bytes.fromhex(file.id), name=file.name)
+    try:
+        with grpc_errors(peer.grpc_target):
+            stub = transfers_pb2_grpc.TransfersStub(channels.channel(peer.grpc_target))
+            stub.TakeOver(request, timeout=TAKE_SECONDS)
+    except MingaError as error:
+        log.info("%s does not take %s over: %s", peer.id, file.name, error)
+        return False
+    return True
 
 
 class Transfers:

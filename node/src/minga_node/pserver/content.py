@@ -35,7 +35,7 @@ class ContentService(content_pb2_grpc.ContentServicer):
     def GetManifest(  # noqa: N802
         self, request: content_pb2.GetManifestRequest, _context: grpc.ServicerContext
     ) -> Iterator[content_pb2.GetManifestResponse]:
-        manifest = self._manifest(_content_id(request.content_id))
+        manifest = self._manifest(content_id(request.content_id))
         if manifest is None:
             raise NotFound("this manifest is not known here")
         encoded = manifest.encode()
@@ -47,7 +47,7 @@ class ContentService(content_pb2_grpc.ContentServicer):
     ) -> Iterator[content_pb2.FollowResponse]:
         if not request.sender.id:
             raise BadRequest("who follows?")
-        news = self._follow(_content_id(request.content_id), from_message(request.sender))
+        news = self._follow(content_id(request.content_id), from_message(request.sender))
         for availability in news:
             if not context.is_active():
                 return
@@ -65,7 +65,12 @@ def _message(news: Availability) -> content_pb2.FollowResponse:
     return message
 
 
-def _content_id(raw: bytes) -> str:
+def content_id(raw: bytes) -> str:
+    """An id out of a message.
+
+    Raises:
+        BadRequest
+    """
     if len(raw) != 32:
         raise BadRequest(f"a content id has 32 bytes, not {len(raw)}")
     return raw.hex()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from minga_node.server.access import for_everybody
 from minga_node.server.documented import Operation, documented
 from minga_node.server.problems import problem
 from minga_node.server.schemas import HealthOut, ProblemOut, answer
@@ -15,11 +16,13 @@ def blueprint(services: Services) -> Blueprint:
     routes = Blueprint("health", __name__)
 
     @routes.get("/healthz")
+    @for_everybody
     @documented(Operation("Whether the process lives", {200: HealthOut}))
     def healthz() -> Response:
         return answer(HealthOut(status="ok"))
 
     @routes.get("/readyz")
+    @for_everybody
     @documented(
         Operation("Whether the node has joined its network and serves", {200: HealthOut, 503: ProblemOut})
     )
@@ -29,6 +32,7 @@ def blueprint(services: Services) -> Blueprint:
         return answer(HealthOut(status="ready"))
 
     @routes.get("/metrics")
+    @for_everybody
     @documented(Operation("Metrics for Prometheus", {200: "Prometheus' text format"}))
     def metrics() -> Response:
         return Response(generate_latest(), content_type=CONTENT_TYPE_LATEST)

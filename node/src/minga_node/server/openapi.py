@@ -9,25 +9,28 @@ from flask import Blueprint, Flask, Response, current_app, jsonify
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from minga_node.server.access import cookie_name, for_everybody, is_for_everybody, needed
 from minga_node.server.documented import Operation, documented
 from minga_node.server.schemas import ProblemOut
+from minga_node.server.services import Services
 from minga_node.version import VERSION
 
 REFERENCE = "#/components/schemas/{model}"
 
 
-def describe(app: Flask) -> dict[str, Any]:
+def describe(app: Flask, network: str = "minga") -> dict[str, Any]:
     """The document for every documented route of the app."""
     paths: dict[str, dict[str, Any]] = {}
     models: set[type[BaseModel]] = {ProblemOut}
     for rule in app.url_map.iter_rules():
-        operations: dict[str, Operation] = getattr(app.view_functions[rule.endpoint], "operations", {})
+        view = app.view_functions[rule.endpoint]
+        operations: dict[str, Operation] = getattr(view, "operations", {})
         path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule)
         for method, operation in operations.items():
             if method in (rule.methods or ()):
-                paths.setdefault(path, {})[method.lower()] = _operation(
-                    path, rule.endpoint, method, operation
-                )
+                described = _operation(path, rule.endpoint, method, operation)
+                described["security"] = [] if is_for_everybody(view) else _security(method)
+                paths.setdefault(path, {})[method.lower()] = described
                 models.update(m for m in (*operation.answers.values(), operation.body) if isinstance(m, type))
     _, definitions = models_json_schema([(m, "serialization") for m in models], ref_template=REFERENCE)
     return {
@@ -35,11 +38,18 @@ def describe(app: Flask) -> dict[str, Any]:
         "info": {
             "title": "Minga node",
             "version": VERSION,
-            "description": "One peer of a Minga network. Errors are problem documents (RFC 9457).",
+            "description": "One peer of a Minga network. Errors are problem documents (RFC 9457)."
+            " A node without tokens takes requests without any.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "paths": dict(sorted(paths.items())),
-        "components": {"schemas": definitions["$defs"]},
+        "components": {
+            "schemas": definitions["$defs"],
+            "securitySchemes": {
+                "token": {"type": "http", "scheme": "bearer"},
+                "session": {"type": "apiKey", "in": "cookie", "name": cookie_name(network)},
+            },
+        },
     }
 
 
@@ -78,6 +88,12 @@ def _operation(path: str, endpoint: str, method: str, operation: Operation) -> d
     return described
 
 
+def _security(method: str) -> list[dict[str, list[str]]]:
+    """Either of the two will do; the role is what the token must be good for."""
+    role = [str(needed(method))]
+    return [{"token": role}, {"session": role}]
+
+
 def _no_json(what: str) -> dict[str, Any]:
     return {} if what in {"no body", "done"} else {"content": {"*/*": {}}}
 
@@ -86,12 +102,13 @@ def _schema(model: type[BaseModel]) -> dict[str, str]:
     return {"$ref": REFERENCE.format(model=model.__name__)}
 
 
-def blueprint() -> Blueprint:
+def blueprint(services: Services) -> Blueprint:
     routes = Blueprint("openapi", __name__)
 
     @routes.get("/api/v1/openapi.json")
+    @for_everybody
     @documented(Operation("This document", {200: "OpenAPI 3.1"}))
     def openapi() -> Response:
-        return jsonify(describe(current_app))
+        return jsonify(describe(current_app, services.config.network))
 
     return routes

@@ -14,6 +14,7 @@ from blake3 import blake3
 from flask import Blueprint, Response, request
 
 from minga_node.errors import NotFound
+from minga_node.server.access import for_everybody
 
 START = "index.html"
 TYPES = {
@@ -79,6 +80,7 @@ def blueprint() -> Blueprint:
     start = assets.start
 
     @routes.get("/")
+    @for_everybody
     def page() -> Response:
         response = _response(START, start, "no-cache")
         response.set_etag(assets.digest)
@@ -86,10 +88,12 @@ def blueprint() -> Blueprint:
         return response
 
     @routes.get("/favicon.ico")
+    @for_everybody
     def favicon() -> Response:
         return _response("mark.svg", assets.files["mark.svg"], "no-cache")
 
     @routes.get("/page/<digest>/<name>")
+    @for_everybody
     def asset(digest: str, name: str) -> Response:
         if digest != assets.digest or name not in assets.files or name == START:
             raise NotFound("the page has no such file; load it again")

@@ -7,6 +7,7 @@ import shutil
 from flask import Blueprint, Response
 
 from minga_node.model import PeerState
+from minga_node.server.access import for_everybody
 from minga_node.server.documented import Operation, documented
 from minga_node.server.schemas import NetworkOut, NodeOut, PeerOut, PeersOut, answer
 from minga_node.server.services import Services
@@ -21,6 +22,8 @@ def blueprint(services: Services) -> Blueprint:
         return answer(PeersOut(peers=[PeerOut.of(status) for status in services.membership.statuses()]))
 
     @routes.get("/api/v1/node")
+    # Newcomers read here where to join; a node that joins has no token.
+    @for_everybody
     @documented(Operation("This node", {200: NodeOut}))
     def node() -> Response:
         problems = services.problems()

@@ -12,6 +12,7 @@ from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
 from minga_node.errors import Busy, MingaError, RangeNotSatisfiable
+from minga_node.server.access import challenge
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +37,8 @@ def install(app: Flask) -> None:
             response.headers["Retry-After"] = str(math.ceil(error.retry_after))
         if isinstance(error, RangeNotSatisfiable):
             response.headers["Content-Range"] = f"bytes */{error.size}"
+        if (wanted := challenge(error)) is not None:
+            response.headers["WWW-Authenticate"] = wanted
         if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             log.warning("%s %s: %s", request.method, request.path, error)
         return _after_unread_body(response)

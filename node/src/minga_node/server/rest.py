@@ -8,6 +8,7 @@ from flask import Flask, Response, g, request
 
 from minga_node.metrics import REST_REQUESTS, REST_SECONDS
 from minga_node.server import (
+    access,
     downloads,
     drain,
     events,
@@ -21,6 +22,7 @@ from minga_node.server import (
     problems,
     requests,
     same_origin,
+    session,
 )
 from minga_node.server.names import NameConverter
 from minga_node.server.services import Services
@@ -36,6 +38,7 @@ def create_app(services: Services) -> Flask:
     problems.install(app)
     _measure(app)
     same_origin.install(app)
+    access.install(app, services)
     for blueprint in (
         files.blueprint(services),
         pieces.blueprint(services),
@@ -46,7 +49,8 @@ def create_app(services: Services) -> Flask:
         requests.blueprint(services),
         flows.blueprint(services),
         health.blueprint(services),
-        openapi.blueprint(),
+        session.blueprint(services),
+        openapi.blueprint(services),
         page.blueprint(),
     ):
         app.register_blueprint(blueprint)

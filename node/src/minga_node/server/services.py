@@ -15,6 +15,7 @@ from minga_node.library import Library
 from minga_node.membership import Membership
 from minga_node.model import Flow, Peer
 from minga_node.requests import Replications, Wants
+from minga_node.tokens import TokenDirectory
 
 
 @dataclass(frozen=True)
@@ -35,4 +36,6 @@ class Services:
     """What moves in the whole network."""
     problems: Callable[[], list[str]]
     """Why the node is not ready; empty when it is."""
+    tokens: TokenDirectory | None = None
+    """Who may do what; ``None``: everybody everything."""
     stopping: Event = field(default_factory=Event)
