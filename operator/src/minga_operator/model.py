@@ -226,7 +226,9 @@ class Monitoring(Model):
     """Objects of the Prometheus operator; made only where their kinds exist."""
 
     pod_monitor: bool = Field(True, description="Make a PodMonitor for the peers and seeds")
-    rules: bool = Field(True, description="Make a PrometheusRule with the network's alerts")
+    rules: bool = Field(
+        True, description="Make a PrometheusRule that tells when seeds or peers of this spec are missing"
+    )
     labels: Labels = Field(default_factory=dict, description="Labels of both, for your Prometheus' selectors")
 
 

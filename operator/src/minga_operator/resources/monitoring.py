@@ -38,36 +38,39 @@ def _pod_monitor(network: Network) -> Object:
 
 
 def _rules(network: Network) -> Object:
-    pods = f'namespace="{network.namespace}",pod=~"{network.name}-(seed|peer)-.*"'
-
-    def alert(name: str, expression: str, wait: str, summary: str) -> Object:
-        return {
-            "alert": name,
-            "expr": expression,
-            "for": wait,
-            "labels": {"severity": "warning", "p2pnetwork": network.name},
-            "annotations": {"summary": summary},
-        }
-
+    """Alerts that need to know the spec; the chart's rules have those that are the same for all networks."""
+    spec = network.spec
+    # How many peers a DaemonSet has, the Kubernetes nodes decide.
+    peers = 0 if spec.peers.mode == "DaemonSet" else spec.peers.replicas
     items = [
-        alert(
-            "MingaBrokerDisconnected",
-            f"minga_broker_connected{{{pods}}} == 0",
-            "10m",
-            "{{ $labels.pod }} has had no message broker for 10 minutes; events travel by gossip alone",
+        _too_few(
+            network,
+            "MingaSeedsMissing",
+            f"{common.seed_name(network)}-.*",
+            1,
+            "critical",
+            f"no seed of {network.name} can be scraped: newcomers cannot join",
         ),
-        alert(
-            "MingaPeersDead",
-            f'max(minga_peers{{{pods},state="dead"}}) > 0',
-            "10m",
-            f"peers of {network.name} have been dead for 10 minutes",
-        ),
-        alert(
-            "MingaCorruptPieces",
-            f'increase(minga_pieces_total{{{pods},result="corrupt"}}[15m]) > 0',
-            "0m",
-            "{{ $labels.pod }} received pieces that fail verification",
+        _too_few(
+            network,
+            "MingaNodesMissing",
+            f"{network.name}-(seed|peer)-.*",
+            spec.seeds.replicas + peers,
+            "warning",
+            f"only {{{{ $value }}}} nodes of {network.name} can be scraped, of {spec.seeds.replicas + peers}",
         ),
     ]
-    spec = {"groups": [{"name": f"minga.{network.namespace}.{network.name}", "rules": items}]}
-    return common.make(network, API, "PrometheusRule", network.name, spec=spec)
+    groups = [{"name": f"minga.{network.namespace}.{network.name}", "rules": items}]
+    return common.make(network, API, "PrometheusRule", network.name, spec={"groups": groups})
+
+
+def _too_few(network: Network, name: str, pods: str, wanted: int, severity: str, summary: str) -> Object:
+    selector = f'namespace="{network.namespace}",pod=~"{pods}"'
+    return {
+        "alert": name,
+        # A count of nothing is no sample, and no sample would be no alert.
+        "expr": f"(count(minga_build_info{{{selector}}}) or vector(0)) < {wanted}",
+        "for": "10m",
+        "labels": {"severity": severity, "namespace": network.namespace, "network": network.name},
+        "annotations": {"summary": summary, "runbook_url": "docs/runbooks/MingaPeerDown.md"},
+    }
