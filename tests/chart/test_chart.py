@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from tests.chart.render import CHART, MANIFESTS, files, helm
+from tests.policies import Pod, admitted
 
 OPERATOR = ("-n", "minga-system", "--kube-version", "1.34.0")
 
@@ -67,6 +68,15 @@ def test_no_rule_has_a_wildcard() -> None:
     for item in render():
         for rule in item.get("rules") or ():
             assert "*" not in [*rule["apiGroups"], *rule["resources"], *rule["verbs"]]
+
+
+def test_the_operators_pods_admit_probes_and_scrapes_only() -> None:
+    items = render()
+    (deployment,) = of_kind(items, "Deployment")
+    operator, stranger = Pod.of(deployment), Pod("elsewhere", {"app": "shop"})
+    policies = of_kind(items, "NetworkPolicy")
+    assert [port for port in (22, 80, 8080, 8443) if admitted(policies, stranger, operator, port)] == [8080]
+    assert admitted(policies, operator, stranger, 80)
 
 
 def test_the_definition_stays_when_the_release_goes() -> None:
