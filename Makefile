@@ -80,7 +80,7 @@ browser: venv packages ## The page of a real network in a real Chromium; picture
 programs: venv ## Kubernetes, Helm and kubectl for the tests, built once: ten minutes (docs/test-cluster.md)
 	$(BIN)/python -m tests.cluster build
 
-READY_CLUSTER = @[ "$$MINGA_TEST_CLUSTER" = existing ] || { $(BIN)/python -m tests.cluster up && $(BIN)/python -m tests.cluster load; }
+READY_CLUSTER = @[ "$${MINGA_TEST_CLUSTER:-}" = existing ] || { $(BIN)/python -m tests.cluster up && $(BIN)/python -m tests.cluster load; }
 
 .PHONY: e2e
 e2e: venv packages programs ## A real Kubernetes: helm install, kubectl apply, files that cross the network
