@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from minga_node.manifest import hash_file
+from tests.bench.ballast import Ballast
 from tests.bench.fan_out_nodes import Node, cpu_seconds
 from tests.bench.fan_out_rivals import RIVALS
 from tests.bench.netns import Star, missing
@@ -106,6 +107,7 @@ def all_together(actions: Sequence[Callable[[], None]]) -> None:
 def play(case: Case, star: Star, directory: Path, source: Path) -> dict[str, Any]:
     """The file from the first node to all others."""
     nodes = [Node(number, leaf, star, directory / f"node{number}") for number, leaf in enumerate(star.leaves)]
+    ballast = Ballast(directory, case.size * case.peers)
     try:
         giver, takers = nodes[0], nodes[1:]
         giver.share(source)
@@ -114,6 +116,7 @@ def play(case: Case, star: Star, directory: Path, source: Path) -> dict[str, Any
         all_together([node.wait_ready for node in nodes])
         content_id = giver.wait_for_file(giver, source.name)
         all_together([lambda node=node: node.wait_for_file(giver, source.name) for node in takers])  # type: ignore[misc]
+        ballast.release()
         before = cpu_seconds(nodes)
         start = time.monotonic()
         ends: dict[Node, float] = {}
@@ -165,6 +168,7 @@ def play(case: Case, star: Star, directory: Path, source: Path) -> dict[str, Any
             result["restarted_kept_bytes"] = {node.name: resumed[node.name] for node in again}
         return result
     finally:
+        ballast.release()
         for node in nodes:
             node.kill()
 
@@ -172,7 +176,7 @@ def play(case: Case, star: Star, directory: Path, source: Path) -> dict[str, Any
 def measure(case: Case, rival: str | None, runs: int, say: Callable[[str], None]) -> dict[str, Any]:
     results, rivals = [], []
     for run in range(runs):
-        room = Path("/dev/shm") if shutil.disk_usage("/dev/shm").free > case.size * (case.peers + 3) else None
+        room = Path("/dev/shm") if shutil.disk_usage("/dev/shm").free > case.size * (2 * case.peers + 3) else None
         with tempfile.TemporaryDirectory(prefix="minga-fanout-", dir=room) as place:
             directory = Path(place)
             source = directory / "file.bin"
@@ -182,8 +186,9 @@ def measure(case: Case, rival: str | None, runs: int, say: Callable[[str], None]
             results.append(result)
             say(f"run {run + 1}: minga {json.dumps(result)}")
             if rival:
+                ballast = Ballast(directory, case.size * case.peers)
                 with Star(case.rates()) as star:
-                    seconds = RIVALS[rival](star, directory / "rival", source)
+                    seconds = RIVALS[rival](star, directory / "rival", source, ballast.release)
                 rivals.append(summary(case, seconds))
                 say(f"run {run + 1}: {rival} {json.dumps(rivals[-1])}")
     answer = dict(sorted(results, key=lambda one: one["last_ratio"])[len(results) // 2])

@@ -131,8 +131,11 @@ def check(directory: Path, source: Path, count: int) -> None:
                 raise RuntimeError(f"the rival's copy {number} is not the file")
 
 
-def libtorrent(star: Star, directory: Path, source: Path) -> list[float]:
-    """Seconds of each peer; ``RIVAL_PYTHON`` names an interpreter that has the libtorrent wheel."""
+def libtorrent(star: Star, directory: Path, source: Path, starting: Callable[[], None]) -> list[float]:
+    """Seconds of each peer; ``RIVAL_PYTHON`` names an interpreter that has the libtorrent wheel.
+
+    ``starting`` is called when all are ready, just before the first second.
+    """
     python = os.environ.get("RIVAL_PYTHON", sys.executable)
     with tracker(star) as announce:
         torrent = prepared(star, directory, source, announce)
@@ -152,6 +155,7 @@ def libtorrent(star: Star, directory: Path, source: Path) -> list[float]:
                 assert process.stdout is not None
                 if process.stdout.readline().strip() != "ready":
                     raise RuntimeError("libtorrent does not start: pip install libtorrent, RIVAL_PYTHON=…")
+            starting()
             for process in processes:
                 assert process.stdin is not None
                 process.stdin.write("go\n")
@@ -169,7 +173,7 @@ def libtorrent(star: Star, directory: Path, source: Path) -> list[float]:
             shutil.rmtree(directory, ignore_errors=True)
 
 
-def aria2(star: Star, directory: Path, source: Path) -> list[float]:
+def aria2(star: Star, directory: Path, source: Path, starting: Callable[[], None]) -> list[float]:
     """Seconds of each peer, until aria2 says that its download is complete."""
 
     def command(number: int, leaf: Leaf, torrent: Path) -> list[str]:
@@ -191,6 +195,7 @@ def aria2(star: Star, directory: Path, source: Path) -> list[float]:
             first, *others = star.leaves
             processes.append(subprocess.Popen(command(0, first, torrent)))
             _wait_for(directory / "0" / "complete")
+            starting()
             began = time.monotonic()
             processes += [
                 subprocess.Popen(command(number, leaf, torrent)) for number, leaf in enumerate(others, 1)
@@ -220,4 +225,5 @@ def _wait_for(path: Path) -> None:
         time.sleep(0.05)
 
 
-RIVALS: dict[str, Callable[[Star, Path, Path], list[float]]] = {"libtorrent": libtorrent, "aria2": aria2}
+Rival = Callable[[Star, Path, Path, Callable[[], None]], list[float]]
+RIVALS: dict[str, Rival] = {"libtorrent": libtorrent, "aria2": aria2}
