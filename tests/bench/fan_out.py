@@ -176,7 +176,11 @@ def play(case: Case, star: Star, directory: Path, source: Path) -> dict[str, Any
 def measure(case: Case, rival: str | None, runs: int, say: Callable[[str], None]) -> dict[str, Any]:
     results, rivals = [], []
     for run in range(runs):
-        room = Path("/dev/shm") if shutil.disk_usage("/dev/shm").free > case.size * (2 * case.peers + 3) else None
+        room = (
+            Path("/dev/shm")
+            if shutil.disk_usage("/dev/shm").free > case.size * (2 * case.peers + 3)
+            else None
+        )
         with tempfile.TemporaryDirectory(prefix="minga-fanout-", dir=room) as place:
             directory = Path(place)
             source = directory / "file.bin"

@@ -397,7 +397,7 @@ class Downloads:
     def _introduce(self, content_id: str, peer: Peer) -> None:
         entry = self._active.get(content_id)
         if entry is not None and entry.task is not None:
-            entry.task.introduce(peer)
+            entry.task.introduce(peer, follows=True)
 
     def _heard(self, content_id: str, peer_id: str, pieces: str) -> None:
         entry = self._active.get(content_id)

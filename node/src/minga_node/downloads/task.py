@@ -88,6 +88,7 @@ class Task:
         """Notified when pieces arrive and at the end."""
         self._neighbours: dict[str, _Neighbour] = {}
         self._introduced: dict[str, Peer] = {}
+        self._followers: set[str] = set()
         self._cancelled = False
         self._finishing = False
         self._random = random.Random()
@@ -189,12 +190,15 @@ class Task:
 
     # neighbours
 
-    def introduce(self, peer: Peer) -> None:
-        """Another node is in this swarm."""
+    def introduce(self, peer: Peer, *, follows: bool = False) -> None:
+        """Another node is in this swarm, and maybe takes pieces from here."""
         with self.lock:
-            if peer.id == self._name or peer.id in self._introduced or self._finishing:
+            known = self._followers if follows else self._introduced
+            if peer.id == self._name or peer.id in known or self._finishing:
                 return
             self._introduced[peer.id] = peer
+            if follows:
+                self._followers.add(peer.id)
         self._connect_more(time.monotonic())
 
     def _look_for_holders(self, now: float) -> None:
@@ -230,7 +234,7 @@ class Task:
             }
             current = [peer_id for peer_id, neighbour in self._neighbours.items() if neighbour.connected]
             complete = [peer_id for peer_id, neighbour in self._neighbours.items() if neighbour.complete]
-            chosen = choose_neighbours(known, complete, current, self._random)
+            chosen = choose_neighbours(known, complete, current, self._random, followers=self._followers)
             started = []
             for peer_id in chosen:
                 started += self._connect(self._neighbours[peer_id], len(chosen) + len(current))

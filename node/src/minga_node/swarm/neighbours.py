@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection
 from random import Random
 
-NEIGHBOURS = 10
+NEIGHBOURS = 12
+"""So many a node looks for by itself."""
+MOST_NEIGHBOURS = 24
+"""So many it has at most, with those who found it."""
 COMPLETE = 4
 
 
@@ -15,21 +18,27 @@ def choose_neighbours(
     current: Collection[str],
     random: Random,
     *,
+    followers: Collection[str] = (),
     limit: int = NEIGHBOURS,
+    most: int = MOST_NEIGHBOURS,
     limit_complete: int = COMPLETE,
 ) -> list[str]:
-    """Peers to add to ``current`` among ``known``, at random, up to ``limit`` neighbours.
+    """Peers to add to ``current`` among ``known``, at random: every one that follows this node (up to
+    ``most``), others up to ``limit``.
 
-    Random neighbours make a random graph, whose diameter grows with the logarithm of its size. Complete
-    holders give but never take, so a few of them are enough, unless there are not enough others.
+    Random neighbours make a random graph, whose diameter grows with the logarithm of its size. Its edges go
+    both ways: were followers turned away by those who have enough, nobody would take pieces from the last
+    one to come, and its uplink would be idle. Complete holders give but never take, so a few of them are
+    enough, unless there are not enough others.
     """
-    room = limit - len(current)
     fresh = sorted(set(known) - set(current))
     random.shuffle(fresh)
-    givers = [peer for peer in fresh if peer in complete]
-    takers = [peer for peer in fresh if peer not in complete]
+    chosen = [peer for peer in fresh if peer in followers][: max(0, most - len(current))]
+    room = limit - len(current) - len(chosen)
+    givers = [peer for peer in fresh if peer in complete and peer not in chosen]
+    takers = [peer for peer in fresh if peer not in complete and peer not in chosen]
     wanted = max(0, limit_complete - len(set(current) & set(complete)))
-    chosen = givers[:wanted]
-    chosen += takers[: max(0, room - len(chosen))]
-    chosen += givers[wanted:][: max(0, room - len(chosen))]
-    return chosen[: max(0, room)]
+    sought = givers[:wanted]
+    sought += takers[: max(0, room - len(sought))]
+    sought += givers[wanted:][: max(0, room - len(sought))]
+    return chosen + sought[: max(0, room)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from random import Random
+
 from minga_node.swarm import Ask, Outcome, Swarm, Why, choose_neighbours, least_sent
 from minga_node.swarm import pieces as sets
 from minga_node.swarm.swarm import CANDIDATES, LATE_AT_LEAST, SMALLEST_WINDOW
@@ -179,8 +181,6 @@ def test_a_swarm_without_holders_says_so() -> None:
 
 
 def test_neighbours_are_few_complete_holders_and_many_others() -> None:
-    from random import Random
-
     known = [f"peer{n}" for n in range(100)] + [f"seed{n}" for n in range(10)]
     complete = [name for name in known if name.startswith("seed")]
     chosen = choose_neighbours(known, complete, ["seed1"], Random(3), limit=20, limit_complete=4)
@@ -189,7 +189,14 @@ def test_neighbours_are_few_complete_holders_and_many_others() -> None:
 
 
 def test_neighbours_are_complete_ones_when_there_are_no_others() -> None:
-    from random import Random
-
     seeds = [f"seed{n}" for n in range(10)]
     assert len(choose_neighbours(seeds, seeds, [], Random(3), limit=8, limit_complete=2)) == 8
+
+
+def test_who_follows_is_followed_although_there_are_enough() -> None:
+    known = [f"peer{number}" for number in range(40)]
+    current = known[:8]
+    chosen = choose_neighbours(known, [], current, Random(3), followers=known[6:11], limit=8, most=24)
+    assert sorted(chosen) == ["peer10", "peer8", "peer9"]
+    crowd = choose_neighbours(known, [], current, Random(3), followers=known, limit=8, most=24)
+    assert len(crowd) == 16
