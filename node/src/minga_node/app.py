@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
+from minga_node import tracing
 from minga_node.config import Config
 from minga_node.downloads import Downloads
 from minga_node.downloads.contents import CompleteContent
@@ -104,6 +105,7 @@ class Node:
     def _build(self) -> None:
         config = self.config
         name = config.peer_id(self.http.port)
+        tracing.begin(name, config.network, VERSION)
         tokens = TokenDirectory(config.tokens_directory) if config.tokens_directory else None
         self.channels = Channels()
         self.index = Index(self.store, name)
@@ -292,5 +294,6 @@ class Node:
         self.grpc.stop(0.5)
         self.content.close()
         self.channels.close()
+        tracing.end()
         self.index.close()
         self._undo.close()

@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 
-from minga_node import metrics
+from minga_node import metrics, tracing
 from minga_node.downloads.batch import Batch
 from minga_node.downloads.model import Download, DownloadState
 from minga_node.errors import MingaError
@@ -25,16 +25,24 @@ class RunningBatch:
         self._created_ms = int(time.time() * 1000)
         self._started = time.monotonic()
         self._seconds: float | None = None
+        self._trace = tracing.traceparent()
 
     def start(self) -> None:
         metrics.ACTIVE_DOWNLOADS.inc()
-        threading.Thread(target=self._run, name="batch of files", daemon=True).start()
+        threading.Thread(target=self._traced, name="batch of files", daemon=True).start()
 
     def cancel(self) -> None:
         """What is in the library stays."""
         if not self.ended.is_set():
             self._state = DownloadState.CANCELLED
             self._batch.cancel()
+
+    def _traced(self) -> None:
+        with tracing.span("download batch", parent=self._trace) as span:
+            self._run()
+            span.set({"minga.files": self._batch.done, "minga.bytes": self._batch.bytes})
+            if self._error is not None:
+                span.fail(str(self._error))
 
     def _run(self) -> None:
         state = DownloadState.COMPLETE

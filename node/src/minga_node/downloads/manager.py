@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from minga_node import metrics
+from minga_node import metrics, tracing
 from minga_node.downloads.batch import AdoptMany, Batch, SmallFile
 from minga_node.downloads.batches import RunningBatch
 from minga_node.downloads.contents import AllContents, copy_pieces
@@ -59,6 +59,8 @@ class _Entry:
     origins: dict[str, Pieces] = field(default_factory=dict)
     cancelled: bool = False
     readers: int = 0
+    trace: str = ""
+    """What asked for it, as a traceparent."""
     done: threading.Event = field(default_factory=threading.Event)
 
     def record(self) -> Record:
@@ -188,6 +190,7 @@ class Downloads:
                     raise Conflict(f"this content is on its way already, as {entry.name}")
                 return self._view(entry)
             entry = _Entry(uuid.uuid4().hex, content_id, name, DownloadState.QUEUED, int(time.time() * 1000))
+            entry.trace = tracing.traceparent()
             self._records.put(entry.record())
             self._entries[entry.id] = entry
             self._active[content_id] = entry
@@ -436,10 +439,18 @@ class Downloads:
         entry.state = DownloadState.RUNNING
         entry.started = time.monotonic()
         entry.thread = threading.Thread(
-            target=self._run, args=(entry, entry.task), name=f"download {entry.name[:40]}", daemon=True
+            target=self._traced, args=(entry, entry.task), name=f"download {entry.name[:40]}", daemon=True
         )
         metrics.ACTIVE_DOWNLOADS.inc()
         entry.thread.start()
+
+    def _traced(self, entry: _Entry, task: Task) -> None:
+        attributes = {"minga.file.name": entry.name, "minga.content.id": entry.content_id}
+        with tracing.span("download", attributes=attributes, parent=entry.trace) as span:
+            self._run(entry, task)
+            span.set({"minga.bytes": entry.size, "minga.download.state": str(entry.state)})
+            if entry.error:
+                span.fail(entry.error)
 
     def _run(self, entry: _Entry, task: Task) -> None:
         state, error = DownloadState.COMPLETE, None

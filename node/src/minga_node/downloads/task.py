@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from minga_node import metrics
+from minga_node import metrics, tracing
 from minga_node.downloads.exchange import Exchange
 from minga_node.downloads.model import Availability, Cancelled, Following, Network
 from minga_node.errors import (
@@ -98,6 +98,7 @@ class Task:
         self.corrupt_pieces = 0
         self.stalls = 0
         self.last_piece = time.monotonic()
+        self._trace = ""
 
     @property
     def ended(self) -> bool:
@@ -113,8 +114,10 @@ class Task:
             Cancelled: see :meth:`cancel`.
             MingaError: it cannot go on (the disk; nothing else ends a download).
         """
+        self._trace = tracing.traceparent()
         try:
-            manifest = self._find_manifest()
+            with tracing.span("find manifest"):
+                manifest = self._find_manifest()
             partial = PartialFile(self._directory, manifest)
             with self.lock:
                 self.manifest, self.partial = manifest, partial
@@ -251,7 +254,14 @@ class Task:
         # Two connections hash on two cores where there is hardly anybody else to receive from.
         connections = 2 if neighbours <= 2 and self.manifest.pieces > 8 else 1
         neighbour.receivers = [
-            Receiver(remote, self.partial, self, name=self._name, limiter=self._limiter)
+            Receiver(
+                remote,
+                self.partial,
+                self,
+                name=self._name,
+                limiter=self._limiter,
+                span=tracing.span("fetch", "client", {"minga.peer": remote.peer_id}, parent=self._trace),
+            )
             for _ in range(connections)
         ]
         self._give(neighbour, 0, depth=2 * connections)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from minga_node.events.types import PREFIX, TYPES, Field, Kind
 
 CONTENT_TYPE = "application/cloudevents+json"
 LARGEST = 64 * 1024
+TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 Value = str | int | bool
 
@@ -30,6 +32,8 @@ class Event:
     """RFC 3339."""
     subject: str
     data: Mapping[str, Value]
+    traceparent: str = ""
+    """CloudEvents' extension for distributed tracing: the span that made it, as W3C writes it."""
 
     @property
     def routing_key(self) -> str:
@@ -50,6 +54,7 @@ class Event:
                 "source": self.source,
                 "time": self.time,
                 **({"subject": self.subject} if self.subject else {}),
+                **({"traceparent": self.traceparent} if self.traceparent else {}),
                 "datacontenttype": "application/json",
                 "data": dict(self.data),
             },
@@ -99,7 +104,21 @@ def decode(body: bytes) -> Event:
             _check(field, data[field.name])
         elif not field.optional:
             raise BadRequest(f"without {field.name}")
-    return Event(id_, type_, source, str(found.get("time", "")), str(found.get("subject", "")), data)
+    return Event(
+        id_,
+        type_,
+        source,
+        str(found.get("time", "")),
+        str(found.get("subject", "")),
+        data,
+        traceparent_of(found),
+    )
+
+
+def traceparent_of(message: Mapping[str, Any]) -> str:
+    """A message's trace; empty when it has none, or none that can be followed (W3C says to go on without)."""
+    value = message.get("traceparent")
+    return value if isinstance(value, str) and TRACEPARENT.fullmatch(value) else ""
 
 
 def _check(field: Field, value: Any) -> None:

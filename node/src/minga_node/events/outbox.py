@@ -5,8 +5,9 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from minga_node import tracing
 from minga_node.events.cloud import Event
 from minga_node.store import Store
 
@@ -21,6 +22,10 @@ CREATE INDEX seen_events_seen ON seen_events (seen);
 )
 REMEMBER_SECONDS = 14 * 86400
 """How long the ids of events are kept: twice as long as a queue waits for its node."""
+
+
+MOST_TRACED = 16
+"""Events that are traced of those added together: a folder of small files is one thing, not thousands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +50,8 @@ class Outbox:
 
     def add(self, events: Iterable[Event], target: str = "") -> None:
         """Within the caller's transaction, if there is one."""
+        if tracing.traceparent():
+            events = _traced(list(events))
         with self._store.write() as db:
             db.executemany(
                 "INSERT INTO outbox (target, type, body) VALUES (?, ?, ?)",
@@ -73,3 +80,16 @@ class Outbox:
         db.execute("DELETE FROM seen_events WHERE seen < ?", (now - REMEMBER_SECONDS,))
         key = f"{event.source}#{event.id}"
         return db.execute("INSERT OR IGNORE INTO seen_events VALUES (?, ?)", (key, now)).rowcount == 1
+
+
+def _traced(events: list[Event]) -> list[Event]:
+    """Events with the span that made each; whoever gets one continues from there, however late."""
+    if len(events) > MOST_TRACED:
+        return events
+    made = []
+    for event in events:
+        with tracing.span(
+            f"create {event.routing_key}", "producer", {"messaging.message.id": event.id}
+        ) as span:
+            made.append(replace(event, traceparent=span.traceparent))
+    return made

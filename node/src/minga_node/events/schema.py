@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from minga_node.events.cloud import TRACEPARENT
 from minga_node.events.types import TYPES, Field, Kind, Type
 
 
@@ -23,6 +24,11 @@ def schema() -> dict[str, Any]:
             "time": {"type": "string", "format": "date-time"},
             "subject": {"type": "string"},
             "datacontenttype": {"const": "application/json"},
+            "traceparent": {
+                "type": "string",
+                "pattern": f"^{TRACEPARENT.pattern}$",
+                "description": "the trace it belongs to (W3C), when its node writes traces",
+            },
         },
         "oneOf": [_type(each) for each in TYPES.values()],
     }

@@ -5,6 +5,7 @@ pika's connection belongs to its thread; others only ever put callbacks into its
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
 import time
@@ -18,9 +19,11 @@ from pika.channel import Channel
 from pika.exceptions import AMQPError
 from pika.spec import Basic, BasicProperties
 
+from minga_node import tracing
 from minga_node.errors import MingaError
 from minga_node.events import TYPES, Outbox
-from minga_node.events.cloud import CONTENT_TYPE
+from minga_node.events.cloud import CONTENT_TYPE, traceparent_of
+from minga_node.events.outbox import Waiting
 from minga_node.metrics import BROKER_CONNECTED, MESSAGES, OUTBOX
 from minga_node.mom.backoff import Backoff
 from minga_node.mom.topology import Queue, Topology
@@ -75,6 +78,8 @@ class Link:
         self._publishing: Channel | None = None
         self._unconfirmed: dict[int, int] = {}
         """Sequence in the outbox by delivery tag."""
+        self._spans: dict[int, tracing.Span] = {}
+        """Of traced messages that wait for the broker's word, by delivery tag."""
         self._confirmed: list[int] = []
         self._sent = self._published = 0
         self._said_down = False
@@ -216,6 +221,7 @@ class Link:
         self._publishing = channel
         # What was not confirmed goes again: twice is allowed, never is not.
         self._unconfirmed.clear()
+        self._end_spans(list(self._spans), "the connection was lost")
         self._sent = self._published = 0
         self._backoff.reset()
         self.connected, self._said_down = True, False
@@ -255,7 +261,7 @@ class Link:
         room = UNCONFIRMED - len(self._unconfirmed)
         if channel is None or not channel.is_open or room <= 0:
             return
-        properties = BasicProperties(content_type=CONTENT_TYPE, delivery_mode=2)
+        plain = BasicProperties(content_type=CONTENT_TYPE, delivery_mode=2)
         for waiting in self._outbox.after(self._sent, room):
             self._sent = waiting.seq
             if waiting.target:
@@ -265,10 +271,34 @@ class Link:
                     self._declare_queue(channel, queue, self._topology.jobs, waiting.target)
             exchange = self._topology.jobs if waiting.target else self._topology.events
             key = waiting.target or TYPES[waiting.type].routing_key
-            channel.basic_publish(exchange, key, waiting.body, properties)
             self._published += 1
+            properties = self._traced(waiting, exchange, key) if tracing.on() else plain
+            channel.basic_publish(exchange, key, waiting.body, properties)
             self._unconfirmed[self._published] = waiting.seq
             MESSAGES.labels("out", TYPES[waiting.type].routing_key).inc()
+
+    def _traced(self, waiting: Waiting, exchange: str, key: str) -> BasicProperties:
+        """A message's properties; its span ends with the broker's word."""
+        parent = traceparent_of(json.loads(waiting.body))
+        if parent:
+            attributes = {
+                "messaging.system": "rabbitmq",
+                "messaging.operation.name": "send",
+                "messaging.destination.name": exchange,
+                "messaging.rabbitmq.destination.routing_key": key,
+            }
+            self._spans[self._published] = tracing.span(
+                f"send {exchange}", "client", attributes, parent=parent
+            )
+        headers = {tracing.TRACEPARENT: parent} if parent else None
+        return BasicProperties(content_type=CONTENT_TYPE, delivery_mode=2, headers=headers)
+
+    def _end_spans(self, tags: Sequence[int], error: str = "") -> None:
+        for tag in tags:
+            span = self._spans.pop(tag, tracing.NOTHING)
+            if error:
+                span.fail(error)
+            span.end()
 
     def _confirm(self, frame: Any) -> None:
         method = frame.method
@@ -278,7 +308,9 @@ class Link:
             else [method.delivery_tag]
         )
         done = [self._unconfirmed.pop(tag) for tag in tags if tag in self._unconfirmed]
-        if isinstance(method, Basic.Nack):
+        refused = isinstance(method, Basic.Nack)
+        self._end_spans(tags, "refused by the broker" if refused else "")
+        if refused:
             # The broker could not keep them: from the oldest again.
             self._sent = min(self._sent, *(seq - 1 for seq in done)) if done else self._sent
         elif done:

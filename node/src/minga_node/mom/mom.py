@@ -7,6 +7,7 @@ import queue
 import threading
 from collections.abc import Callable, Mapping, Sequence
 
+from minga_node import tracing
 from minga_node.errors import BadRequest, MingaError, PeerMisbehaved
 from minga_node.events import Event, Outbox, decode
 from minga_node.events.files import deltas_of
@@ -119,7 +120,10 @@ class Mom:
             for delivery, event in good
             if event.routing_key in FILES and event.text("peer") != self._index.self_id
         ]
+        spans = [_span(event) for _, event in files] if tracing.on() else []
         bad = self._take_files(files)
+        for span in spans:
+            span.end()
         for delivery, event in good:
             if delivery in bad:
                 continue
@@ -157,7 +161,7 @@ class Mom:
         if handler is None:
             return "ack"
         try:
-            with self._store.write() as db:
+            with _span(event), self._store.write() as db:
                 if self._outbox.first_time(db, event):
                     handler(event)
         except MingaError as error:
@@ -185,7 +189,8 @@ class Mom:
     def _do(self, delivery: Delivery, event: Event) -> None:
         MESSAGES.labels("in", event.routing_key).inc()
         try:
-            self._work(event)
+            with _span(event):
+                self._work(event)
         except MingaError as error:
             if self._stop.is_set():
                 return  # not the job's fault
@@ -200,3 +205,15 @@ class Mom:
             self._link.settle(delivery, "retry")
         else:
             self._link.settle(delivery, "ack")
+
+
+def _span(event: Event) -> tracing.Span:
+    """Of the effect that a message has here; none for a message of no trace."""
+    if not event.traceparent:
+        return tracing.NOTHING
+    attributes = {
+        "messaging.system": "rabbitmq",
+        "messaging.operation.name": "process",
+        "messaging.message.id": event.id,
+    }
+    return tracing.span(f"process {event.routing_key}", "consumer", attributes, parent=event.traceparent)

@@ -10,6 +10,7 @@ from typing import cast
 
 import grpc
 
+from minga_node import tracing
 from minga_node.errors import Busy, Conflict, MingaError, NotFound, PeerMisbehaved, PeerUnreachable
 
 MAX_MESSAGE_BYTES = 8 * 1024 * 1024
@@ -67,7 +68,7 @@ class Channels:
         with self._lock:
             channel = self._channels.pop(target, None)
             if channel is None:
-                channel = grpc.insecure_channel(target, options=OPTIONS)
+                channel = tracing.grpc_channel(grpc.insecure_channel(target, options=OPTIONS))
             self._channels[target] = channel
             dropped = self._channels.popitem(last=False)[1] if len(self._channels) > self._limit else None
         if dropped is not None:

@@ -12,6 +12,7 @@ from google.protobuf.message import DecodeError
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from minga_node import tracing
 from minga_node.errors import (
     BadRequest,
     Busy,
@@ -50,7 +51,7 @@ class GrpcServer:
         self._pool = ThreadPoolExecutor(max_workers, thread_name_prefix="grpc")
         self._server = grpc.server(
             self._pool,
-            interceptors=[_Observer()],
+            interceptors=[*tracing.grpc_server(), _Observer()],
             options=[
                 ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
                 # Two nodes on one port would each get half of the calls.

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from minga_node import tracing
 from minga_node.errors import BadRequest, BrokerUnavailable, MingaError, NotFound
 from minga_node.events import Event, Outbox, make
 from minga_node.index import Index
@@ -86,6 +87,8 @@ class Replications:
         self._stop = threading.Event()
         self._wake = threading.Event()
         self._thread = threading.Thread(target=self._run, name="replication", daemon=True)
+        self._traces: dict[str, str] = {}
+        """What asked for those that run, as traceparents."""
 
     def start(self) -> None:
         self._thread.start()
@@ -110,6 +113,8 @@ class Replications:
         if not rows:
             raise NotFound(f"nobody shares the content {content_id}")
         id_ = uuid.uuid4().hex
+        if trace := tracing.traceparent():
+            self._traces[id_] = trace
         with self._store.write() as db:
             db.execute(
                 "INSERT INTO replications VALUES (?, ?, ?, ?, ?, 'running', ?, '')",
@@ -192,6 +197,7 @@ class Replications:
                         peer=own, replication=each.id, id=each.content_id, copies=len(holders),
                     )  # fmt: skip
                     self._outbox.add([event])
+            self._traces.pop(each.id, None)
             log.info("%s has %d complete holders", each.name, len(holders))
             return
         rows = (
@@ -215,7 +221,9 @@ class Replications:
                     continue
         chosen = place(each.copies, holders, at_it, room, each.size)
         problem = "" if chosen or at_it else "no further node is online that has room for a copy"
-        with self._store.write() as db:
+        trace = self._traces.get(each.id)
+        span = tracing.span("place copies", parent=trace) if trace and chosen else tracing.NOTHING
+        with span, self._store.write() as db:
             for peer_id in chosen:
                 assert self._jobs is not None
                 job = self._jobs.send_hold(peer_id, each.content_id, each.name)

@@ -7,6 +7,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
+from contextvars import copy_context
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -229,7 +230,9 @@ class Wants:
         if changed:
             log.info("a want is satisfied: %s", peer)
         if fetch:
-            threading.Thread(target=self._fetch_it, args=(content_id, name), daemon=True).start()
+            # In the context of what tells of it, so that the download is in its trace.
+            run = copy_context().run
+            threading.Thread(target=run, args=(self._fetch_it, content_id, name), daemon=True).start()
 
     def _fetch_it(self, content_id: str, name: str) -> None:
         try:

@@ -6,6 +6,7 @@ import time
 
 from flask import Flask, Response, g, request
 
+from minga_node import tracing
 from minga_node.metrics import REST_REQUESTS, REST_SECONDS
 from minga_node.server import (
     access,
@@ -35,6 +36,7 @@ def create_app(services: Services) -> Flask:
     app.url_map.converters["name"] = NameConverter
     # A name with // in it is a wrong name, not another address.
     app.url_map.merge_slashes = False
+    tracing.flask(app)
     problems.install(app)
     _measure(app)
     same_origin.install(app)

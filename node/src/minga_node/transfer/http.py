@@ -122,7 +122,12 @@ def parse_pieces(value: str, count: int) -> Pieces:
 
 
 def format_request(
-    host: str, content_id: str, ranges: Sequence[tuple[int, int]], peer: str, have: Pieces
+    host: str,
+    content_id: str,
+    ranges: Sequence[tuple[int, int]],
+    peer: str,
+    have: Pieces,
+    traceparent: str = "",
 ) -> bytes:
     """A request for one of some ranges, given as (first byte, one after the last); none means all of it."""
     lines = [f"GET /pieces/{content_id} HTTP/1.1", f"Host: {host}"]
@@ -132,6 +137,8 @@ def format_request(
         lines.append(f"Minga-Peer: {peer}")
     if have:
         lines.append(f"Minga-Have: {format_pieces(have)}")
+    if traceparent:
+        lines.append(f"Traceparent: {traceparent}")
     return "\r\n".join([*lines, "\r\n"]).encode("latin-1")
 
 

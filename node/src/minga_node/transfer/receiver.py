@@ -20,6 +20,7 @@ from blake3 import blake3
 from minga_node.errors import BadRequest, MingaError, PeerMisbehaved, PeerUnreachable, VerificationFailed
 from minga_node.swarm import Ask
 from minga_node.swarm.pieces import Pieces
+from minga_node.tracing import NOTHING, Span
 from minga_node.transfer import http
 from minga_node.transfer.limiter import TokenBucket
 from minga_node.transfer.partial import Claim, PartialFile, storage_error, write_all
@@ -69,13 +70,20 @@ class Listener(Protocol):
 
 
 class Receiver:
-    """One kept-alive connection to one holder."""
+    """One kept-alive connection to one holder, and one span for all that comes on it."""
 
     def __init__(
-        self, remote: Remote, partial: PartialFile, listener: Listener, *, name: str, limiter: TokenBucket
+        self,
+        remote: Remote,
+        partial: PartialFile,
+        listener: Listener,
+        *,
+        name: str,
+        limiter: TokenBucket,
+        span: Span = NOTHING,
     ) -> None:
         self.remote, self._partial, self._listener = remote, partial, listener
-        self._name, self._limiter = name, limiter
+        self._name, self._limiter, self._span = name, limiter, span
         self._asked: deque[Ask] = deque()
         self._lock = threading.Lock()
         self._sock: socket.socket | None = None
@@ -117,7 +125,11 @@ class Receiver:
         ]
         news = self._listener.news(self.remote.peer_id)
         try:
-            sock.sendall(http.format_request(self.remote.host, manifest.id, ranges, self._name, news))
+            sock.sendall(
+                http.format_request(
+                    self.remote.host, manifest.id, ranges, self._name, news, self._span.traceparent
+                )
+            )
         except OSError:
             return True  # the reading thread will see it too
         return True
@@ -156,6 +168,10 @@ class Receiver:
                 sock_or_none.close()
             if self._descriptor >= 0:
                 os.close(self._descriptor)
+            self._span.set({"minga.bytes": self.received})
+            if error is not None and not closed_here:
+                self._span.fail(str(error))
+            self._span.end()
             self._listener.on_closed(self, None if closed_here else error)
 
     def _connect(self) -> socket.socket:

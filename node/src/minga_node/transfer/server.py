@@ -14,7 +14,7 @@ import threading
 import time
 from collections import deque
 
-from minga_node import metrics
+from minga_node import metrics, tracing
 from minga_node.errors import BadRequest, RangeNotSatisfiable
 from minga_node.manifest import piece_size
 from minga_node.swarm import FairQueue, least_sent, still_wanted
@@ -213,6 +213,8 @@ class PieceServer:
         if connection in self._limited:
             self._limited.remove(connection)
         self._release(connection)
+        connection.span.set({"minga.bytes": connection.sent})
+        connection.span.end()
         self._epoll.unregister(descriptor)
         connection.sock.close()
 
@@ -312,6 +314,13 @@ class PieceServer:
             self._answer(connection, "404 Not Found", "this content is not here")
             return None
         peer = fields.get(http.PEER, "")[:253]
+        if tracing.TRACEPARENT in fields and connection.span is tracing.NOTHING:
+            connection.span = tracing.span(
+                "serve pieces",
+                "server",
+                {"minga.peer": peer, "minga.content.id": content_id},
+                parent=fields[tracing.TRACEPARENT],
+            )
         if peer and self._gossip and http.HAVE in fields:
             self._gossip.heard(content_id, peer, fields[http.HAVE])
         ranges = http.parse_ranges(fields["range"], served.content.size) if "range" in fields else []
@@ -464,6 +473,7 @@ class PieceServer:
         if connection.request is not None:
             kind = "peer" if connection.request.peer else "client"
             metrics.BYTES.labels("out", kind).inc(connection.body)
+            connection.sent += connection.body
             self._queue.charge(connection.party, now - connection.begun)
         self._release(connection)
         if connection.closing:

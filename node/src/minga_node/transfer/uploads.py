@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from minga_node.swarm.pieces import Pieces
+from minga_node.tracing import NOTHING, Span
 
 
 class OpenContent(Protocol):
@@ -87,6 +88,10 @@ class Connection:
     closing: bool = False
     events: int = 0
     body: int = 0
+    span: Span = NOTHING
+    """Of all that is sent to a peer that follows a trace."""
+    sent: int = 0
+    """Bytes of bodies, in all."""
 
     @property
     def party(self) -> str:
