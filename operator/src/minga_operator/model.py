@@ -232,6 +232,22 @@ class Monitoring(Model):
     labels: Labels = Field(default_factory=dict, description="Labels of both, for your Prometheus' selectors")
 
 
+class Tracing(Model):
+    """Traces of what the nodes do, by OpenTelemetry."""
+
+    endpoint: str = Field(
+        max_length=512,
+        pattern=r"^https?://[^\s/]+(/[^\s]*)?$",
+        description="Where a collector takes OTLP over HTTP, such as http://otel-collector.observability:4318",
+    )
+    sample_percent: int = Field(
+        100,
+        ge=0,
+        le=100,
+        description="Traces kept of 100 that begin in this network; others follow their caller",
+    )
+
+
 class DisruptionBudget(Model):
     """How many pods voluntary disruptions may take."""
 
@@ -275,6 +291,7 @@ class Spec(Model):
         None, description="An HTTPRoute for clients, where the Gateway API is installed"
     )
     monitoring: Monitoring = Field(default_factory=Monitoring, description="Objects for Prometheus")
+    tracing: Tracing | None = Field(None, description="Traces of what the nodes do; off by default")
     pod_disruption_budget: DisruptionBudget = Field(
         default_factory=DisruptionBudget, description="PodDisruptionBudgets"
     )

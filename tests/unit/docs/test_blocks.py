@@ -35,6 +35,9 @@ four
 """
 
 
+INSTALLS = "changes the Python that you install into; the images are built by the same command"
+
+
 def test_each_block_runs_where_the_comment_before_it_says() -> None:
     page = blocks.parse("page.md", TEXT)
     assert page.blocks == (
@@ -60,10 +63,9 @@ def test_only_these_blocks_are_not_run() -> None:
     }
     assert found == {
         ("quick-start.md", "needs Docker and kind"),
-        (
-            "how-to/without-kubernetes.md",
-            "changes the Python that you install into; the images are built by the same command",
-        ),
+        ("how-to/tracing.md", INSTALLS),
+        ("how-to/tracing.md", "needs Docker"),
+        ("how-to/without-kubernetes.md", INSTALLS),
     }
 
 

@@ -32,6 +32,7 @@ CASES: dict[str, dict[str, Any]] = {
         "sharing": {"uploadLimit": "100M", "parallelism": 8, "volume": {"claimName": "weights"}},
         "broker": {"managed": {"replicas": 3, "image": "rabbitmq:4.2"}},
         "service": {"type": "LoadBalancer", "annotations": {"a": "b"}},
+        "tracing": {"endpoint": "http://collector.traces:4318", "samplePercent": 5},
         "ingress": {"host": "files.example.com", "className": "nginx", "tlsSecretName": "cert"},
         "gateway": {
             "name": "front",

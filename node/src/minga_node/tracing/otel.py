@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import threading
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
@@ -21,7 +22,7 @@ from opentelemetry.instrumentation.flask import FlaskInstrumentor
 from opentelemetry.instrumentation.grpc import client_interceptor, server_interceptor
 from opentelemetry.instrumentation.grpc.grpcext import intercept_channel
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import (
     BatchSpanProcessor,
     ConsoleSpanExporter,
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 
 # What asks every few seconds whether a node lives tells nobody anything.
 UNTRACED = "^https?://[^/]+/(healthz|readyz|metrics)$"
+log = logging.getLogger(__name__)
+
 EXPORTERS = ("otlp", "console", "none")
 FLUSH_SECONDS = 2.0
 
@@ -135,11 +138,24 @@ def _processors() -> list[SpanProcessor]:
         if name not in EXPORTERS:
             raise ValueError(f"OTEL_TRACES_EXPORTER is {name}: expected one of {', '.join(EXPORTERS)}")
         if name == "console":
-            found.append(SimpleSpanProcessor(ConsoleSpanExporter()))
+            found.append(SimpleSpanProcessor(ConsoleSpanExporter(out=sys.stderr, formatter=_line)))
         elif name == "otlp":
             _check_protocol()
             found.append(BatchSpanProcessor(OTLPSpanExporter()))
+            log.info("traces go to %s", _endpoint())
     return found
+
+
+def _line(span: ReadableSpan) -> str:
+    """Among the log's lines, one of its own."""
+    return str(span.to_json(indent=None)) + "\n"
+
+
+def _endpoint() -> str:
+    """Where the exporter sends them, without what an address may have of a password."""
+    names = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+    asked = next((os.environ[name] for name in names if os.environ.get(name)), "http://localhost:4318")
+    return asked.rsplit("@", 1)[-1]
 
 
 def _check_protocol() -> None:

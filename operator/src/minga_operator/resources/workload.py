@@ -125,7 +125,7 @@ def _container(network: Network, plan: Plan, component: str, *, stateful: bool) 
         "image": plan.node_image,
         "imagePullPolicy": network.spec.image.pull_policy,
         "args": ["--config", f"/etc/minga/{file}"],
-        "env": [*_identity(network, stateful=stateful), _broker_url(network)],
+        "env": [*_identity(network, stateful=stateful), _broker_url(network), *_tracing(network)],
         "ports": [
             {"name": "rest", "containerPort": common.REST_PORT, "protocol": "TCP"},
             {"name": "grpc", "containerPort": common.GRPC_PORT, "protocol": "TCP"},
@@ -165,6 +165,18 @@ def _broker_url(network: Network) -> Object:
         # A Secret that is not there yet keeps nobody from sharing: events travel by gossip until it comes.
         reference["optional"] = True
     return {"name": "MINGA_BROKER_URL", "valueFrom": {"secretKeyRef": reference}}
+
+
+def _tracing(network: Network) -> list[Object]:
+    """OpenTelemetry's own variables, which the node reads."""
+    wanted = network.spec.tracing
+    if wanted is None:
+        return []
+    return [
+        {"name": "OTEL_EXPORTER_OTLP_ENDPOINT", "value": wanted.endpoint},
+        {"name": "OTEL_TRACES_SAMPLER", "value": "parentbased_traceidratio"},
+        {"name": "OTEL_TRACES_SAMPLER_ARG", "value": f"{wanted.sample_percent / 100:g}"},
+    ]
 
 
 def broker_secret(network: Network) -> tuple[str, str]:
