@@ -29,7 +29,7 @@ from minga_node.membership import Membership
 from minga_node.messaging import Messaging
 from minga_node.metrics import BUILD, without_broker
 from minga_node.model import Peer
-from minga_node.observed import observe
+from minga_node.observed import Copies, observe
 from minga_node.pclient.channels import Channels
 from minga_node.pclient.content import ContentClient
 from minga_node.pclient.gossip import GossipClient
@@ -152,8 +152,7 @@ class Node:
         self.index.logs.hooks.append(self.feed.on_entries)
         self.membership.on_state.append(self.feed.on_state)
         self.messaging = Messaging(
-            config.broker_url,
-            config.network,
+            config,
             self.self_peer,
             self.store,
             self.index,
@@ -194,6 +193,7 @@ class Node:
             config.seed,
             VERSION,
         )
+        self.copies = Copies(self.index)
         self.services = Services(
             config=config,
             self_peer=self.self_peer,
@@ -209,6 +209,7 @@ class Node:
             flows=Transfers(self.channels, self.downloads.flows, self.membership.alive).flows,
             problems=self.problems,
             tokens=tokens,
+            below_target=lambda: self.copies.below(config.replication_target),
         )
 
     def _room(self) -> int:
@@ -250,7 +251,15 @@ class Node:
     def start(self) -> None:
         """Serves, then looks at the library and joins, both in the background."""
         BUILD.info({"version": VERSION})
-        observe(self.index, self.downloads, self.pieces, self.config.directory, self.config.upload_slots)
+        config = self.config
+        observe(
+            self.copies,
+            self.downloads,
+            self.pieces,
+            config.directory,
+            config.upload_slots,
+            config.replication_target,
+        )
         if not self.config.broker_url:
             without_broker()
         self._warn_when_open()

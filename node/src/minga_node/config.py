@@ -77,6 +77,12 @@ class Config(BaseModel):
         1.0, description="How long a file must be left alone before it is shared"
     )
     rescan_seconds: Seconds = Field(30.0, description="Time between two looks at the whole directory")
+    replication_target: Annotated[int, Field(ge=1, le=100)] = Field(
+        1, description="Complete copies that each file of the network should have; above 1 it needs a broker"
+    )
+    replication_delay_seconds: Annotated[float, Field(ge=0, le=7 * 86400)] = Field(
+        300.0, description="How long a node may be away before its copies are replaced by others"
+    )
 
     @field_validator("seed_peer", "broker_url", mode="before")
     @classmethod

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 
+from minga_node.config import Config
 from minga_node.downloads import Downloads, DownloadState
-from minga_node.errors import MingaError, NotFound, StorageFailed
+from minga_node.errors import Conflict, MingaError, NotFound, StorageFailed
 from minga_node.events import Event, Outbox, make
 from minga_node.events.feed import Feed
 from minga_node.events.files import FileEvents
@@ -15,7 +16,7 @@ from minga_node.library import Library
 from minga_node.membership import Membership
 from minga_node.model import Peer
 from minga_node.mom import Mom
-from minga_node.requests import Jobs, Replications, Wants
+from minga_node.requests import Jobs, Presence, Replications, Upkeep, Wants
 from minga_node.store import Store
 
 
@@ -23,15 +24,14 @@ class Messaging:
     """Wants and replications are there without a broker too; events and jobs need one.
 
     Args:
-        urls: AMQP addresses; none for gRPC alone.
+        config: its ``broker_url`` says where the broker is; none for gRPC alone.
         room: free bytes of another node; raises MingaError.
         feed: gets what comes through the broker.
     """
 
     def __init__(
         self,
-        urls: Sequence[str],
-        network: str,
+        config: Config,
         self_peer: Callable[[], Peer],
         store: Store,
         index: Index,
@@ -41,16 +41,22 @@ class Messaging:
         room: Callable[[Peer], int],
         feed: Feed,
     ) -> None:
+        urls, network = config.broker_url, config.network
         self._index, self._library, self._downloads = index, library, downloads
         self._membership, self._self_peer, self._network = membership, self_peer, network
         self.outbox = Outbox(store) if urls else None
         self.jobs: Jobs | None = None
         self.mom: Mom | None = None
         if self.outbox is not None:
-            self.jobs = Jobs(self.outbox, network, index.self_id, self.hold, self.drop)
+            self.jobs = Jobs(store, self.outbox, network, index.self_id, self.hold, self.drop)
         self.wants = Wants(store, index, self.outbox, network, downloads.start)
+        target, delay = config.replication_target, config.replication_delay_seconds
+        presence = Presence(index.self_id, membership.statuses, delay)
         self.replications = Replications(
-            store, index, self.outbox, self.jobs, network, membership.alive, room
+            store, index, self.outbox, self.jobs, network, membership.alive, room, presence
+        )
+        self.upkeep = Upkeep(
+            index, self.replications, presence, membership.alive, lambda: membership.joined, target, delay
         )
         if self.outbox is None or self.jobs is None:
             return
@@ -61,8 +67,8 @@ class Messaging:
             "want.placed": self.wants.placed,
             "want.withdrawn": self.wants.withdrawn,
             "want.satisfied": self.wants.satisfied,
-            "job.done": self.replications.done,
-            "job.failed": self.replications.failed,
+            "job.done": self.jobs.done,
+            "job.failed": self.jobs.failed,
         }
         self.mom = Mom(
             urls,
@@ -88,10 +94,13 @@ class Messaging:
             self.mom.start()
         self.wants.start()
         self.replications.start()
+        if self.mom is not None:
+            self.upkeep.start()
 
     def stop(self) -> None:
         """After the membership, whose goodbye is told here as well."""
         self.wants.stop()
+        self.upkeep.stop()
         self.replications.stop()
         if self.mom is not None and self.outbox is not None:
             epoch, heartbeat = self._membership.last_word()
@@ -103,16 +112,19 @@ class Messaging:
         if self.outbox is not None:
             self.outbox.add([self._event("transfer.completed", name=name, id=content_id, size=size)])
 
-    def hold(self, content_id: str, name: str) -> None:
-        """Returns when a verified copy is in the library.
+    def hold(self, content_id: str, name: str, copies: int) -> None:
+        """Returns when a verified copy is in the library, or when ``copies`` others have one (0: no matter).
 
         Raises:
             MingaError: it cannot be fetched.
         """
         if self._library.names_of(content_id):
             return
-        if not self._index.holders(content_id):
+        found = self._index.holders(content_id)
+        if not found:
             raise NotFound(f"nobody ever shared the content {content_id}")
+        if 0 < copies <= sum(holder.complete and holder.online for holder in found):
+            return
         here = self._library.find(name)
         if here is not None and here.id != content_id:
             # The name stands for something else here; the copy counts, not its name.
@@ -123,7 +135,13 @@ class Messaging:
         if download.state is not DownloadState.COMPLETE:
             raise StorageFailed(download.error or f"the copy ended as {download.state}")
 
-    def drop(self, content_id: str) -> None:
+    def drop(self, content_id: str, keep: int) -> None:
+        others = sum(
+            holder.complete and holder.online and holder.peer_id != self._index.self_id
+            for holder in self._index.holders(content_id)
+        )
+        if others < keep:
+            raise Conflict(f"only {others} other nodes have all of {content_id}, and {keep} copies must stay")
         for name in self._library.names_of(content_id):
             with suppress(NotFound):
                 self._library.delete(name)

@@ -45,6 +45,11 @@ INDEX_LAG = Gauge(
 CONTENTS = Gauge(
     "minga_contents", "Contents in the network, by complete copies online (0, 1, 2, 3+)", ["holders"]
 )
+BELOW_TARGET = Gauge(
+    "minga_files_below_target",
+    "Contents in the network with fewer complete copies online than replication_target, as this node sees it",
+)
+TARGET = Gauge("minga_replication_target", "Complete copies that each content of the network should have")
 PEERS = Gauge("minga_peers", "Other nodes known, by state (alive, suspect, dead, left)", ["state"])
 GOSSIP_REFUSED = Counter(
     "minga_gossip_refused",

@@ -13,7 +13,14 @@ from typing import Generic, TypeVar
 from minga_node.downloads import Downloads
 from minga_node.errors import StorageFailed
 from minga_node.index import Index
-from minga_node.metrics import CONTENTS, DISK_BYTES, STALLED_DOWNLOADS, UPLOAD_SLOTS
+from minga_node.metrics import (
+    BELOW_TARGET,
+    CONTENTS,
+    DISK_BYTES,
+    STALLED_DOWNLOADS,
+    TARGET,
+    UPLOAD_SLOTS,
+)
 from minga_node.transfer import PieceServer
 
 STALLED_SECONDS = 60.0
@@ -56,21 +63,36 @@ def _of(figures: Callable[[], dict[str, int]], name: str) -> float:
     return figures()[name]
 
 
-def observe(
-    index: Index, downloads: Downloads, pieces: PieceServer, directory: Path, upload_slots: int
-) -> None:
-    """Gives the gauges their figures."""
+class Copies:
+    """Contents of the whole network by their complete copies online; looked up rarely."""
 
-    def find() -> dict[str, int]:
+    def __init__(self, index: Index) -> None:
+        self._index = index
+        self._rarely = Rarely(self._find)
+
+    def _find(self) -> dict[int, int]:
         try:
-            return by_copies(index.copies())
+            return self._index.copies()
         except StorageFailed:
             # The node is ending, or its disk is: the last scrape may do without.
-            return by_copies({})
+            return {}
 
-    contents = Rarely(find)
+    def classes(self) -> dict[str, int]:
+        return by_copies(self._rarely())
+
+    def below(self, target: int) -> int:
+        """Contents with fewer."""
+        return sum(count for number, count in self._rarely().items() if number < target)
+
+
+def observe(
+    copies: Copies, downloads: Downloads, pieces: PieceServer, directory: Path, upload_slots: int, target: int
+) -> None:
+    """Gives the gauges their figures."""
     for name in by_copies({}):
-        CONTENTS.labels(name).set_function(partial(_of, contents, name))
+        CONTENTS.labels(name).set_function(partial(_of, copies.classes, name))
+    BELOW_TARGET.set_function(partial(copies.below, target))
+    TARGET.set(target)
     STALLED_DOWNLOADS.set_function(lambda: downloads.stalled(STALLED_SECONDS))
     UPLOAD_SLOTS.labels("busy").set_function(lambda: pieces.uploads)
     UPLOAD_SLOTS.labels("all").set(upload_slots)

@@ -101,11 +101,17 @@ def _status(client: Client) -> Text:
         "library": f"{node['files']} files, {size(node['bytes'])}; {size(node['disk_free'])} free",
         "fetches": f"{len(active)} files at {size(rate)}/s" if active else "nothing",
         "network": f"{node['network']}: {network['files']} files, {size(network['bytes'])}",
+        "copies": _copies(network),
         "peers": f"{node['peers_alive']} alive",
         "broker": broker,
         "version": node["version"],
     }
     return Text("\n".join(f"{key:<8} {value}" for key, value in lines.items()))
+
+
+def _copies(network: dict[str, Any]) -> str:
+    target, below = network["replication_target"], network["files_below_target"]
+    return f"{target} of each wanted, {below} files have fewer"
 
 
 COMMANDS = (peers, status)

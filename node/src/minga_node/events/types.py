@@ -96,8 +96,12 @@ _ALL = (
     )),
     Type("job.hold", "asks a node to hold a verified copy of a content", (
         _PEER, *_JOB, Field("name", Kind.TEXT, "for the file in its library"),
+        Field("copies", Kind.INTEGER, "complete holders online that make it needless", optional=True),
     ), job=True),
-    Type("job.drop", "asks a node to drop its copies of a content", (_PEER, *_JOB), job=True),
+    Type("job.drop", "asks a node to drop its copies of a content", (
+        _PEER, *_JOB,
+        Field("keep", Kind.INTEGER, "complete copies that must stay at others, 1 at least", optional=True),
+    ), job=True),
 )  # fmt: skip
 
 TYPES: dict[str, Type] = {each.name: each for each in _ALL}

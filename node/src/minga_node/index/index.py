@@ -15,6 +15,7 @@ from minga_node.index.log import Delta, Entry, check_delta
 from minga_node.index.logs import Logs
 from minga_node.index.query import Query
 from minga_node.index.rows import RowReader
+from minga_node.index.scarce import HeldAt, scarce
 from minga_node.index.search import Searcher
 from minga_node.metrics import INDEX_ENTRIES
 from minga_node.model import FileRow, Holder, LocalFile, Page
@@ -181,6 +182,12 @@ class Index:
         return copies.copies(
             self._store, self.logs, lambda peer_id: peer_id == self.self_id or self.online(peer_id)
         )
+
+    def scarce(
+        self, counts: Callable[[str], bool], target: int, after: str = "", limit: int = 1000
+    ) -> dict[str, list[HeldAt]]:
+        """Own contents with fewer than ``target`` complete copies at nodes that count; see :mod:`.scarce`."""
+        return scarce(self._store, self.logs, counts, target, after, limit)
 
     def _changed(self, peer_id: str) -> None:
         with self._names_lock:

@@ -1,7 +1,22 @@
-"""What people and nodes ask of the network: wants, jobs and replication."""
+"""What people and nodes ask of the network: wants, jobs, replication, and the network's own target."""
 
-from minga_node.requests.jobs import Jobs
+from minga_node.requests.jobs import JobKind, Jobs, JobState, SentJob
+from minga_node.requests.presence import Presence
 from minga_node.requests.replication import Replication, Replications, ReplicationState
+from minga_node.requests.upkeep import Upkeep
 from minga_node.requests.wants import Want, Wants, WantState
 
-__all__ = ["Jobs", "Replication", "ReplicationState", "Replications", "Want", "WantState", "Wants"]
+__all__ = [
+    "JobKind",
+    "JobState",
+    "Jobs",
+    "Presence",
+    "Replication",
+    "ReplicationState",
+    "Replications",
+    "SentJob",
+    "Upkeep",
+    "Want",
+    "WantState",
+    "Wants",
+]

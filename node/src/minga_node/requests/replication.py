@@ -12,11 +12,13 @@ from enum import StrEnum
 
 from minga_node import tracing
 from minga_node.errors import BadRequest, BrokerUnavailable, MingaError, NotFound
-from minga_node.events import Event, Outbox, make
+from minga_node.events import Outbox, make
 from minga_node.index import Index
 from minga_node.model import Peer
-from minga_node.requests.jobs import Jobs
-from minga_node.requests.placing import place
+from minga_node.requests.jobs import Jobs, JobState
+from minga_node.requests.placing import order, place
+from minga_node.requests.presence import Presence
+from minga_node.requests.room import Room
 from minga_node.store import Store
 
 log = logging.getLogger(__name__)
@@ -32,16 +34,30 @@ CREATE TABLE replication_jobs (
     asked INTEGER NOT NULL
 ) WITHOUT ROWID;
 """,
+    """
+INSERT OR IGNORE INTO sent_jobs
+    SELECT j.job, 'hold', r.content, r.name, j.peer, r.id, j.state, '', 1000 * j.asked, 0
+    FROM replication_jobs j JOIN replications r ON r.id = j.replication;
+DROP TABLE replication_jobs;
+ALTER TABLE replications ADD COLUMN upkeep INTEGER NOT NULL DEFAULT 0;
+""",
 )
 LOOK_SECONDS = 1.0
-PATIENCE_SECONDS = 60
+PATIENCE_SECONDS = 60.0
 """How long a node that is not online may keep a job before another one is asked as well."""
+AGAIN_SECONDS = 600.0
+"""After which a node that gave a job up may be asked once more."""
+LAG_SECONDS = 30.0
+"""For which a job that was done counts as a copy that the index does not show yet."""
 CANDIDATES = 16
+"""Nodes whose room is asked for one copy."""
 
 
 class ReplicationState(StrEnum):
     RUNNING = "running"
     COMPLETE = "complete"
+    CANCELLED = "cancelled"
+    FAILED = "failed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +72,8 @@ class Replication:
     created_ms: int
     problem: str
     """Why it does not go on; empty otherwise."""
+    upkeep: bool
+    """Asked for by the node itself, for the network's target."""
     holders: int
     """Complete holders online."""
     asked: tuple[str, ...]
@@ -69,6 +87,7 @@ class Replications:
         jobs: None without a broker.
         alive: the other nodes that are online.
         room: free bytes of a node; raises MingaError.
+        presence: who counts as a holder for the network's target.
     """
 
     def __init__(
@@ -80,18 +99,23 @@ class Replications:
         network: str,
         alive: Callable[[], Sequence[Peer]],
         room: Callable[[Peer], int],
+        presence: Presence,
     ) -> None:
         self._store, self._index, self._outbox, self._jobs = store, index, outbox, jobs
-        self._network, self._alive, self._room = network, alive, room
-        store.migrate("replication", STEPS)
+        self._network, self._alive, self._room, self._presence = network, alive, Room(room), presence
         self._stop = threading.Event()
         self._wake = threading.Event()
         self._thread = threading.Thread(target=self._run, name="replication", daemon=True)
         self._traces: dict[str, str] = {}
         """What asked for those that run, as traceparents."""
+        if jobs is not None:
+            # Its tables take over what was there before they were.
+            store.migrate("replication", STEPS)
+            jobs.on_ended.append(self._wake.set)
 
     def start(self) -> None:
-        self._thread.start()
+        if self._jobs is not None:
+            self._thread.start()
 
     def stop(self) -> None:
         self._stop.set()
@@ -99,7 +123,7 @@ class Replications:
         if self._thread.ident is not None:
             self._thread.join(3.0)
 
-    def request(self, content_id: str, copies: int) -> Replication:
+    def request(self, content_id: str, copies: int, *, upkeep: bool = False) -> Replication:
         """Asks for complete holders of a content.
 
         Raises:
@@ -117,31 +141,37 @@ class Replications:
             self._traces[id_] = trace
         with self._store.write() as db:
             db.execute(
-                "INSERT INTO replications VALUES (?, ?, ?, ?, ?, 'running', ?, '')",
-                (id_, content_id, rows[0].name, rows[0].size, copies, time.time_ns() // 1_000_000),
+                "INSERT INTO replications VALUES (?, ?, ?, ?, ?, 'running', ?, '', ?)",
+                (id_, content_id, rows[0].name, rows[0].size, copies, time.time_ns() // 1_000_000, upkeep),
             )
         self._wake.set()
         return self.get(id_)
 
+    def cancel(self, id_: str) -> Replication:
+        """Asks for no further copies; those that were made, or are being made, stay. Raises NotFound."""
+        before = self.get(id_)
+        self._end(before, ReplicationState.CANCELLED)
+        return before if before.upkeep else self.get(id_)
+
     def get(self, id_: str) -> Replication:
         """Raises NotFound."""
-        found = [each for each in self.list() if each.id == id_]
+        found = self._select("WHERE id = ?", id_)
         if not found:
             raise NotFound(f"there is no replication {id_}")
         return found[0]
 
     def list(self) -> tuple[Replication, ...]:
         """All of this node, the newest first."""
-        db = self._store.read()
-        rows = db.execute(
-            "SELECT id, content, name, size, copies, state, created, problem FROM replications "
-            "ORDER BY created DESC"
-        ).fetchall()
-        asked: dict[str, list[str]] = {}
-        for replication, peer in db.execute(
-            "SELECT replication, peer FROM replication_jobs WHERE state = 'asked' ORDER BY peer"
-        ):
-            asked.setdefault(replication, []).append(peer)
+        return self._select("ORDER BY created DESC")
+
+    def running(self) -> tuple[Replication, ...]:
+        return self._select("WHERE state = 'running' ORDER BY created")
+
+    def _select(self, where: str, *values: str) -> tuple[Replication, ...]:
+        if self._jobs is None:
+            return ()
+        columns = "id, content, name, size, copies, state, created, problem, upkeep"
+        rows = self._store.read().execute(f"SELECT {columns} FROM replications {where}", values).fetchall()
         return tuple(
             Replication(
                 id_,
@@ -152,84 +182,87 @@ class Replications:
                 ReplicationState(state),
                 created,
                 problem,
+                bool(upkeep),
                 len(self._holders(content)),
-                tuple(asked.get(id_, ())),
+                tuple(job.peer_id for job in self._jobs.of(id_) if job.state is JobState.ASKED),
             )
-            for id_, content, name, size, copies, state, created, problem in rows
+            for id_, content, name, size, copies, state, created, problem, upkeep in rows
         )
-
-    def done(self, event: Event) -> None:
-        self._ended(event, "done")
-
-    def failed(self, event: Event) -> None:
-        self._ended(event, "failed")
-
-    def _ended(self, event: Event, state: str) -> None:
-        with self._store.write() as db:
-            db.execute("UPDATE replication_jobs SET state = ? WHERE job = ?", (state, event.text("job")))
-        self._wake.set()
 
     def _holders(self, content_id: str) -> set[str]:
         return {h.peer_id for h in self._index.holders(content_id) if h.online and h.complete}
+
+    def _end(self, each: Replication, state: ReplicationState, problem: str = "") -> None:
+        self._traces.pop(each.id, None)
+        with self._store.write() as db:
+            if each.upkeep:
+                # Nobody asked, nobody is told: the target's own figures say how it is.
+                db.execute("DELETE FROM replications WHERE id = ?", (each.id,))
+                return
+            db.execute(
+                "UPDATE replications SET state = ?, problem = ? WHERE id = ? AND state = 'running'",
+                (state, problem, each.id),
+            )
+            if state is ReplicationState.COMPLETE and self._outbox is not None:
+                event = make(
+                    self._network, "replication.completed", each.name, peer=self._index.self_id,
+                    replication=each.id, id=each.content_id, copies=each.holders,
+                )  # fmt: skip
+                self._outbox.add([event])
 
     def _run(self) -> None:
         while not self._stop.is_set():
             self._wake.wait(LOOK_SECONDS)
             self._wake.clear()
-            for each in self.list():
-                if each.state is ReplicationState.RUNNING and not self._stop.is_set():
-                    try:
-                        self._advance(each)
-                    except MingaError as error:
-                        log.warning("replication of %s: %s", each.name, error)
+            try:
+                for each in self.running():
+                    if self._stop.is_set():
+                        return
+                    self._advance(each)
+            except MingaError as error:
+                log.warning("replication: %s", error)
 
     def _advance(self, each: Replication) -> None:
         holders = self._holders(each.content_id)
-        own = self._index.self_id
+        if each.upkeep:
+            counts = self._presence.counts()
+            found = self._index.holders(each.content_id)
+            holders = {h.peer_id for h in found if h.complete and counts(h.peer_id)}
         if len(holders) >= each.copies:
-            with self._store.write() as db:
-                db.execute(
-                    "UPDATE replications SET state = 'complete', problem = '' WHERE id = ?", (each.id,)
-                )
-                if self._outbox is not None:
-                    event = make(
-                        self._network, "replication.completed", each.name,
-                        peer=own, replication=each.id, id=each.content_id, copies=len(holders),
-                    )  # fmt: skip
-                    self._outbox.add([event])
-            self._traces.pop(each.id, None)
+            self._end(each, ReplicationState.COMPLETE)
             log.info("%s has %d complete holders", each.name, len(holders))
             return
-        rows = (
-            self._store
-            .read()
-            .execute("SELECT peer, state, asked FROM replication_jobs WHERE replication = ?", (each.id,))
-            .fetchall()
-        )
-        patient = time.time() - PATIENCE_SECONDS
-        at_it = {peer for peer, state, when in rows
-                 if state == "asked" and (self._index.online(peer) or when > patient)}  # fmt: skip
-        excluded = holders | {peer for peer, _, _ in rows}
+        if not self._index.by_id(each.content_id):
+            self._end(each, ReplicationState.FAILED, "nobody shares it any more")
+            return
+        assert self._jobs is not None
+        now = time.time()
+        at_it: set[str] = set()
+        excluded = set(holders)
+        for job in self._jobs.of(each.id):
+            age = now - job.asked_ms / 1000
+            online = self._index.online(job.peer_id)
+            if job.state is JobState.ASKED:
+                excluded.add(job.peer_id)
+                if online or age < PATIENCE_SECONDS:
+                    at_it.add(job.peer_id)
+            elif job.state is JobState.DONE and now - job.ended_ms / 1000 < LAG_SECONDS:
+                at_it.add(job.peer_id)
+            elif job.state is JobState.FAILED and age < AGAIN_SECONDS:
+                excluded.add(job.peer_id)
         if each.copies <= len(holders | at_it):
             return
-        room: dict[str, int] = {}
-        for peer in self._alive():
-            if peer.id not in excluded and len(room) < CANDIDATES:
-                try:
-                    room[peer.id] = self._room(peer)
-                except MingaError:
-                    continue
-        chosen = place(each.copies, holders, at_it, room, each.size)
+        alive = {peer.id: peer for peer in self._alive() if peer.id not in excluded}
+        candidates = [alive[peer_id] for peer_id in order(each.content_id, alive)]
+        room = self._room.of(candidates, CANDIDATES)
+        chosen = place(each.content_id, each.copies, holders, at_it, room, each.size)
         problem = "" if chosen or at_it else "no further node is online that has room for a copy"
         trace = self._traces.get(each.id)
         span = tracing.span("place copies", parent=trace) if trace and chosen else tracing.NOTHING
         with span, self._store.write() as db:
             for peer_id in chosen:
-                assert self._jobs is not None
-                job = self._jobs.send_hold(peer_id, each.content_id, each.name)
-                db.execute(
-                    "INSERT INTO replication_jobs VALUES (?, ?, ?, 'asked', ?)",
-                    (job, each.id, peer_id, int(time.time())),
+                self._jobs.send_hold(
+                    peer_id, each.content_id, each.name, copies=each.copies, replication=each.id
                 )
             if problem != each.problem:
                 db.execute("UPDATE replications SET problem = ? WHERE id = ?", (problem, each.id))

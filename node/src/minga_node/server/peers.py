@@ -50,7 +50,15 @@ def blueprint(services: Services) -> Blueprint:
     def network() -> Response:
         files, total = services.index.totals()
         alive = sum(status.state is PeerState.ALIVE for status in services.membership.statuses())
-        name = services.config.network
-        return answer(NetworkOut(name=name, files=files, bytes=total, peers_alive=alive))
+        return answer(
+            NetworkOut(
+                name=services.config.network,
+                files=files,
+                bytes=total,
+                peers_alive=alive,
+                replication_target=services.config.replication_target,
+                files_below_target=services.below_target(),
+            )
+        )
 
     return routes

@@ -72,10 +72,11 @@ class ReplicationOut(BaseModel):
     state: ReplicationState
     created: int = Field(description="Milliseconds since 1970")
     problem: str = Field(description="Why it does not go on; empty otherwise")
+    upkeep: bool = Field(description="Asked for by the node itself, for the network's replication target")
 
     @classmethod
     def of(cls, each: Replication) -> ReplicationOut:
-        same = ("id", "content_id", "name", "size", "copies", "holders", "state", "problem")
+        same = ("id", "content_id", "name", "size", "copies", "holders", "state", "problem", "upkeep")
         fields = {key: getattr(each, key) for key in same}
         return cls(**fields, asked=list(each.asked), created=each.created_ms)
 

@@ -95,6 +95,8 @@ class NetworkOut(BaseModel):
     files: int = Field(description="Contents under a name, whoever has them")
     bytes: int = Field(description="Their bytes, each once")
     peers_alive: int = Field(description="Other nodes")
+    replication_target: int = Field(description="Complete copies that each file should have")
+    files_below_target: int = Field(description="Contents with fewer complete copies online than that")
 
 
 class NodeOut(BaseModel):

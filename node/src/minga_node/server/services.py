@@ -36,6 +36,8 @@ class Services:
     """What moves in the whole network."""
     problems: Callable[[], list[str]]
     """Why the node is not ready; empty when it is."""
+    below_target: Callable[[], int]
+    """Contents of the network with fewer complete copies than wanted."""
     tokens: TokenDirectory | None = None
     """Who may do what; ``None``: everybody everything."""
     stopping: Event = field(default_factory=Event)

@@ -1,0 +1,49 @@
+"""This node's contents that too few others have."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from minga_node.index.logs import Logs
+from minga_node.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class HeldAt:
+    """A complete copy: whose, and when the file was modified there (milliseconds since 1970)."""
+
+    peer_id: str
+    modified_ms: int
+
+
+def scarce(
+    store: Store, logs: Logs, counts: Callable[[str], bool], target: int, after: str, limit: int
+) -> dict[str, list[HeldAt]]:
+    """Contents that are completely here and have fewer than ``target`` complete copies at nodes that count.
+    In the order of their ids, each with all its complete copies.
+
+    Args:
+        after: only ids larger than this one.
+        limit: so many contents at most.
+    """
+    peers = logs.peers()
+    here = ",".join(str(number) for number, peer_id in peers.items() if counts(peer_id))
+    db = store.read()
+    found = db.execute(
+        "SELECT DISTINCT f.content FROM files f WHERE f.content > :after"
+        " AND EXISTS (SELECT 1 FROM held o WHERE o.file = f.file AND o.log = :own AND o.complete)"
+        " AND (SELECT count(DISTINCT h.log) FROM files g CROSS JOIN held h ON h.file = g.file AND h.complete"
+        f" AND h.log IN ({here}) WHERE g.content = f.content) < :target"
+        " ORDER BY f.content LIMIT :limit",
+        {"after": bytes.fromhex(after), "own": logs.number(logs.self_id), "target": target, "limit": limit},
+    ).fetchall()
+    copies: dict[str, list[HeldAt]] = {}
+    for (content,) in found:
+        rows = db.execute(
+            "SELECT h.log, min(h.modified) FROM files f CROSS JOIN held h ON h.file = f.file AND h.complete"
+            " WHERE f.content = ? GROUP BY h.log",
+            (content,),
+        )
+        copies[content.hex()] = [HeldAt(peers[log], modified) for log, modified in rows if log in peers]
+    return copies
