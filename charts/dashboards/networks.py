@@ -15,13 +15,14 @@ VARIABLES = (
 )
 ROLLS = Annotation(
     "Nodes (re)started",
-    f"changes(process_start_time_seconds{{{WHERE}}}[{RATE}]) > 0",
+    # By its age, since a pod that comes back has another address: to Prometheus, another series.
+    f"(time() - process_start_time_seconds{{{WHERE}}}) * 1000 < 60000 + 2 * $__interval_ms",
     "blue",
     "{{pod}} started",
 )
 OUTAGES = Annotation(
     "Broker away",
-    f"minga_broker_connected{{{WHERE}}} == 0",
+    f"1 - minga_broker_connected{{{WHERE}}} > 0",
     "red",
     "{{pod}} has no broker",
 )
@@ -48,14 +49,14 @@ NOW = (
         "Nodes",
         "Nodes that Prometheus reaches.",
         [Query(f"count(minga_build_info{{{WHERE}}})", "")],
-        width=4,
+        width=3,
         now=True,
     ),
     Panel(
         "Files shared",
         "Different contents, wherever they are and under how many names.",
         [Query(f"max by (network) (sum by (network, pod) (minga_contents{{{WHERE}}}))", "{{network}}")],
-        width=4,
+        width=3,
         now=True,
     ),
     Panel(
@@ -63,14 +64,14 @@ NOW = (
         "All copies together.",
         [Query(f"sum by (network) (minga_library_bytes{{{WHERE}}})", "{{network}}")],
         unit="bytes",
-        width=4,
+        width=3,
         now=True,
     ),
     Panel(
         "Files without a holder",
         "Contents that were published and that nobody online has as a whole.",
         [Query(f'max by (network) (minga_contents{{{WHERE},holders="0"}})', "{{network}}")],
-        width=4,
+        width=3,
         now=True,
         bad_above=1,
     ),
@@ -79,14 +80,28 @@ NOW = (
         "Share of the bytes received that came from peers and not from a seed, over the last hour.",
         [Query("minga:origin_saved:ratio1h{" + WHERE + "}", "{{network}}")],
         unit="percentunit",
-        width=4,
+        width=3,
+        now=True,
+    ),
+    Panel(
+        "Not sent by a seed",
+        "Bytes that peers gave each other in the last hour: the origin was spared them.",
+        [
+            Query(
+                "sum by (network) (increase("
+                f'minga_transfer_bytes_total{{{WHERE},direction="in",source="peer"}}[1h]))',
+                "{{network}}",
+            )
+        ],
+        unit="bytes",
+        width=3,
         now=True,
     ),
     Panel(
         "Nodes without broker",
         "Events travel by gossip alone there.",
         [Query(f"count(minga_broker_connected{{{WHERE}}} == 0) or vector(0)", "")],
-        width=4,
+        width=3,
         now=True,
         bad_above=1,
     ),
@@ -171,10 +186,11 @@ FILES = (
         "Contents by the number of nodes online that have all of them.",
         [
             Query(
-                f"max by (holders) (minga_contents{{{WHERE}}})",
+                f"sum by (holders) (max by (network, holders) (minga_contents{{{WHERE}}}))",
                 "{{holders}} holders",
             )
         ],
+        colours={"0 holders": "red", "1 holders": "orange", "2 holders": "yellow", "3+ holders": "green"},
         stacked=True,
         width=12,
     ),
@@ -218,5 +234,32 @@ MESSAGES = (
         "Events that wait on a node's disk for the broker.",
         [Query(f"max by (pod) (minga_outbox_messages{{{WHERE}}})", "{{pod}}")],
         width=6,
+    ),
+    Panel(
+        "Gossip",
+        "Bytes of messages about members and logs, which all nodes exchange every second.",
+        [
+            Query(
+                f"sum by (direction) (rate(minga_gossip_bytes_total{{{WHERE}}}[{RATE}]))",
+                "{{direction}}",
+            )
+        ],
+        unit="Bps",
+        width=12,
+    ),
+    Panel(
+        "Refused",
+        "What came from nodes against the protocol, and REST requests for want of a right.",
+        [
+            Query(
+                f"sum by (reason) (increase(minga_gossip_refused_total{{{WHERE}}}[{RATE}]))",
+                "gossip: {{reason}}",
+            ),
+            Query(
+                f"sum by (reason) (increase(minga_rest_refused_total{{{WHERE}}}[{RATE}]))",
+                "REST: {{reason}}",
+            ),
+        ],
+        width=12,
     ),
 )

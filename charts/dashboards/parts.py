@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from grafana_foundation_sdk.builders import common as common_builders
 from grafana_foundation_sdk.builders import dashboard as dashboards
@@ -38,6 +38,8 @@ class Panel:
     bad_above: float | None = None
     """The value from which it is shown in red."""
     maximum: float | None = None
+    colours: Mapping[str, str] = field(default_factory=dict)
+    """By legend, where a colour means something."""
 
 
 @dataclass(frozen=True)
@@ -52,10 +54,29 @@ class Variable:
 
 @dataclass(frozen=True)
 class Annotation:
+    """A mark on all curves while an expression has a value of 1 or more: Grafana passes over those below."""
+
     name: str
     expression: str
     colour: str
     text: str
+    """Shown with the mark; with labels as in a legend."""
+
+
+class _AnnotationQuery(dashboard.AnnotationQuery):
+    """With the text that Grafana's Prometheus shows, which the SDK's type does not know."""
+
+    text: str = ""
+
+    def to_json(self) -> dict[str, object]:
+        return {**super().to_json(), "textFormat": self.text}
+
+
+class _AnnotationBuilder(dashboards.AnnotationQuery):
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self._internal = _AnnotationQuery()
+        self._internal.text = text
 
 
 def build(
@@ -93,8 +114,7 @@ def build(
         board.with_variable(_variable(variable))
     for annotation in annotations:
         board.annotation(
-            dashboards
-            .AnnotationQuery()
+            _AnnotationBuilder(annotation.text)
             .name(annotation.name)
             .datasource(SOURCE)
             .enable(True)
@@ -173,6 +193,13 @@ def _curve(panel: Panel) -> timeseries.Panel:
     )
     if panel.maximum is not None:
         built.max(panel.maximum)
+    if panel.bad_above is not None:
+        built.thresholds_style(
+            common_builders.GraphThresholdsStyleConfig().mode(common.GraphThresholdsStyleMode.LINE)
+        )
+    for legend, colour in panel.colours.items():
+        fixed = {"mode": "fixed", "fixedColor": colour}
+        built.override_by_name(legend, [dashboard.DynamicConfigValue(id_val="color", value=fixed)])
     if panel.stacked:
         built.stacking(common_builders.StackingConfig().mode(common.StackingMode.NORMAL))
     for target in _targets(panel):

@@ -89,6 +89,32 @@ CONTENT = (
         ],
     ),
     Panel(
+        "Stalls",
+        "Connections to holders that broke or fell silent while something was asked of them.",
+        [Query(f"sum by (pod) (increase(minga_transfer_stalls_total{{{WHERE}}}[{RATE}]))", "{{pod}}")],
+    ),
+    Panel(
+        "Received for nothing",
+        "Duplicate: here already. Corrupt: not what the id says.",
+        [
+            Query(
+                f"sum by (pod, reason) (rate(minga_transfer_wasted_bytes_total{{{WHERE}}}[{RATE}]))",
+                "{{pod}} {{reason}}",
+            )
+        ],
+        unit="Bps",
+    ),
+    Panel(
+        "Downloads that failed",
+        "Ended without their file.",
+        [
+            Query(
+                f'sum by (pod) (increase(minga_downloads_total{{{WHERE},result="failed"}}[{RATE}]))',
+                "{{pod}}",
+            )
+        ],
+    ),
+    Panel(
         "Library",
         "Files shared.",
         [Query(f"minga_library_files{{{WHERE}}}", "{{pod}}")],
@@ -97,7 +123,6 @@ CONTENT = (
         "Neighbours, by state",
         "What this node thinks of the others.",
         [Query(f"sum by (pod, state) (minga_peers{{{WHERE}}})", "{{pod}} {{state}}")],
-        width=12,
     ),
     Panel(
         "Disk",
@@ -110,7 +135,6 @@ CONTENT = (
             )
         ],
         unit="percentunit",
-        width=12,
         bad_above=0.9,
         maximum=1,
     ),

@@ -12,8 +12,14 @@ import yaml
 
 FILES = Path(__file__).parents[2] / "charts" / "minga" / "files"
 RULES = FILES / "rules.yaml"
-COMPARISON = re.compile(r"\s*(?:==|!=|>=|<=|>|<)\s*-?[\d.]+\s*$")
-VARIABLES = {"namespace": "here", "network": ".*", "peer": ".*", "__rate_interval": "20s"}
+COMPARISON = re.compile(r"\s*(?:==|!=|>=|<=|>|<)\s*-?[\d.]+(?:\s*[*+]\s*[\d.]+)*\s*$")
+VARIABLES = {
+    "namespace": "here",
+    "network": ".*",
+    "peer": ".*",
+    "__rate_interval": "20s",
+    "__interval_ms": "15000",
+}
 TARGET_LABELS = {"namespace", "network", "pod", "instance", "job"}
 """What the scrape adds."""
 

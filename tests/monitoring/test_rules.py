@@ -66,15 +66,15 @@ def test_every_alert_fires_when_it_should(tmp_path: Path) -> None:
     promtool("test", "rules", UNIT_TESTS.name, folder=tmp_path)
 
 
-def test_every_alert_has_such_a_test_and_a_runbook() -> None:
+def test_every_alert_has_such_a_test_both_ways_and_a_runbook() -> None:
     alerts = {rule["alert"] for rule in expressions.rules() if "alert" in rule}
-    fired = {
-        case["alertname"]
+    cases = [
+        case
         for test in yaml.safe_load(UNIT_TESTS.read_text())["tests"]
         for case in test.get("alert_rule_test", [])
-        if case["exp_alerts"]
-    }
-    assert fired == alerts
+    ]
+    assert {case["alertname"] for case in cases if case["exp_alerts"]} == alerts
+    assert {case["alertname"] for case in cases if not case["exp_alerts"]} == alerts
     assert {path.stem for path in RUNBOOKS.glob("Minga*.md")} == alerts
     for rule in expressions.rules():
         if "alert" in rule:
@@ -91,6 +91,59 @@ def test_it_names_only_metrics_and_labels_that_are_exported(expression: Expressi
         assert labels <= known[name] | TARGET_LABELS, (name, labels)
         anywhere |= known[name]
     assert expression.grouped <= anywhere
+
+
+def test_every_metric_is_looked_at() -> None:
+    """What no panel and no rule shows, nobody sees."""
+    shown = {name for one in expressions.everything() for name, _ in one.selectors}
+    families = {
+        family._name
+        for module in (minga_node.metrics, minga_operator.metrics)
+        for family in vars(module).values()
+        if isinstance(family, MetricWrapperBase)
+    }
+    endings = [ending for suffixes in SUFFIXES.values() for ending in suffixes]
+    assert {name for name in families if not any(name + ending in shown for ending in endings)} == set()
+
+
+def annotation(board: str, name: str) -> str:
+    (found,) = [
+        item for item in expressions.dashboards()[board]["annotations"]["list"] if item["name"] == name
+    ]
+    assert found["textFormat"]
+    return expressions.resolved(found["expr"])
+
+
+@pytest.mark.parametrize("board", ["network", "peer"])
+def test_annotations_mark_what_they_say_with_values_that_grafana_shows(board: str, tmp_path: Path) -> None:
+    """Grafana passes over samples below 1."""
+    about = 'namespace="here",network="library",pod="library-peer-0"'
+    here = f'{{{about},instance="10.0.0.7:5000"}}'
+    cases = [
+        # It comes back under another address at minute 10, begun 20 s before.
+        ("Nodes (re)started", 9, []),
+        ("Nodes (re)started", 10, [{"labels": here, "value": 20_000}]),
+        ("Nodes (re)started", 12, []),
+        ("Broker away", 9, []),
+        ("Broker away", 15, [{"labels": here, "value": 1}]),
+    ]
+    test = {
+        "interval": "1m",
+        "input_series": [
+            {
+                "series": f'process_start_time_seconds{{{about},instance="10.0.0.6:5000"}}',
+                "values": "-900x8 stale",
+            },
+            {"series": f"process_start_time_seconds{here}", "values": "_x10 580x20"},
+            {"series": f"minga_broker_connected{here}", "values": "1x12 0x20"},
+        ],
+        "promql_expr_test": [
+            {"expr": annotation(board, name), "eval_time": f"{minute}m", "exp_samples": samples}
+            for name, minute, samples in cases
+        ],
+    }
+    (tmp_path / "test.yaml").write_text(yaml.safe_dump({"tests": [test]}))
+    promtool("test", "rules", "test.yaml", folder=tmp_path)
 
 
 def test_the_label_that_tells_networks_apart_is_made_by_the_operator() -> None:

@@ -106,6 +106,12 @@ def _begin_at_zero() -> None:
         PIECES.labels(result)
     for result in ("complete", "failed", "cancelled"):
         DOWNLOADS.labels(result)
+    for reason in ("duplicate", "corrupt"):
+        WASTED.labels(reason)
+    for reason in ("protocol", "claim", "quarantined", "garbage"):
+        GOSSIP_REFUSED.labels(reason)
+    for reason in ("token-needed", "invalid-token", "insufficient-scope"):
+        REST_REFUSED.labels(reason)
 
 
 _begin_at_zero()
