@@ -28,6 +28,13 @@ OUTAGES = Annotation(
 )
 
 
+# Not from the recording rule of the same: a Prometheus may have no rules of ours.
+RECEIVED = (
+    'sum by (network) (increase(minga_transfer_bytes_total{{namespace="$namespace",network=~"$network",'
+    'direction="in",source=~"{}"}}[1h]))'
+)
+
+
 def board() -> Dashboard:
     return build(
         "network",
@@ -76,9 +83,17 @@ NOW = (
         bad_above=1,
     ),
     Panel(
+        "Below their target",
+        "Contents with fewer complete copies online than the network is told to keep (replication_target).",
+        [Query(f"max by (network) (minga_files_below_target{{{WHERE}}})", "{{network}}")],
+        width=3,
+        now=True,
+        bad_above=1,
+    ),
+    Panel(
         "Origin bytes saved",
         "Share of the bytes received that came from peers and not from a seed, over the last hour.",
-        [Query("minga:origin_saved:ratio1h{" + WHERE + "}", "{{network}}")],
+        [Query(f"{RECEIVED.format('peer')} / ({RECEIVED.format('seed|peer')} > 0)", "{{network}}")],
         unit="percentunit",
         width=3,
         now=True,
@@ -86,13 +101,7 @@ NOW = (
     Panel(
         "Not sent by a seed",
         "Bytes that peers gave each other in the last hour: the origin was spared them.",
-        [
-            Query(
-                "sum by (network) (increase("
-                f'minga_transfer_bytes_total{{{WHERE},direction="in",source="peer"}}[1h]))',
-                "{{network}}",
-            )
-        ],
+        [Query(RECEIVED.format("peer"), "{{network}}")],
         unit="bytes",
         width=3,
         now=True,
