@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 from collections.abc import Iterator
@@ -41,5 +42,23 @@ def sync_directory(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_filesystem(directory: Path) -> None:
+    """Everything that was written to the directory's file system is on the disk: one call for any number of
+    files.
+
+    Raises:
+        StorageFailed: the disk says no.
+    """
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        library = ctypes.CDLL(None, use_errno=True)
+        if not hasattr(library, "syncfs"):
+            os.sync()
+        elif library.syncfs(descriptor):
+            raise StorageFailed(f"the disk does not take the files: {os.strerror(ctypes.get_errno())}")
     finally:
         os.close(descriptor)

@@ -11,6 +11,8 @@ from urllib.parse import quote, urlencode
 
 import urllib3
 
+from minga_node import tar
+
 EXIT_CODES = {"not-found": 3, "ambiguous-name": 4, "no-holders": 5}
 
 
@@ -49,6 +51,14 @@ class Client:
         with self._errors():
             response = self._pool.request(
                 "PUT", self.url(f"/files/{quote(name)}"), body=body, headers=headers
+            )
+        return self._checked(response)
+
+    def post_archive(self, body: bytes) -> Any:
+        """Puts the files of a tar into the node's library."""
+        with self._errors():
+            response = self._pool.request(
+                "POST", self.url("/api/v1/archive"), body=body, headers={"Content-Type": tar.MEDIA_TYPE}
             )
         return self._checked(response)
 

@@ -1,15 +1,11 @@
-"""Commands about files: ``ls``, ``search``, ``info``, ``put``, ``rm``."""
+"""Commands about files: ``ls``, ``search``, ``info``, ``rm``."""
 
 from __future__ import annotations
 
-import io
-import sys
-from pathlib import Path
-from typing import IO, Any
+from typing import Any
 from urllib.parse import quote
 
 import click
-from rich.progress import Progress, TaskID
 
 from minga_node.cli import completion
 from minga_node.cli.client import Client, ClientError
@@ -45,14 +41,17 @@ def search(obj: tuple[Client, Output], query: str, local: bool, limit: int) -> N
         obj[1].hint(f"nothing has {query!r} in its name")
 
 
-def find(client: Client, query: str, local: bool, limit: int | None) -> list[dict[str, Any]]:
-    """Rows of ``/api/v1/files``, page by page."""
+def find(
+    client: Client, query: str, local: bool, limit: int | None, *, prefix: bool = False
+) -> list[dict[str, Any]]:
+    """Rows of ``/api/v1/files``, page by page; with ``prefix`` those whose names begin with the query."""
     rows: list[dict[str, Any]] = []
     cursor = None
     while limit is None or len(rows) < limit:
         page = client.get(
             "/api/v1/files",
             q=query or None,
+            prefix="true" if prefix else None,
             scope="local" if local else None,
             cursor=cursor,
             limit=min(1000, limit - len(rows)) if limit else 1000,
@@ -113,74 +112,6 @@ def info(obj: tuple[Client, Output], name: str) -> None:
 
 
 @click.command()
-@click.argument(
-    "paths", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=True, allow_dash=True)
-)
-@click.option("--as", "name", metavar="NAME", help="Name in the network; by default the file's own.")
-@click.option("--recursive", "-r", is_flag=True, help="Put folders with all that is in them.")
-@click.pass_obj
-def put(obj: tuple[Client, Output], paths: tuple[str, ...], name: str | None, recursive: bool) -> None:
-    """Puts files into the node's library, so that everybody finds them.
-
-    \b
-    Examples:
-      minga put report.pdf
-      minga put -r models/
-      tar c data | minga put - --as data.tar
-    """
-    client, output = obj
-    if name is not None and len(paths) > 1:
-        raise click.UsageError("--as goes with one file")
-    results = []
-    with output.progress() as progress:
-        for path, target in _plan(paths, name, recursive):
-            length = path.stat().st_size if path else None
-            task = progress.add_task(target, total=length, note="")
-            source: IO[bytes] = path.open("rb") if path else sys.stdin.buffer
-            with source:
-                row = client.put_file(target, _Counted(source, progress, task), length)
-            results.append(row)
-            output.say(f"{row['name']}  {row['id']}")
-    if output.as_json:
-        output.data(results)
-
-
-class _Counted(io.RawIOBase):
-    """A stream that moves a progress bar as it is read."""
-
-    def __init__(self, source: IO[bytes], progress: Progress, task: TaskID) -> None:
-        self._source, self._progress, self._task = source, progress, task
-
-    def read(self, size: int = -1, /) -> bytes:
-        chunk = self._source.read(size)
-        self._progress.advance(self._task, len(chunk))
-        return chunk
-
-
-def _plan(paths: tuple[str, ...], name: str | None, recursive: bool) -> list[tuple[Path | None, str]]:
-    """What to send under which name; ``None`` stands for standard input."""
-    plan: list[tuple[Path | None, str]] = []
-    for given in paths:
-        path = Path(given)
-        if given == "-":
-            if name is None:
-                raise click.UsageError("standard input needs a name: --as NAME")
-            plan.append((None, name))
-        elif path.is_dir():
-            if not recursive:
-                raise click.UsageError(f"{given} is a folder: put it with -r")
-            root = path.resolve().name
-            plan += [
-                (item, f"{name or root}/{item.relative_to(path).as_posix()}")
-                for item in sorted(path.rglob("*"))
-                if item.is_file() and not any(part.startswith(".") for part in item.relative_to(path).parts)
-            ]
-        else:
-            plan.append((path, name or path.name))
-    return plan
-
-
-@click.command()
 @click.argument("names", nargs=-1, required=True, shell_complete=completion.names)
 @click.pass_obj
 def rm(obj: tuple[Client, Output], names: tuple[str, ...]) -> None:
@@ -191,4 +122,4 @@ def rm(obj: tuple[Client, Output], names: tuple[str, ...]) -> None:
         output.say(f"{name} removed")
 
 
-COMMANDS = (ls, search, info, put, rm)
+COMMANDS = (ls, search, info, rm)

@@ -6,7 +6,20 @@ import sys
 
 import click
 
-from minga_node.cli import completion, contexts, doctor, downloads, events, files, kube, network, requests, up
+from minga_node.cli import (
+    completion,
+    contexts,
+    doctor,
+    downloads,
+    events,
+    files,
+    get,
+    kube,
+    network,
+    put,
+    requests,
+    up,
+)
 from minga_node.cli.client import Client, ClientError
 from minga_node.cli.output import Output
 from minga_node.cli.target import chosen_node
@@ -65,6 +78,8 @@ def group(
 
 for command in (
     *files.COMMANDS,
+    *get.COMMANDS,
+    *put.COMMANDS,
     *downloads.COMMANDS,
     *network.COMMANDS,
     *events.COMMANDS,

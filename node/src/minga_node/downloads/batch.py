@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import ctypes
+import itertools
 import logging
 import os
 import queue
 import random
 import threading
 import time
-from collections.abc import Callable, Sequence
+import uuid
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from minga_node import metrics
+from minga_node.disk import sync_filesystem
 from minga_node.downloads.model import Network
-from minga_node.errors import MingaError, StorageFailed
-from minga_node.manifest import Manifest
-from minga_node.transfer import Remote, TokenBucket
+from minga_node.errors import MingaError
+from minga_node.manifest import SMALLEST_PIECE, Manifest
+from minga_node.transfer import OpenContent, Remote, TokenBucket
 from minga_node.transfer.many import fetch_many
 from minga_node.transfer.partial import storage_error
 
@@ -44,6 +46,8 @@ class Batch:
 
     Args:
         directory: where files wait to be taken in, on the library's file system.
+        library: opens a content that is here already, under whatever name.
+        here: whether a name has a content here already: then nothing is done.
         adopt: takes files into the library.
     """
 
@@ -54,25 +58,52 @@ class Batch:
         directory: Path,
         name: str,
         network: Network,
+        library: Callable[[str], OpenContent | None],
+        here: Callable[[str, str], bool],
         adopt: AdoptMany,
         limiter: TokenBucket,
     ) -> None:
         self.files = list(files)
+        self.size = sum(file.size for file in self.files)
+        self.limiter = limiter
         self._directory, self._name, self._network = directory, name, network
-        self._adopt, self._limiter = adopt, limiter
+        self._library, self._here, self._adopt = library, here, adopt
         self._lock = threading.Lock()
         self._ready: queue.SimpleQueue[tuple[Path, SmallFile, Manifest] | None] = queue.SimpleQueue()
         self._error: MingaError | None = None
         self._cancelled = False
-        self.done = 0
-        """Files that are in the library."""
+        self._paths = (directory / f"{uuid.uuid4().hex}.{number}.small" for number in itertools.count())
+        self._taken: list[SmallFile] = []
+        self._news = threading.Condition(self._lock)
+        self._ended = False
+        self.syncing = False
+        """Whether it waits for the disk just now."""
         self.bytes = 0
+        """Of the files that are in the library."""
         self.sources: dict[str, int] = {}
         self.missing: list[str] = []
         """Names that nobody gave."""
 
+    @property
+    def done(self) -> int:
+        """Files that are in the library."""
+        return len(self._taken)
+
     def cancel(self) -> None:
         self._cancelled = True
+
+    def taken(self) -> Iterator[Sequence[SmallFile]]:
+        """The files that got into the library since the last look, each once, to the end of the batch."""
+        seen = 0
+        while True:
+            with self._news:
+                while seen == len(self._taken) and not self._ended:
+                    self._news.wait()
+                fresh = self._taken[seen:]
+            if not fresh:
+                return
+            yield fresh
+            seen += len(fresh)
 
     def run(self) -> None:
         """Fetches from all holders at once; what one does not give is asked of another.
@@ -80,46 +111,83 @@ class Batch:
         Raises:
             MingaError: the disk or the library does not take them. What was taken in before stays.
         """
-        self._directory.mkdir(parents=True, exist_ok=True)
         taker = threading.Thread(target=self._take_in, name="batch", daemon=True)
         taker.start()
-        left = self.files
-        tried: dict[str, set[str]] = {}
-        while left and not self._cancelled and self._error is None:
-            left = self._round(left, tried)
-        self.missing += [file.name for file in left]
-        self._ready.put(None)
-        taker.join()
+        try:
+            left = self._from_here()
+            tried: dict[str, set[str]] = {}
+            while left and self._goes_on:
+                left = self._round(left, tried)
+            self.missing += [file.name for files in left.values() for file in files]
+        except OSError as error:
+            self._error = storage_error(error, self._directory)
+        finally:
+            self._ready.put(None)
+            taker.join()
+            with self._news:
+                self._ended = True
+                self._news.notify_all()
         if self._error is not None:
             raise self._error
 
-    def _round(self, files: Sequence[SmallFile], tried: dict[str, set[str]]) -> list[SmallFile]:
-        """Each file of one holder that has not failed it yet; returns those that it was in vain for."""
-        shares: dict[str, list[SmallFile]] = {}
+    @property
+    def _goes_on(self) -> bool:
+        return not self._cancelled and self._error is None
+
+    def _from_here(self) -> dict[str, list[SmallFile]]:
+        """Takes what needs no fetching; returns the others by their content, of which some share one."""
+        self._directory.mkdir(parents=True, exist_ok=True)
+        left: dict[str, list[SmallFile]] = {}
+        known: list[SmallFile] = []
+        for file in self.files:
+            if not self._goes_on:
+                break
+            if self._here(file.name, file.content_id):
+                known.append(file)
+            elif (body := self._local(file.content_id)) is not None:
+                self._store([file], body, Manifest.of_one_piece(body))
+            else:
+                left.setdefault(file.content_id, []).append(file)
+        self._count(known)
+        return left
+
+    def _local(self, content_id: str) -> bytes | None:
+        content = self._library(content_id)
+        if content is None:
+            return None
+        try:
+            body = os.pread(content.fileno(), SMALLEST_PIECE, 0) if content.size <= SMALLEST_PIECE else b""
+        finally:
+            content.close()
+        return body if Manifest.of_one_piece(body).id == content_id else None
+
+    def _round(
+        self, left: dict[str, list[SmallFile]], tried: dict[str, set[str]]
+    ) -> dict[str, list[SmallFile]]:
+        """Each content of one holder that has not failed it yet; returns those that it was in vain for."""
+        shares: dict[str, list[str]] = {}
         peers = {}
-        nobody: list[SmallFile] = []
-        for file in files:
-            failed = tried.setdefault(file.content_id, set())
+        for content_id, files in left.items():
+            failed = tried.setdefault(content_id, set())
             holders = [
-                peer
-                for peer, whole in self._network.holders(file.content_id)
-                if whole and peer.id not in failed
+                peer for peer, whole in self._network.holders(content_id) if whole and peer.id not in failed
             ]
             if not holders:
-                nobody.append(file)
+                self.missing += [file.name for file in files]
                 continue
             peer = random.choice(holders)
             failed.add(peer.id)
             peers[peer.id] = peer
-            shares.setdefault(peer.id, []).append(file)
-        self.missing += [file.name for file in nobody]
+            shares.setdefault(peer.id, []).append(content_id)
+        vain: list[str] = []
         jobs = []
-        vain: list[SmallFile] = []
         per_peer = max(1, min(2, CONNECTIONS // max(1, len(shares))))
         for peer_id, share in shares.items():
             peer = peers[peer_id]
             remote = Remote(peer.id, peer.host, peer.data_port)
-            jobs += [(remote, share[part::per_peer], peer.seed) for part in range(per_peer)]
+            for part in range(per_peer):
+                wanted = {content_id: left[content_id] for content_id in share[part::per_peer]}
+                jobs.append((remote, wanted, peer.seed))
         threads = [
             threading.Thread(target=self._fetch, args=(*job, vain), name="small files", daemon=True)
             for job in jobs
@@ -129,24 +197,22 @@ class Batch:
                 thread.start()
             for thread in threads[start : start + CONNECTIONS]:
                 thread.join()
-        return vain
+        return {content_id: left[content_id] for content_id in vain}
 
-    def _fetch(self, remote: Remote, files: Sequence[SmallFile], seed: bool, vain: list[SmallFile]) -> None:
-        waiting = {file.content_id: file for file in files}
+    def _fetch(
+        self, remote: Remote, waiting: dict[str, list[SmallFile]], seed: bool, vain: list[str]
+    ) -> None:
         counter = metrics.BYTES.labels("in", "seed" if seed else "peer")
         try:
             for content_id, body, manifest in fetch_many(
-                remote, list(waiting), name=self._name, limiter=self._limiter
+                remote, list(waiting), name=self._name, limiter=self.limiter
             ):
-                if self._cancelled or self._error is not None:
+                if not self._goes_on:
                     return
                 if manifest is None:
                     metrics.PIECES.labels("failed").inc()
                     continue
-                path = self._directory / f"{content_id}.small"
-                with path.open("wb") as out:
-                    out.write(body)
-                self._ready.put((path, waiting.pop(content_id), manifest))
+                self._store(waiting.pop(content_id), body, manifest)
                 counter.inc(len(body))
                 metrics.PIECES.labels("verified").inc()
                 with self._lock:
@@ -155,8 +221,16 @@ class Batch:
             self._error = storage_error(error, self._directory)
         except MingaError as error:
             log.debug("small files from %s: %s", remote.peer_id, error)
-        with self._lock:
-            vain.extend(waiting.values())
+        finally:
+            with self._lock:
+                vain.extend(waiting)
+
+    def _store(self, files: Sequence[SmallFile], body: bytes, manifest: Manifest) -> None:
+        for file in files:
+            with self._lock:
+                path = next(self._paths)
+            path.write_bytes(body)
+            self._ready.put((path, file, manifest))
 
     def _take_in(self) -> None:
         """Syncs and hands over whole groups, while the next files come."""
@@ -175,31 +249,24 @@ class Batch:
                 group.append(one)
             if group and self._error is None:
                 try:
+                    self.syncing = True
                     sync_filesystem(self._directory)
+                    self.syncing = False
                     self._adopt([(path, file.name, manifest) for path, file, manifest in group])
                 except MingaError as error:
                     self._error = error
+                except Exception as error:
+                    # A thread of its own: what is not told here, nobody would hear of.
+                    log.exception("a group of small files was not taken in")
+                    self._error = MingaError(str(error))
                 else:
-                    self.done += len(group)
-                    self.bytes += sum(file.size for _, file, _ in group)
+                    self._count([file for _, file, _ in group])
             if self._error is not None:
                 for path, _, _ in group:
                     path.unlink(missing_ok=True)
 
-
-def sync_filesystem(directory: Path) -> None:
-    """Everything that was written to the directory's file system is on the disk: one call for any number of
-    files.
-
-    Raises:
-        StorageFailed: the disk says no.
-    """
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        library = ctypes.CDLL(None, use_errno=True)
-        if not hasattr(library, "syncfs"):
-            os.sync()
-        elif library.syncfs(descriptor):
-            raise StorageFailed(f"{directory}: {os.strerror(ctypes.get_errno())}")
-    finally:
-        os.close(descriptor)
+    def _count(self, files: Sequence[SmallFile]) -> None:
+        with self._news:
+            self._taken += files
+            self.bytes += sum(file.size for file in files)
+            self._news.notify_all()

@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Iterator, Sequence
 
 from minga_node import metrics, tracing
-from minga_node.downloads.batch import Batch
-from minga_node.downloads.model import Download, DownloadState
-from minga_node.errors import MingaError
+from minga_node.downloads.batch import Batch, SmallFile
+from minga_node.downloads.model import Download, DownloadState, held_back_by
+from minga_node.errors import MingaError, NoHolders
+from minga_node.swarm import Why
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +46,18 @@ class RunningBatch:
             if self._error is not None:
                 span.fail(str(self._error))
 
+    def taken(self) -> Iterator[Sequence[SmallFile]]:
+        """Its files as they get into the library, to the end."""
+        return self._batch.taken()
+
+    def why(self) -> str:
+        """Why it is not faster, or has ended."""
+        if self._state is not DownloadState.RUNNING:
+            return str(self._state)
+        if self._batch.syncing:
+            return str(Why.DISK)
+        return held_back_by(self._batch.limiter) or str(Why.RUNNING)
+
     def _run(self) -> None:
         state = DownloadState.COMPLETE
         try:
@@ -56,7 +70,9 @@ class RunningBatch:
             state, self._error = DownloadState.FAILED, MingaError(str(error))
         if state is DownloadState.COMPLETE and self._batch.missing:
             state = DownloadState.FAILED
-            self._error = MingaError(f"nobody gave {len(self._batch.missing)} of the files")
+            missing = self._batch.missing
+            more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+            self._error = NoHolders(f"nobody gives {missing[0]}{more}")
         if self._state is not DownloadState.CANCELLED:
             self._state = state
         self._seconds = time.monotonic() - self._started
@@ -73,16 +89,17 @@ class RunningBatch:
             content_id="",
             name=self._label,
             state=self._state,
-            size=sum(file.size for file in batch.files),
+            size=batch.size,
             verified=batch.bytes,
             pieces=len(batch.files),
             verified_pieces=batch.done,
             rate=0.0 if self.ended.is_set() else batch.bytes / max(seconds, 0.001),
             holders=len(batch.sources),
-            why=str(self._state),
+            why=self.why(),
             error=str(self._error) if self._error else "",
             error_type=self._error.type if self._error else "",
             created_ms=self._created_ms,
             seconds=seconds,
             sources=dict(batch.sources),
+            limit=batch.limiter.rate,
         )

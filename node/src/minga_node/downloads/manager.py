@@ -55,6 +55,7 @@ class _Entry:
     thread: threading.Thread | None = None
     started: float = 0.0
     seconds: float = 0.0
+    limit: float = 0
     last: Download | None = None
     origins: dict[str, Pieces] = field(default_factory=dict)
     cancelled: bool = False
@@ -73,6 +74,7 @@ class _Entry:
             self.error_type,
             self.created_ms,
             self.size,
+            self.limit,
         )
 
 
@@ -141,6 +143,7 @@ class Downloads:
                     record.size,
                     record.error,
                     record.error_type,
+                    limit=record.limit,
                 )
                 self._entries[entry.id] = entry
                 if entry.state.ended:
@@ -170,10 +173,13 @@ class Downloads:
 
     # what users ask for
 
-    def start(self, content_id: str, name: str, from_peer: str | None = None) -> Download:
+    def start(
+        self, content_id: str, name: str, from_peer: str | None = None, *, limit: float = 0
+    ) -> Download:
         """Begins to fetch a content, to be filed under ``name``; the one already doing so if there is one.
 
         ``from_peer`` is only where the caller found it: an id says what the bytes are, whoever sends them.
+        ``limit`` is what it may take, bytes a second; one that runs already keeps its own.
 
         Raises:
             InvalidName, BadRequest: not a name, not an id.
@@ -189,7 +195,14 @@ class Downloads:
                 if entry.name != name:
                     raise Conflict(f"this content is on its way already, as {entry.name}")
                 return self._view(entry)
-            entry = _Entry(uuid.uuid4().hex, content_id, name, DownloadState.QUEUED, int(time.time() * 1000))
+            entry = _Entry(
+                uuid.uuid4().hex,
+                content_id,
+                name,
+                DownloadState.QUEUED,
+                int(time.time() * 1000),
+                limit=limit,
+            )
             entry.trace = tracing.traceparent()
             self._records.put(entry.record())
             self._entries[entry.id] = entry
@@ -197,7 +210,7 @@ class Downloads:
             self._run_more()
             return self._view(entry)
 
-    def start_many(self, files: Sequence[SmallFile], label: str) -> Download:
+    def start_many(self, files: Sequence[SmallFile], label: str, *, limit: float = 0) -> Download:
         """Begins to fetch small files (at most one piece each) in batches; shown as one download.
 
         Its ``pieces`` are the files, its ``content_id`` is empty. It is not continued by the next start of
@@ -215,8 +228,10 @@ class Downloads:
             directory=self._directory,
             name=self._name,
             network=self._network,
+            library=self._library,
+            here=self._here,
             adopt=self._adopt_many,
-            limiter=self._limiter,
+            limiter=TokenBucket(limit, above=self._limiter),
         )
         running = RunningBatch(uuid.uuid4().hex, label, batch)
         with self._lock:
@@ -226,6 +241,17 @@ class Downloads:
                 del self._batches[old]
         running.start()
         return running.view()
+
+    def taken(self, download_id: str) -> Iterator[Sequence[SmallFile]]:
+        """The files of a batch as they get into the library, to its end.
+
+        Raises:
+            NotFound: there is no such batch.
+        """
+        with self._lock:
+            if download_id not in self._batches:
+                raise NotFound(f"no batch {download_id}")
+            return self._batches[download_id].taken()
 
     def get(self, download_id: str) -> Download:
         """As it is now.
@@ -432,7 +458,7 @@ class Downloads:
             directory=self._directory,
             network=self._network,
             exchange=self.exchange,
-            limiter=self._limiter,
+            limiter=TokenBucket(entry.limit, above=self._limiter),
             known_manifest=self._manifests.get(entry.content_id),
             keep_manifest=self._manifests.put,
         )
@@ -565,4 +591,5 @@ class Downloads:
             duplicate_bytes=task.duplicate_bytes if task else last.duplicate_bytes if last else 0,
             corrupt_pieces=task.corrupt_pieces if task else last.corrupt_pieces if last else 0,
             stalls=task.stalls if task else last.stalls if last else 0,
+            limit=entry.limit,
         )

@@ -9,7 +9,9 @@ from typing import Protocol
 
 from minga_node.manifest import Manifest
 from minga_node.model import Peer
+from minga_node.swarm import Why
 from minga_node.swarm.pieces import Pieces
+from minga_node.transfer import TokenBucket
 
 
 class DownloadState(StrEnum):
@@ -57,6 +59,8 @@ class Download:
     duplicate_bytes: int = 0
     corrupt_pieces: int = 0
     stalls: int = 0
+    limit: float = 0
+    """Bytes a second it may take at most; 0 where only the node's own limit holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,3 +107,12 @@ class Network(Protocol):
 
 class Cancelled(Exception):
     """A download was told to end, or ended while somebody read from it."""
+
+
+def held_back_by(limiter: TokenBucket) -> str:
+    """In words, which limit a download waits for; empty if none."""
+    if limiter.above is not None and limiter.above.holds_back:
+        return f"{Why.LIMIT}: the node's download_limit"
+    if limiter.holds_back:
+        return f"{Why.LIMIT}: its own"
+    return ""

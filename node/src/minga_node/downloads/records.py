@@ -18,6 +18,7 @@ STEPS = (
         created_ms INTEGER NOT NULL,
         size INTEGER NOT NULL
     ) WITHOUT ROWID;""",
+    "ALTER TABLE download ADD COLUMN rate_limit REAL NOT NULL DEFAULT 0;",
 )
 KEPT = 1000
 """Ended downloads that are remembered."""
@@ -33,6 +34,8 @@ class Record:
     error_type: str
     created_ms: int
     size: int
+    limit: float = 0
+    """Bytes a second; 0 for none of its own."""
 
 
 class Records:
@@ -42,18 +45,18 @@ class Records:
 
     def put(self, *records: Record) -> None:
         rows = [
-            (r.id, r.content_id, r.name, str(r.state), r.error, r.error_type, r.created_ms, r.size)
+            (r.id, r.content_id, r.name, str(r.state), r.error, r.error_type, r.created_ms, r.size, r.limit)
             for r in records
         ]
         with self._store.write() as db:
-            db.executemany("INSERT OR REPLACE INTO download VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
+            db.executemany("INSERT OR REPLACE INTO download VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
 
     def all(self) -> list[Record]:
         """Oldest first; too many ended ones are forgotten on the way."""
         rows = self._store.read().execute("SELECT * FROM download ORDER BY created_ms, id").fetchall()
         records = [
-            Record(id, content, name, DownloadState(state), error, kind, created, size)
-            for id, content, name, state, error, kind, created, size in rows  # noqa: A001
+            Record(id, content, name, DownloadState(state), *rest)
+            for id, content, name, state, *rest in rows  # noqa: A001
         ]
         ended = [record for record in records if record.state.ended]
         old = {record.id for record in ended[: max(0, len(ended) - KEPT)]}

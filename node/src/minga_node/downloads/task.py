@@ -12,7 +12,7 @@ from pathlib import Path
 
 from minga_node import metrics, tracing
 from minga_node.downloads.exchange import Exchange
-from minga_node.downloads.model import Availability, Cancelled, Following, Network
+from minga_node.downloads.model import Availability, Cancelled, Following, Network, held_back_by
 from minga_node.errors import (
     MingaError,
     NotFound,
@@ -35,6 +35,8 @@ LOOK = 1.0
 """Seconds between looks for new holders."""
 RETRY = 0.5
 LONGEST_RETRY = 15.0
+DISK_SHARE = 0.5
+"""Of a receiver's time: what it spends writing beyond this makes the disk the reason why it is not faster."""
 CORRUPT = 2
 """Wrong pieces after which a holder is not asked again."""
 
@@ -441,7 +443,11 @@ class Task:
         with self.lock:
             if self.problem or self.swarm is None:
                 return self.problem
+            if self.partial is not None and self.partial.disk.share() > DISK_SHARE:
+                return str(Why.DISK)
             why = self.swarm.why(time.monotonic())
+            if why is Why.RUNNING:
+                return held_back_by(self._limiter) or str(why)
             if why is Why.NO_HOLDER and any(n.corrupt >= CORRUPT for n in self._neighbours.values()):
                 return "no holder that sends what the id says"
             return str(why)

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Protocol
 
-from minga_node.disk import disk_errors, sync_directory
-from minga_node.errors import BadRequest, Conflict, InvalidName, NotFound
+from minga_node.disk import disk_errors, sync_directory, sync_filesystem
+from minga_node.errors import BadRequest, Conflict, InvalidName, MingaError, NotFound
 from minga_node.library.hashes import Hashes
 from minga_node.library.scan import Found, Signature, look
 from minga_node.manifest import Manifest
@@ -177,6 +177,47 @@ class Library:
                 return self._take([(partial, target, name, manifest)])[0], is_new
         finally:
             partial.unlink(missing_ok=True)
+
+    def put_many(
+        self, files: Sequence[tuple[str, bytes]]
+    ) -> tuple[list[LocalFile], list[tuple[str, MingaError]]]:
+        """Takes small files in (at most one piece each), with one sync for all; each all of it or nothing.
+
+        Those that are here with just this content are left as they are. Returns those that are here now,
+        and those whose name cannot be had, each with the reason.
+
+        Raises:
+            StorageFull, StorageFailed, ReadOnly: none of them is taken then.
+        """
+        fresh: list[tuple[Path, Path, str, Manifest]] = []
+        here: list[LocalFile] = []
+        refused: list[tuple[str, MingaError]] = []
+        try:
+            for name, body in dict(files).items():
+                manifest = Manifest.of_one_piece(body)
+                known = self.find(name)
+                if known is not None and self.has(name, manifest.id):
+                    here.append(known)
+                    continue
+                try:
+                    target = self._target(name)
+                    with disk_errors(name):
+                        target.parent.mkdir(parents=True, exist_ok=True)
+                except (BadRequest, Conflict) as error:
+                    refused.append((name, error))
+                    continue
+                partial = self._incoming / uuid.uuid4().hex
+                fresh.append((partial, target, name, manifest))
+                with disk_errors(name):
+                    self._incoming.mkdir(parents=True, exist_ok=True)
+                    partial.write_bytes(body)
+            if fresh:
+                sync_filesystem(self._incoming)
+                here += self._take(fresh)
+            return here, refused
+        finally:
+            for partial, *_ in fresh:
+                partial.unlink(missing_ok=True)
 
     def adopt(self, files: Sequence[tuple[Path, str, Manifest]]) -> None:
         """Takes finished, verified and synced downloads in, each by an atomic rename.

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os.path
+from collections.abc import Iterator, Sequence
 
 from flask import Blueprint, Response, request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from minga_node.downloads import Download, DownloadState
+from minga_node.downloads import Download, DownloadState, SmallFile
 from minga_node.errors import BadRequest, NotFound
 from minga_node.index import Index
+from minga_node.manifest import SMALLEST_PIECE
 from minga_node.model import FileRow
 from minga_node.names import check_name
 from minga_node.server.documented import Operation, Parameter, documented
@@ -23,14 +25,34 @@ EVENT_SECONDS = 0.25
 """Time between two events of one download."""
 
 
+MOST_FILES = 100_000
+"""Files in one batch."""
+
+
+class SmallFileIn(BaseModel):
+    """One file of a batch."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    name: str = Field(description="Its name in this node's library afterwards")
+    id: str = Field(description="Id of the content")
+    size: int = Field(ge=0, le=SMALLEST_PIECE, description="Bytes: at most one piece of the smallest size")
+
+
 class DownloadIn(BaseModel):
-    """What to fetch: a name, an id, or both."""
+    """What to fetch: a name, an id, or both; or many small files at once."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
     name: str | None = Field(None, description="Name in the network, and in this node's library afterwards")
     id: str | None = Field(None, description="Id of the content")
     peer: str | None = Field(None, description="Only the content that this peer has under the name")
+    files: list[SmallFileIn] | None = Field(
+        None,
+        max_length=MOST_FILES,
+        description="Small files, fetched in batches and shown as one download; goes without the keys above",
+    )
+    limit: int = Field(0, ge=0, description="Bytes a second at most; 0: only the node's own limit")
 
 
 class DownloadOut(BaseModel):
@@ -53,6 +75,7 @@ class DownloadOut(BaseModel):
     duplicate_bytes: int
     corrupt_pieces: int
     stalls: int
+    limit: float = Field(description="Bytes a second it may take; 0: only the node's own limit")
 
     @classmethod
     def of(cls, download: Download) -> DownloadOut:
@@ -75,6 +98,10 @@ def _asked() -> DownloadIn:
         content_id(asked.id)
     if asked.name is not None:
         check_name(asked.name)
+    if asked.files is not None and (asked.id, asked.name, asked.peer) != (None, None, None):
+        raise BadRequest("files goes without name, id and peer")
+    for file in asked.files or ():
+        content_id(file.id)
     return asked
 
 
@@ -96,19 +123,34 @@ def resolve(index: Index, asked: DownloadIn) -> FileRow:
     return next((row for row in rows if row.name == asked.name), rows[0])
 
 
+def label(files: Sequence[SmallFile]) -> str:
+    """What a batch is shown as: the folder that all its files are in, and how many they are."""
+    folder = os.path.commonpath([os.path.dirname(file.name) for file in files]) if files else ""  # noqa: PTH120
+    count = f"{len(files)} small file{'' if len(files) == 1 else 's'}"
+    return f"{folder}/ ({count})" if folder else count
+
+
 def blueprint(services: Services) -> Blueprint:
     routes = Blueprint("downloads", __name__, url_prefix="/api/v1/downloads")
     downloads = services.downloads
 
     @routes.post("")
     @documented(
-        Operation("Starts to fetch a file into this node's library", {202: DownloadOut}, body=DownloadIn),
+        Operation(
+            "Starts to fetch a file, or many small ones, into this node's library",
+            {202: DownloadOut},
+            body=DownloadIn,
+        ),
         "POST",
     )
     def start() -> Response:
         asked = _asked()
-        row = resolve(services.index, asked)
-        download = downloads.start(row.id, asked.name or row.name, asked.peer)
+        if asked.files is not None:
+            files = [SmallFile(file.id, file.name, file.size) for file in asked.files]
+            download = downloads.start_many(files, label(files), limit=asked.limit)
+        else:
+            row = resolve(services.index, asked)
+            download = downloads.start(row.id, asked.name or row.name, asked.peer, limit=asked.limit)
         response = answer(DownloadOut.of(download), 202)
         response.headers["Location"] = f"/api/v1/downloads/{download.id}"
         return response

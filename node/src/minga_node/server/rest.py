@@ -10,6 +10,7 @@ from minga_node import tracing
 from minga_node.metrics import REST_REQUESTS, REST_SECONDS
 from minga_node.server import (
     access,
+    archive,
     downloads,
     drain,
     events,
@@ -44,6 +45,7 @@ def create_app(services: Services) -> Flask:
     for blueprint in (
         files.blueprint(services),
         pieces.blueprint(services),
+        archive.blueprint(services),
         downloads.blueprint(services),
         drain.blueprint(services),
         peers.blueprint(services),

@@ -56,6 +56,8 @@ class Why(StrEnum):
     NO_HOLDER = "no holder"
     CHOKED = "all holders are busy"
     NOTHING_NEW = "waiting for pieces that no connected holder has yet"
+    DISK = "waiting for the disk"
+    LIMIT = "held back by a limit"
     COMPLETE = "complete"
 
 

@@ -16,6 +16,7 @@ from minga_node.errors import StorageFailed, StorageFull
 from minga_node.manifest import Manifest
 from minga_node.swarm import pieces as sets
 from minga_node.swarm.pieces import Pieces
+from minga_node.transfer.busy import Busy
 
 
 @dataclass(slots=True, eq=False)
@@ -46,6 +47,8 @@ class PartialFile:
         self._bitmap_path = directory / f"{manifest.id}.pieces"
         self._lock = threading.Lock()
         self._claims: dict[int, Claim] = {}
+        self.disk = Busy()
+        """Around all that waits for the disk."""
         self.closed = False
         try:
             directory.mkdir(parents=True, exist_ok=True)
@@ -136,7 +139,8 @@ class PartialFile:
                 if claim is None:
                     if self.closed:
                         return False
-                    write_all(self._descriptor, data, self.manifest.span(piece)[0])
+                    with self.disk:
+                        write_all(self._descriptor, data, self.manifest.span(piece)[0])
                     self._mark(piece)
                     return True
             claim.give_up()
@@ -156,7 +160,8 @@ class PartialFile:
             StorageFull, StorageFailed: the disk says no.
         """
         try:
-            os.fdatasync(self._descriptor)
+            with self.disk:
+                os.fdatasync(self._descriptor)
         except OSError as error:
             raise storage_error(error, self.path) from error
 

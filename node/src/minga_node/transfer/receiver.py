@@ -280,7 +280,8 @@ class Receiver:
                 self._receive(sock, chunk)
                 hasher.update(chunk)
                 try:
-                    write_all(self._descriptor, chunk, position)
+                    with self._partial.disk:
+                        write_all(self._descriptor, chunk, position)
                 except OSError as error:
                     raise storage_error(error, self._partial.path) from error
                 position += len(chunk)

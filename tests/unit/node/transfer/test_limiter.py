@@ -34,3 +34,17 @@ def test_an_idle_bucket_does_not_gather_more_than_a_burst() -> None:
     bucket = TokenBucket(1_000_000, clock=clock)
     clock.now = 1000
     assert bucket.available() == 200_000
+
+
+def test_a_limit_below_another_keeps_to_both_and_says_which_holds_back() -> None:
+    clock = Clock()
+    shared = TokenBucket(1_000_000, clock=clock)
+    tight = TokenBucket(100_000, above=shared, clock=clock)
+    loose = TokenBucket(0, above=shared, clock=clock)
+    assert tight.take(200_000) == pytest.approx((200_000 - 65536) / 100_000)
+    assert (tight.holds_back, shared.holds_back) == (True, False)
+    assert loose.take(1_000_000) == pytest.approx(1.0)
+    assert (loose.holds_back, shared.holds_back) == (False, True)
+    clock.now += 100
+    assert not tight.holds_back
+    assert not shared.holds_back

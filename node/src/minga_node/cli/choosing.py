@@ -1,0 +1,77 @@
+"""What to fetch: names, globs and folders looked up in the index, one content for each name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from minga_node.cli.client import Client, ClientError
+from minga_node.cli.files import find
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """One file to fetch, and where it goes below the folder that was named."""
+
+    name: str | None
+    id: str | None
+    peer: str | None
+    below: str | None = None
+    size: int = -1
+    """Bytes; -1 while unknown."""
+
+    def asked(self) -> dict[str, Any]:
+        """The body of ``POST /api/v1/downloads``."""
+        fields = {"name": self.name, "id": self.id, "peer": self.peer}
+        return {key: value for key, value in fields.items() if value is not None}
+
+
+def plan(
+    client: Client, names: Sequence[str], identity: str | None, peer: str | None, recursive: bool
+) -> Iterator[Wanted]:
+    """Names as they are; globs and folders as what the index has for them.
+
+    Raises:
+        ClientError: there is nothing of the kind, or several contents have one name.
+    """
+    for name in names or (None,):
+        if name is not None and recursive:
+            folder = name.rstrip("/") + "/"
+            rows = [
+                row
+                for row in find(client, folder, False, None, prefix=True)
+                if row["name"].startswith(folder)
+            ]
+            if not rows:
+                raise ClientError(f"nobody shares anything below {folder}", 3)
+            yield from _each(rows, peer, folder)
+        elif name is not None and any(character in name for character in "*?["):
+            rows = find(client, name, False, None)
+            if not rows:
+                raise ClientError(f"nothing is called {name}", 3)
+            yield from _each(rows, peer, None)
+        else:
+            yield Wanted(name, identity, peer)
+
+
+def _each(rows: Sequence[dict[str, Any]], peer: str | None, folder: str | None) -> Iterator[Wanted]:
+    contents: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        if peer is None or any(holder["peer"] == peer for holder in row["holders"]):
+            contents.setdefault(row["name"], []).append(row)
+    if not contents:
+        raise ClientError(f"{peer} has none of them", 3)
+    for name in sorted(contents):
+        if len(contents[name]) > 1:
+            choices = "\n".join(
+                f"  --id {row['id']}  {row['size']} bytes, at {', '.join(h['peer'] for h in row['holders'])}"
+                for row in contents[name]
+            )
+            raise ClientError(
+                f"{name} stands for several contents: name a peer with --from, or use the id\n{choices}",
+                4,
+            )
+        (row,) = contents[name]
+        below = name.removeprefix(folder) if folder is not None else None
+        yield Wanted(name, row["id"], peer, below, row["size"])

@@ -1,0 +1,132 @@
+"""Files from the node to where the user wants them: complete and verified, or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import IO, Any
+from urllib.parse import quote
+
+import click
+
+from minga_node.cli.client import Client, ClientError
+from minga_node.manifest import hash_file
+from minga_node.transfer import TokenBucket
+
+BLOCK = 1024 * 1024
+ALGORITHMS = ("sha256", "sha512", "sha1", "md5", "blake2b")
+
+
+class Saver:
+    """Writes what ``get`` fetches.
+
+    Args:
+        output: a file, a folder, or ``-`` for standard output.
+        several: whether it is a folder in any case.
+        limit: bytes a second read from the node, 0 for no limit.
+    """
+
+    def __init__(self, client: Client, output: str, several: bool, limit: float) -> None:
+        self._client, self._output, self._several = client, output, several
+        self._pace = TokenBucket(limit)
+        self._folders: set[Path] = set()
+
+    def target(self, name: str, below: str | None) -> Path | None:
+        """Where a file of this name goes; ``None`` for standard output."""
+        if self._output == "-":
+            return None
+        target = Path(self._output)
+        if self._several or self._output.endswith("/") or target.is_dir():
+            target /= below or name.rsplit("/", 1)[-1]
+        return target
+
+    @staticmethod
+    def is_there(target: Path | None, identity: str, size: int) -> bool:
+        """Whether the file is complete there already."""
+        try:
+            return target is not None and target.stat().st_size == size and hash_file(target).id == identity
+        except OSError:
+            return False
+
+    def copy(
+        self, name: str, identity: str, size: int, target: Path | None, digest: tuple[str, str] | None
+    ) -> str:
+        """Copies a content that the node has, and checks its id; where it is now.
+
+        Raises:
+            ClientError: it is not what its id or ``digest`` says.
+        """
+        if self.is_there(target, identity, size):
+            assert target is not None
+            if digest is not None:
+                check(target, target, *digest)
+            return str(target)
+        with ExitStack() as stack:
+            response = stack.enter_context(self._client.open(f"/files/{quote(name)}", id=identity))
+            if target is None:
+                self._pour(response, sys.stdout.buffer.write)
+                sys.stdout.buffer.flush()
+                return "-"
+            partial = self._beside(target)
+            stack.callback(partial.unlink, missing_ok=True)
+            with partial.open("wb") as out:
+                self._pour(response, out.write)
+            if hash_file(partial).id != identity:
+                raise ClientError(f"{target}: what came from the node is not what its id says")
+            if digest is not None:
+                check(partial, target, *digest)
+            partial.replace(target)
+            return str(target)
+
+    def write(self, target: Path, body: bytes) -> None:
+        """A small file that is verified already."""
+        self.wait(len(body))
+        partial = self._beside(target)
+        try:
+            partial.write_bytes(body)
+            partial.replace(target)
+        finally:
+            partial.unlink(missing_ok=True)
+
+    def wait(self, count: int) -> None:
+        """Keeps to the limit."""
+        if seconds := self._pace.take(count):
+            time.sleep(seconds)
+
+    def _beside(self, target: Path) -> Path:
+        if target.parent not in self._folders:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            self._folders.add(target.parent)
+        return target.with_name(f".{target.name[:200]}.{os.getpid()}.part")
+
+    def _pour(self, response: Any, write: Callable[[bytes], Any]) -> None:
+        for chunk in response.stream(BLOCK):
+            self.wait(len(chunk))
+            write(chunk)
+
+
+def parse_checksum(text: str) -> tuple[str, str]:
+    """``sha256:9f86…`` as algorithm and digest."""
+    algorithm, _, expected = text.partition(":")
+    if algorithm not in ALGORITHMS or not expected:
+        raise click.UsageError(
+            f"--checksum is {text!r}: expected one of {', '.join(ALGORITHMS)}, a colon and hex"
+        )
+    return algorithm, expected.lower()
+
+
+def check(file: Path, target: Path, algorithm: str, expected: str) -> None:
+    """Raises ClientError where a file has another digest."""
+    with file.open("rb") as stream:
+        found = digest_of(stream, algorithm)
+    if found != expected:
+        raise ClientError(f"{target}: its {algorithm} is {found}, not {expected}")
+
+
+def digest_of(stream: IO[bytes], algorithm: str) -> str:
+    return hashlib.file_digest(stream, algorithm).hexdigest()  # type: ignore[arg-type]

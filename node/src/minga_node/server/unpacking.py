@@ -1,0 +1,89 @@
+"""The files of a tar stream into the library, small ones in groups."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from minga_node import tar
+from minga_node.errors import BadRequest, Conflict, MingaError
+from minga_node.library import Library
+from minga_node.manifest import SMALLEST_PIECE
+from minga_node.model import LocalFile
+from minga_node.names import check_name
+
+GROUP = 500
+"""Small files that are synced, renamed and published together: at most 32 MB in memory."""
+
+
+class Unpacking:
+    """Takes files in one archive; :meth:`run` blocks.
+
+    Args:
+        under: goes before every name; empty, or ends in ``/``.
+        listed: how many files, and how many refused entries, are remembered by name.
+    """
+
+    def __init__(self, library: Library, under: str, listed: int) -> None:
+        self._library, self._under, self._listed = library, under, listed
+        self._group: list[tuple[str, bytes]] = []
+        self.count = self.bytes = self.refused_count = 0
+        self.files: list[LocalFile] = []
+        self.refused: list[tuple[str, str]] = []
+
+    def run(self, source: tar.Source) -> None:
+        """Takes what is a file with a good name, and leaves out the rest.
+
+        Raises:
+            BadRequest: no archive, or cut off; what was complete before is taken.
+            StorageFull, StorageFailed, ReadOnly: the disk takes no more.
+        """
+        try:
+            for member in tar.members(source):
+                self._take(member)
+            self._flush()
+        except MingaError as error:
+            with suppress(MingaError):
+                self._flush()
+            taken = f"{self.count} file{' is' if self.count == 1 else 's are'} in the library"
+            error.args = (f"{error}; {taken}",)
+            raise
+
+    def _take(self, member: tar.Member) -> None:
+        name = self._under + member.name
+        if member.problem:
+            self._refuse(name, f"it is {member.problem}, no file")
+            return
+        try:
+            check_name(name)
+        except BadRequest as error:
+            self._refuse(name, str(error))
+            return
+        if member.size <= SMALLEST_PIECE:
+            self._group.append((name, member.read(member.size)))
+            if len(self._group) == GROUP:
+                self._flush()
+            return
+        try:
+            file, _ = self._library.put(name, member, member.size)  # type: ignore[arg-type]
+        except Conflict as error:
+            self._refuse(name, str(error))
+        else:
+            self._count([file])
+
+    def _flush(self) -> None:
+        group, self._group = self._group, []
+        if group:
+            files, refused = self._library.put_many(group)
+            self._count(files)
+            for name, error in refused:
+                self._refuse(name, str(error))
+
+    def _count(self, files: list[LocalFile]) -> None:
+        self.count += len(files)
+        self.bytes += sum(file.size for file in files)
+        self.files += files[: max(0, self._listed - len(self.files))]
+
+    def _refuse(self, name: str, reason: str) -> None:
+        self.refused_count += 1
+        if len(self.refused) < self._listed:
+            self.refused.append((name.encode("utf-8", "replace").decode(), reason))

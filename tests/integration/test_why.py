@@ -1,0 +1,136 @@
+"""A download says why it is slow or stuck: one real cause at a time."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from minga_node.manifest import hash_file
+from minga_node.transfer.server import QUEUE
+from tests.nodes import HOST, Nodes, RunningNode
+from tests.support.shell import Shell
+from tests.waiting import wait_for
+
+pytestmark = pytest.mark.integration
+
+MIB = 1024 * 1024
+
+
+def begin(node: RunningNode, **what: Any) -> str:
+    response = node.request("POST", "/api/v1/downloads", json=what)
+    assert response.status == 202, response.data
+    return str(response.json()["id"])
+
+
+def why(node: RunningNode, identity: str) -> str:
+    return str(node.get(f"/api/v1/downloads/{identity}")["why"])
+
+
+def says(node: RunningNode, identity: str, words: str) -> None:
+    """In REST, and in the table that people see."""
+    wait_for(lambda: words in why(node, identity), f"it says {words!r}, not {why(node, identity)!r}", 30)
+    wait_for(
+        lambda: words in Shell(node.home, node.url)("downloads"), f"`minga downloads` says {words!r}", 30
+    )
+
+
+@contextmanager
+def crowd(node: RunningNode, name: str) -> Iterator[None]:
+    """More requests than may wait at a node."""
+    port = node.get("/api/v1/node")["data_port"]
+    content = node.get(f"/api/v1/files?name={name}")["files"][0]["id"]
+    request = f"GET /pieces/{content} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+    with ExitStack() as stack:
+        for _ in range(QUEUE + 10):
+            stack.enter_context(socket.create_connection((HOST, port), 10)).sendall(request)
+        yield
+
+
+def test_no_holder(nodes: Nodes) -> None:
+    far = nodes.start("far", files={"big.bin": os.urandom(8 * MIB)}, upload_limit=MIB).ready()
+    near = nodes.start("near", far).ready()
+    wait_for(lambda: "big.bin" in near.names(), "near knows it")
+    identity = begin(near, name="big.bin")
+    wait_for(lambda: near.get(f"/api/v1/downloads/{identity}")["verified"] > 0, "something is here")
+    far.kill()
+    says(near, identity, "no holder")
+    far.launch()
+    wait_for(lambda: near.get(f"/api/v1/downloads/{identity}")["state"] == "complete", "it goes on", 60)
+
+
+def test_its_own_limit_which_holds(nodes: Nodes, tmp_path: Path) -> None:
+    body = os.urandom(6 * MIB)
+    far = nodes.start("far", files={"big.bin": body}).ready()
+    near = nodes.start("near", far).ready()
+    wait_for(lambda: "big.bin" in near.names(), "near knows it")
+    minga = Shell(tmp_path, near.url)
+    process = minga.popen("get", "big.bin", "--limit-rate", "1M", "-o", "big.bin")
+    wait_for(lambda: near.get("/api/v1/downloads")["downloads"], "it has begun")
+    (download,) = near.get("/api/v1/downloads")["downloads"]
+    assert download["limit"] == MIB
+    says(near, download["id"], "held back by a limit: its own")
+    assert process.wait(60) == 0
+    (download,) = near.get("/api/v1/downloads")["downloads"]
+    assert download["seconds"] > 5.4, "6 MiB at 1 MiB a second, less what a burst may be ahead"
+    assert (tmp_path / "big.bin").read_bytes() == body
+
+
+def test_the_nodes_limit(nodes: Nodes) -> None:
+    far = nodes.start("far", files={"big.bin": os.urandom(8 * MIB)}).ready()
+    near = nodes.start("near", far, download_limit=MIB).ready()
+    wait_for(lambda: "big.bin" in near.names(), "near knows it")
+    says(near, begin(near, name="big.bin"), "held back by a limit: the node's download_limit")
+
+
+def test_all_holders_are_busy(nodes: Nodes) -> None:
+    """One slot, and a queue that others fill."""
+    far = nodes.start(
+        "far", files={"big.bin": os.urandom(64 * MIB)}, upload_slots=1, upload_limit=MIB // 2
+    ).ready()
+    near = nodes.start("near", far).ready()
+    wait_for(lambda: "big.bin" in near.names(), "near knows it")
+    with crowd(far, "big.bin"):
+        says(near, begin(near, name="big.bin"), "all holders are busy")
+
+
+@pytest.fixture
+def frozen_disk(tmp_path: Path) -> Iterator[Path]:
+    """An ext4 of its own that can be frozen: then every write waits."""
+    if os.geteuid() != 0 or not all(shutil.which(tool) for tool in ("mkfs.ext4", "mount", "fsfreeze")):
+        pytest.skip("needs root, mkfs.ext4 and fsfreeze for a disk that stands still")
+    image, where = tmp_path / "disk.img", tmp_path / "disk"
+    where.mkdir()
+    with image.open("wb") as out:
+        out.truncate(128 * MIB)
+    subprocess.run(["mkfs.ext4", "-q", "-F", str(image)], check=True)
+    if subprocess.run(["mount", "-o", "loop", str(image), str(where)], capture_output=True).returncode:
+        pytest.skip("needs a loop device")
+    yield where
+    subprocess.run(["fsfreeze", "-u", str(where)], capture_output=True)
+    subprocess.run(["umount", "-l", str(where)], check=True)
+
+
+@pytest.mark.root
+def test_the_disk(nodes: Nodes, frozen_disk: Path, tmp_path: Path) -> None:
+    far = nodes.start("far", files={"big.bin": os.urandom(48 * MIB)}, upload_limit=4 * MIB).ready()
+    (frozen_disk / "files").mkdir()
+    near = nodes.start(
+        "near", far, directory=str(frozen_disk / "files"), state_directory=str(tmp_path / "state")
+    ).ready()
+    wait_for(lambda: "big.bin" in near.names(), "near knows it")
+    identity = begin(near, name="big.bin")
+    wait_for(lambda: near.get(f"/api/v1/downloads/{identity}")["verified"] > 0, "something is here")
+    subprocess.run(["fsfreeze", "-f", str(frozen_disk)], check=True)
+    says(near, identity, "waiting for the disk")
+    subprocess.run(["fsfreeze", "-u", str(frozen_disk)], check=True)
+    wait_for(lambda: near.get(f"/api/v1/downloads/{identity}")["state"] == "complete", "it goes on", 60)
+    assert hash_file(frozen_disk / "files/big.bin").id == hash_file(far.directory / "big.bin").id
+    near.terminate()
