@@ -8,6 +8,7 @@ import sys
 import time
 from collections import defaultdict
 
+from .beside import definitions
 from .build import ensure_binaries
 from .cluster import ALL_IMAGES, Cluster
 from .layout import Layout, usual_name
@@ -55,6 +56,7 @@ def _status(layout: Layout, arguments: argparse.Namespace) -> str:
 
 
 def _build(layout: Layout, arguments: argparse.Namespace) -> str:
+    definitions()
     return f"the programs are in {ensure_binaries().folder}"
 
 

@@ -62,21 +62,18 @@ def required_version(module: str) -> str:
 def ensure_binaries() -> Binaries:
     """Build what the cache doesn't hold: minutes the first time (docs/test-cluster.md), then nothing."""
     kubernetes = required_version("k8s.io/kubernetes")
-    target = cache_folder() / f"bin-{kubernetes}-{_fingerprint()}"
+    target = cache_folder() / f"bin-{kubernetes}-{fingerprint(_SOURCE)}"
     binaries = Binaries(target)
     if target.exists():
         return binaries
     with cache_lock("bin"):
         if target.exists():
             return binaries
-        go = shutil.which("go")
-        if go is None:
-            raise ClusterError("the test cluster needs Go 1.24 or later on the PATH to build Kubernetes")
         partial = target.with_suffix(".partial")
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
         for name, package, flags in _programs(kubernetes):
-            _build(go, partial / name, package, flags)
+            build(partial / name, package, flags, _SOURCE)
         partial.rename(target)
     return binaries
 
@@ -96,19 +93,29 @@ def _programs(kubernetes: str) -> list[tuple[str, str, str]]:
     ]
 
 
-def _build(go: str, target: Path, package: str, flags: str) -> None:
+def go() -> str:
+    """The go command; raises ClusterError when there is none."""
+    found = shutil.which("go")
+    if found is None:
+        raise ClusterError("the test cluster needs Go 1.24 or later on the PATH to build Kubernetes")
+    return found
+
+
+def build(target: Path, package: str, flags: str, module: Path) -> None:
+    """Build a program that a Go module requires; raises ClusterError with its complaint."""
     options = ["-trimpath", "-buildvcs=false", "-ldflags", f"-s -w {flags}"]
-    command = [go, "build", *options, "-o", str(target), package]
-    log = cache_folder() / "logs" / f"build-{target.name}.log"
+    command = [go(), "build", *options, "-o", str(target), package]
+    log = cache_folder() / "logs" / f"build-{target.stem}.log"
     env = {"CGO_ENABLED": "0", "GOWORK": "off"}
-    run_logged(command, log, timeout=2400, attempts=2, env=env, cwd=_SOURCE)
+    run_logged(command, log, timeout=2400, attempts=2, env=env, cwd=module)
 
 
-def _fingerprint() -> str:
+def fingerprint(folder: Path) -> str:
+    """A short digest of a folder's files."""
     digest = hashlib.sha256()
-    for file in sorted(_SOURCE.rglob("*")):
+    for file in sorted(folder.rglob("*")):
         if file.is_file():
-            digest.update(str(file.relative_to(_SOURCE)).encode() + b"\0" + file.read_bytes())
+            digest.update(str(file.relative_to(folder)).encode() + b"\0" + file.read_bytes())
     return digest.hexdigest()[:12]
 
 

@@ -28,6 +28,7 @@ def run(
     stdin: str | None = None,
     timeout: float = 60,
     env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
 ) -> str:
     """Run a program to its end and return what it printed.
 
@@ -43,6 +44,7 @@ def run(
             text=True,
             timeout=timeout,
             env={**os.environ, **env} if env else None,
+            cwd=cwd,
             check=False,
         )
     except subprocess.TimeoutExpired:

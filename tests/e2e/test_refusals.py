@@ -42,6 +42,7 @@ CASES: list[tuple[dict[str, Any], str]] = [
     ({"image": {"repository": "x", "digest": "sha256:1"}}, "spec.image.digest"),
     ({"image": {"pullPolicy": "Sometimes"}}, "spec.image.pullPolicy"),
     ({"sharing": {"parallelism": 0}}, "spec.sharing.parallelism"),
+    ({"sharing": {"replicationTarget": 0}}, "spec.sharing.replicationTarget"),
     ({"sharing": {"uploadLimit": "fast"}}, "spec.sharing.uploadLimit"),
     ({"sharing": {"volume": {"claimName": "x", "folder": "../.."}}}, "spec.sharing.volume.folder"),
     ({"service": {"type": "ExternalName"}}, "spec.service.type"),

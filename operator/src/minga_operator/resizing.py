@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from minga_operator.model import Storage
 from minga_operator.network import Network, quantity
+from minga_operator.podspec import Storage
 from minga_operator.resources import common
 from minga_operator.resources.common import Object
 from minga_operator.resources.storage import VOLUME

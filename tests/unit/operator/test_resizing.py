@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from minga_operator.model import Storage
+from minga_operator.podspec import Storage
 from minga_operator.resizing import Resize, decide, keeping
 from minga_operator.resources import workload
 from tests.unit.operator.networks import live, network, plan

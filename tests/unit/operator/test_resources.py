@@ -29,7 +29,12 @@ CASES: dict[str, dict[str, Any]] = {
             "priorityClassName": "high",
         },
         "peers": {"replicas": 5, "storage": {"ephemeral": True, "size": "2Gi"}},
-        "sharing": {"uploadLimit": "100M", "parallelism": 8, "volume": {"claimName": "weights"}},
+        "sharing": {
+            "uploadLimit": "100M",
+            "parallelism": 8,
+            "replicationTarget": 2,
+            "volume": {"claimName": "weights"},
+        },
         "broker": {"managed": {"replicas": 3, "image": "rabbitmq:4.2"}},
         "service": {"type": "LoadBalancer", "annotations": {"a": "b"}},
         "tracing": {"endpoint": "http://collector.traces:4318", "samplePercent": 5},
@@ -111,6 +116,8 @@ def _template(spec: dict[str, Any], component: str, **changes: Any) -> Any:
     ("change", "seeds_roll", "peers_roll"),
     [
         ({"sharing": {"uploadLimit": "5M"}}, True, True),
+        ({"sharing": {"replicationTarget": 1}}, False, False),
+        ({"sharing": {"replicationTarget": 2}}, True, True),
         ({"seeds": {"replicas": 3}}, False, False),
         ({"peers": {"replicas": 9}}, False, False),
         ({"peers": {"resources": {"limits": {"memory": "1Gi"}}}}, False, True),

@@ -15,7 +15,7 @@ DIRECTORY = "/data"
 def node(network: Network, component: str) -> dict[str, Any]:
     """What a node's JSON file says, but for its seeds: a change of this restarts the nodes it concerns."""
     sharing = network.spec.sharing
-    return {
+    found = {
         "directory": DIRECTORY,
         "port": common.REST_PORT,
         "grpc_port": common.GRPC_PORT,
@@ -27,6 +27,10 @@ def node(network: Network, component: str) -> dict[str, Any]:
         "download_limit": quantity(sharing.download_limit),
         "parallelism": sharing.parallelism,
     }
+    if sharing.replication_target > 1:
+        # Not the default: the networks of an earlier operator would all be restarted to be told of it.
+        found["replication_target"] = sharing.replication_target
+    return found
 
 
 def digest(network: Network, component: str) -> str:

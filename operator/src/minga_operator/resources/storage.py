@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from minga_operator.model import Storage
+from minga_operator.podspec import Storage
 from minga_operator.resources.common import Object
 
 VOLUME = "data"

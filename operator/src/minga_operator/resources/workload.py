@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from minga_operator.crd import GROUP
 from minga_operator.fields import Model
-from minga_operator.model import Placement, Resources
 from minga_operator.network import Network, Plan
+from minga_operator.podspec import Placement, Resources
 from minga_operator.resources import common, config, storage
 from minga_operator.resources.common import Object
 
