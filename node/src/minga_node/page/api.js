@@ -1,5 +1,8 @@
 // The node's REST interface. Every address is relative: the page talks to the node that served it, and to nobody else.
 
+import { t } from "./i18n.js";
+import { session } from "./session.js";
+
 /** An answer that is an error; `type` is the stable name of a problem document (RFC 9457). */
 export class Problem extends Error {
   constructor(status, body) {
@@ -10,7 +13,17 @@ export class Problem extends Error {
   }
 }
 
+// What would only be refused is not even asked: nobody knocks every second at a door that is closed.
+function refusal() {
+  return session.open
+    ? new Problem(403, { type: "urn:minga:problem:insufficient-scope", detail: t("signin.reader") })
+    : new Problem(401, { type: "urn:minga:problem:token-needed", detail: t("signin.ended") });
+}
+
+const FOR_EVERYBODY = new Set(["/api/v1/node"]);
+
 async function call(method, path, { query = {}, body, signal } = {}) {
+  if (session.refuses(method) && !FOR_EVERYBODY.has(path)) throw refusal();
   const parameters = new URLSearchParams(Object.entries(query).filter(([, value]) => value));
   const response = await fetch(parameters.size ? `${path}?${parameters}` : path, {
     method,
@@ -21,6 +34,7 @@ async function call(method, path, { query = {}, body, signal } = {}) {
   });
   const isJson = (response.headers.get("Content-Type") ?? "").includes("json");
   const document = isJson ? await response.json() : null;
+  if (response.status === 401) session.end();
   if (!response.ok) throw new Problem(response.status, document);
   return document;
 }
@@ -41,6 +55,8 @@ export function contentUrl({ name, id, peer }) {
  * Without `replace` an existing file of that name is left alone (Problem 412).
  */
 export function put(name, file, { onProgress, replace = false, signal }) {
+  // A node that refuses does not wait until a large file has come: its answer could be lost.
+  if (session.refuses("PUT")) return Promise.reject(refusal());
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
     request.open("PUT", contentUrl({ name }));

@@ -150,4 +150,14 @@ export default {
   "peer.heard.ago": "{time} ago",
   "peer.files": "What it holds",
   "peer.empty": "It shares nothing.",
+
+  "signin.title": "Sign in to {name}",
+  "signin.lead": "This network is for those who have a token.",
+  "signin.ended": "You are signed out. What was running goes on.",
+  "signin.token": "Token",
+  "signin.hint": "Who runs this network can give you one. On Kubernetes it is in the Secret NETWORK-binding. The session lasts twelve hours; this page does not keep the token.",
+  "signin.do": "Sign in",
+  "signin.wrong": "This node does not take that token.",
+  "signin.out": "Sign out",
+  "signin.reader": "Your token lets you look and save, not change anything.",
 };

@@ -150,4 +150,14 @@ export default {
   "peer.heard.ago": "hace {time}",
   "peer.files": "Lo que tiene",
   "peer.empty": "No comparte nada.",
+
+  "signin.title": "Entrar en {name}",
+  "signin.lead": "Esta red es para quien tiene un token.",
+  "signin.ended": "La sesión ha terminado. Lo que estaba en marcha continúa.",
+  "signin.token": "Token",
+  "signin.hint": "Quien administra esta red puede darle uno. En Kubernetes está en el Secret NETWORK-binding. La sesión dura doce horas; esta página no guarda el token en el navegador.",
+  "signin.do": "Entrar",
+  "signin.wrong": "Este nodo no acepta ese token.",
+  "signin.out": "Salir",
+  "signin.reader": "Su token permite mirar y guardar, no cambiar nada.",
 };

@@ -23,6 +23,7 @@ export class Router {
   #views;
   #main;
   #life = new AbortController();
+  #stopped = false;
 
   /** `views`: first part of the path → view(route, signal) → element; "" is the start. */
   constructor(main, views) {
@@ -35,7 +36,14 @@ export class Router {
     });
   }
 
+  /** Ends what is shown; addresses lead nowhere from now on. */
+  stop() {
+    this.#life.abort();
+    this.#stopped = true;
+  }
+
   show({ focus = false } = {}) {
+    if (this.#stopped) return;
     this.#life.abort();
     this.#life = new AbortController();
     const route = parse(location.hash);
