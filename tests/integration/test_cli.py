@@ -159,7 +159,8 @@ def test_contexts_name_nodes(network: tuple[RunningNode, RunningNode], tmp_path:
     assert minga.json("status")["id"] == "far"
     minga("context", "use", "nobody", expect=3)
     minga("context", "rm", "far")
-    assert minga.json("context", "ls") == {"current": None, "nodes": {"near": near.url}}
+    expected = {"current": None, "nodes": {"near": near.url}, "with_token": []}
+    assert minga.json("context", "ls") == expected
 
 
 def test_names_are_completed_from_the_index(minga: Shell) -> None:

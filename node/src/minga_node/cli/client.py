@@ -13,7 +13,20 @@ import urllib3
 
 from minga_node import tar
 
-EXIT_CODES = {"not-found": 3, "ambiguous-name": 4, "no-holders": 5}
+EXIT_CODES = {
+    "not-found": 3,
+    "ambiguous-name": 4,
+    "no-holders": 5,
+    "token-needed": 7,
+    "invalid-token": 7,
+    "insufficient-scope": 7,
+}
+REFUSALS = {
+    "token-needed": "{node} answers only who has a token: set MINGA_TOKEN or give --token-file FILE",
+    "invalid-token": "{node} does not take this token: it may have been changed, or be another network's",
+    "insufficient-scope": "this token may only read at {node}: a write token is needed for that",
+}
+"""What to do about a refusal, by the problem's type."""
 
 
 class ClientError(Exception):
@@ -28,11 +41,14 @@ class ClientError(Exception):
 class Client:
     """Talks to one node; every failure is a ClientError of one line."""
 
-    def __init__(self, node: str, *, patience: float = 60) -> None:
+    def __init__(self, node: str, *, token: str = "", no_token: str = "", patience: float = 60) -> None:
         self.node = (node if "://" in node else f"http://{node}").rstrip("/")
         self._pool = urllib3.PoolManager(
             retries=False, timeout=urllib3.Timeout(connect=min(5.0, patience), read=patience), maxsize=16
         )
+        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._no_token = no_token
+        self._may_write = False
 
     def get(self, path: str, **query: Any) -> Any:
         return self._json("GET", path, query)
@@ -45,7 +61,8 @@ class Client:
 
     def put_file(self, name: str, body: io.RawIOBase, length: int | None) -> Any:
         """Uploads; ``length`` in bytes, or ``None`` when it is not known beforehand."""
-        headers = {"Content-Type": "application/octet-stream"}
+        self._check_write()
+        headers = {"Content-Type": "application/octet-stream"} | self._headers
         if length is not None:
             headers["Content-Length"] = str(length)
         with self._errors():
@@ -56,10 +73,10 @@ class Client:
 
     def post_archive(self, body: bytes) -> Any:
         """Puts the files of a tar into the node's library."""
+        self._check_write()
+        headers = {"Content-Type": tar.MEDIA_TYPE} | self._headers
         with self._errors():
-            response = self._pool.request(
-                "POST", self.url("/api/v1/archive"), body=body, headers={"Content-Type": tar.MEDIA_TYPE}
-            )
+            response = self._pool.request("POST", self.url("/api/v1/archive"), body=body, headers=headers)
         return self._checked(response)
 
     @contextmanager
@@ -69,7 +86,7 @@ class Client:
         """A response whose body is read as it comes."""
         with self._errors():
             response = self._pool.request(
-                "GET", self.url(path, query), headers=headers, preload_content=False
+                "GET", self.url(path, query), headers=self._headers | (headers or {}), preload_content=False
             )
             try:
                 if response.status >= 400:
@@ -98,7 +115,7 @@ class Client:
                 method,
                 self.url(path, query),
                 body=json.dumps(body) if body is not None else None,
-                headers={"Content-Type": "application/json"} if body is not None else None,
+                headers=self._headers | ({"Content-Type": "application/json"} if body is not None else {}),
             )
         return self._checked(response)
 
@@ -112,6 +129,21 @@ class Client:
         except ValueError:
             raise ClientError(f"{self.node} does not answer as a Minga node does", 6) from None
 
+    def _check_write(self) -> None:
+        """Asks before a body is sent: a refusal while it is on its way would be lost with the connection."""
+        if self._may_write:
+            return
+        with self._errors():
+            response = self._pool.request("GET", self.url("/api/v1/session"), headers=self._headers)
+        if response.status != 404 and self._checked(response)["scope"] != "write":
+            kind = "insufficient-scope" if self._headers else "token-needed"
+            raise self._refused(kind, {})
+        self._may_write = True
+
+    def _refused(self, kind: str, problem: dict[str, Any]) -> ClientError:
+        because = f" ({self._no_token})" if self._no_token and kind == "token-needed" else ""
+        return ClientError(REFUSALS[kind].format(node=self.node) + because, EXIT_CODES[kind], problem)
+
     def _raise(self, status: int, data: bytes) -> None:
         try:
             problem = json.loads(data)
@@ -120,6 +152,8 @@ class Client:
         if not isinstance(problem, dict) or "detail" not in problem:
             raise ClientError(f"{self.node} answers with status {status}")
         kind = str(problem.get("type", "")).rsplit(":", 1)[-1]
+        if kind in REFUSALS:
+            raise self._refused(kind, problem)
         lines = [str(problem["detail"])]
         lines += [
             f"  --id {choice['id']}  {choice['size']} bytes, at {', '.join(choice['holders'])}"

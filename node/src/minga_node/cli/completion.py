@@ -9,7 +9,7 @@ import click
 from click.shell_completion import CompletionItem, get_completion_class
 
 from minga_node.cli.client import Client, ClientError
-from minga_node.cli.target import chosen_node
+from minga_node.cli.target import chosen
 
 MOST = 50
 
@@ -29,9 +29,9 @@ def peers(ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> l
 def _ask(ctx: click.Context, path: str, key: str, **query: Any) -> list[dict[str, Any]]:
     root = ctx.find_root()
     try:
-        answer: list[dict[str, Any]] = Client(chosen_node(root.params.get("node")), patience=1).get(
-            path, **query
-        )[key]
+        target = chosen(root.params.get("node"), root.params.get("token") or "")
+        client = Client(target.node, token=target.token, patience=1)
+        answer: list[dict[str, Any]] = client.get(path, **query)[key]
     except ClientError:
         # A shell that completes is no place for errors.
         return []

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import click
 
 from minga_node.cli.client import Client, ClientError
+from minga_node.cli.credentials import token_from
 from minga_node.cli.output import Output
 
 
@@ -19,11 +20,17 @@ class Contexts:
 
     current: str | None = None
     nodes: dict[str, str] = field(default_factory=dict)
+    tokens: dict[str, str] = field(default_factory=dict, repr=False)
 
     @property
     def node(self) -> str | None:
         """The address in use."""
         return self.nodes.get(self.current) if self.current else None
+
+    @property
+    def token(self) -> str:
+        """The token kept for it; empty where there is none."""
+        return self.tokens.get(self.current, "") if self.current else ""
 
 
 def path() -> Path:
@@ -40,7 +47,7 @@ def load() -> Contexts:
     """
     try:
         data = json.loads(path().read_text(encoding="utf-8"))
-        return Contexts(data.get("current"), dict(data["nodes"]))
+        return Contexts(data.get("current"), dict(data["nodes"]), dict(data.get("tokens", {})))
     except FileNotFoundError:
         return Contexts()
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
@@ -51,7 +58,12 @@ def save(contexts: Contexts) -> None:
     where = path()
     where.parent.mkdir(parents=True, exist_ok=True)
     fresh = where.with_suffix(".new")
-    fresh.write_text(json.dumps({"current": contexts.current, "nodes": contexts.nodes}, indent=2))
+    fresh.unlink(missing_ok=True)
+    # Never readable for others, not even for a moment: there may be tokens in it.
+    with os.fdopen(
+        os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8"
+    ) as file:
+        json.dump(asdict(contexts), file, indent=2)
     fresh.replace(where)
 
 
@@ -62,6 +74,7 @@ def context() -> None:
     \b
     Examples:
       minga context add lab http://10.0.0.7:5000
+      minga context add build http://10.0.0.8:5000 --token-file build.token
       minga context use lab
     """
 
@@ -69,11 +82,19 @@ def context() -> None:
 @context.command()
 @click.argument("name")
 @click.argument("url")
+@click.option(
+    "--token-file",
+    type=click.Path(path_type=Path, allow_dash=True),
+    help="Keep the token of this file (- is standard input) for the node, readable for you alone.",
+)
 @click.pass_obj
-def add(obj: tuple[Client, Output], name: str, url: str) -> None:
+def add(obj: tuple[Client, Output], name: str, url: str, token_file: Path | None) -> None:
     """Names a node; the first one is used at once."""
     contexts = load()
     contexts.nodes[name] = Client(url).node
+    contexts.tokens.pop(name, None)
+    if token_file is not None:
+        contexts.tokens[name] = token_from(token_file)
     contexts.current = contexts.current or name
     save(contexts)
     obj[1].say(f"{name} is {contexts.nodes[name]}")
@@ -99,6 +120,7 @@ def rm(obj: tuple[Client, Output], name: str) -> None:
     contexts = load()
     _known(contexts, name)
     del contexts.nodes[name]
+    contexts.tokens.pop(name, None)
     if contexts.current == name:
         contexts.current = None
     save(contexts)
@@ -111,11 +133,15 @@ def ls(obj: tuple[Client, Output]) -> None:
     """All names; a star is at the one in use."""
     contexts = load()
     if obj[1].as_json:
-        obj[1].data({"current": contexts.current, "nodes": contexts.nodes})
+        tokens = sorted(contexts.tokens)
+        obj[1].data({"current": contexts.current, "nodes": contexts.nodes, "with_token": tokens})
         return
     obj[1].table(
-        ["", "NAME", "NODE"],
-        [["*" if name == contexts.current else "", name, url] for name, url in contexts.nodes.items()],
+        ["", "NAME", "NODE", "TOKEN"],
+        [
+            ["*" if name == contexts.current else "", name, url, "kept" if name in contexts.tokens else ""]
+            for name, url in contexts.nodes.items()
+        ],
     )
 
 

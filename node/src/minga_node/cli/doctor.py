@@ -59,6 +59,10 @@ def examine(client: Client) -> Iterator[Finding]:
     problems = "; ".join(node["problems"])
     yield Finding("network", node["ready"], problems or f"joined {node['network']}")
     yield from _ports(client, node)
+    access = _access(client)
+    yield access
+    if not access.ok:
+        return
     yield from _peers(client, node)
     broker = {
         None: "none configured: events travel by gRPC alone",
@@ -88,6 +92,18 @@ def _ports(client: Client, node: dict[str, Any]) -> Iterator[Finding]:
             yield Finding(check, False, f"{node['host']}:{port} cannot be reached: {error.strerror or error}")
         else:
             yield Finding(check, True, f"{node['host']}:{port} can be reached")
+
+
+def _access(client: Client) -> Finding:
+    try:
+        said = client.get("/api/v1/session")
+    except ClientError as error:
+        return Finding("access", False, str(error))
+    if not said["needed"]:
+        return Finding("access", True, "REST is open to everybody who reaches it")
+    if said["scope"] is None:
+        return Finding("access", False, "REST asks for a token, and there is none: see minga --help")
+    return Finding("access", True, f"the token may {said['scope']}")
 
 
 def _peers(client: Client, node: dict[str, Any]) -> Iterator[Finding]:

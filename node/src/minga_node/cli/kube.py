@@ -1,21 +1,24 @@
-"""Reaching a network in Kubernetes: a port forwarded by kubectl, for as long as a command runs."""
+"""Reaching a network in Kubernetes: a port forwarded by kubectl while a command runs, and its token."""
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
+from base64 import b64decode
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from minga_node.cli.client import ClientError
+from minga_node.cli.target import Target
 
 FORWARDING = re.compile(r"Forwarding from 127\.0\.0\.1:(\d+)")
 
 
 @contextmanager
-def forwarded(network: str, namespace: str | None) -> Iterator[str]:
-    """REST address of a P2PNetwork of the current kubeconfig.
+def forwarded(network: str, namespace: str | None, token: str = "") -> Iterator[Target]:
+    """REST of a P2PNetwork of the current kubeconfig; without a token, with that of its binding.
 
     Raises:
         ClientError: kubectl is missing, or says no.
@@ -23,9 +26,8 @@ def forwarded(network: str, namespace: str | None) -> Iterator[str]:
     kubectl = shutil.which("kubectl")
     if kubectl is None:
         raise ClientError("--kube needs kubectl on the PATH")
-    command = [kubectl, "port-forward", f"service/{network}", ":rest", "--address", "127.0.0.1"]
-    if namespace is not None:
-        command += ["--namespace", namespace]
+    where = ["--namespace", namespace] if namespace is not None else []
+    command = [kubectl, "port-forward", f"service/{network}", ":rest", "--address", "127.0.0.1", *where]
     process = subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -38,9 +40,23 @@ def forwarded(network: str, namespace: str | None) -> Iterator[str]:
             process.wait(10)
             reason = " ".join(process.stderr.read().split()) or "it gave no reason"
             raise ClientError(f"kubectl cannot reach the network {network}: {reason}", 6)
-        yield f"http://127.0.0.1:{match[1]}"
+        token, problem = (token, "") if token else _bound(kubectl, network, where)
+        yield Target(f"http://127.0.0.1:{match[1]}", token, problem)
     finally:
         process.terminate()
         process.wait(10)
         process.stdout.close()
         process.stderr.close()
+
+
+def _bound(kubectl: str, network: str, where: list[str]) -> tuple[str, str]:
+    """The strongest token of the network's binding, or why there is none."""
+    name = f"{network}-binding"
+    command = [kubectl, "get", "secret", name, "--output", "json", *where]
+    found = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    if found.returncode != 0:
+        reason = " ".join(found.stderr.split()) or "it gave no reason"
+        return "", f"kubectl cannot read it from the Secret {name}: {reason}"
+    data = json.loads(found.stdout).get("data") or {}
+    encoded = data.get("write-token") or data.get("read-token") or ""
+    return b64decode(encoded).decode(), f"the Secret {name} has none"
