@@ -136,10 +136,10 @@ class Network:
                 process.wait(10)
 
     @contextmanager
-    def rest(self, pod: str) -> Iterator[Rest]:
+    def rest(self, pod: str, token: str = "") -> Iterator[Rest]:
         """REST of one pod, forwarded to a free local port."""
         with self.forward(pod, 5000) as port:
-            yield Rest(port)
+            yield Rest(port, token)
 
     def secret(self, name: str) -> dict[str, str]:
         """The values of a Secret."""
@@ -152,9 +152,16 @@ class Rest:
     """REST of one node at a local port."""
 
     port: int
+    token: str = ""
+
+    @property
+    def _headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.token}"} if self.token else {}
 
     def json(self, path: str, method: str = "GET", body: Any = None, timeout: float = 60) -> Any:
-        request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", method=method)
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.port}{path}", method=method, headers=self._headers
+        )
         if body is not None:
             request.data = json.dumps(body).encode()
             request.add_header("Content-Type", "application/json")
@@ -163,15 +170,16 @@ class Rest:
 
     def read(self, path: str, timeout: float = 120) -> bytes:
         """The body of a successful GET."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=timeout) as answer:
+        request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", headers=self._headers)
+        with urllib.request.urlopen(request, timeout=timeout) as answer:
             return bytes(answer.read())
 
     def put(self, name: str, file: Path) -> int:
         """Uploads a file; returns HTTP's status."""
         connection = HTTPConnection("127.0.0.1", self.port, timeout=300)
         with file.open("rb") as content:
-            size = {"Content-Length": str(file.stat().st_size)}
-            connection.request("PUT", f"/files/{name}", body=content, headers=size)
+            headers = {"Content-Length": str(file.stat().st_size)} | self._headers
+            connection.request("PUT", f"/files/{name}", body=content, headers=headers)
             answer = connection.getresponse()
             answer.read()
         connection.close()

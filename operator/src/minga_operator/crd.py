@@ -121,7 +121,10 @@ def _status() -> Schema:
             "type": "object",
             "description": "Service binding",
             "properties": {
-                "name": {"type": "string", "description": "Secret with the REST address"},
+                "name": {
+                    "type": "string",
+                    "description": "Secret with the REST address, and its tokens where it asks for any",
+                },
             },
         },
         "draining": {
@@ -186,6 +189,7 @@ def definition() -> Schema:
                         _column("Files", ".status.files", "integer", "Files in the index"),
                         _column("Status", f"{ready}.message", "string", "What is being waited for"),
                         _column("Version", ".status.version", "string", "Version of the nodes", 1),
+                        _column("Access", ".spec.access.tokens", "string", "Whether REST asks for tokens", 1),
                         _column(
                             "Paused", ".spec.paused", "boolean", "Whether the operator leaves it alone", 1
                         ),

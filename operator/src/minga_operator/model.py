@@ -119,6 +119,34 @@ class Broker(Model):
     )
 
 
+class Access(Model):
+    """Who may use REST."""
+
+    tokens: Literal["Disabled", "Managed", "Secret"] = Field(
+        "Disabled",
+        description="Disabled: everybody who reaches it. Managed: who has one of the two tokens that the"
+        " operator makes in the Secret NETWORK-tokens. Secret: who has a token of access.secretName",
+    )
+    secret_name: Name | None = Field(
+        None,
+        description="Secret in the network's namespace whose keys `read` and `write` hold tokens, one a line;"
+        " changes of it need no restart",
+    )
+    protect_metrics: bool = Field(False, description="Ask for a token at /metrics, too")
+
+    model_config = rules(
+        rule(
+            "(has(self.tokens) && self.tokens == 'Secret') == has(self.secretName)",
+            "access.secretName is needed when access.tokens is Secret, and only then",
+        ),
+        rule(
+            "!has(self.protectMetrics) || !self.protectMetrics ||"
+            " (has(self.tokens) && self.tokens != 'Disabled')",
+            "access.protectMetrics needs access.tokens to be Managed or Secret",
+        ),
+    )
+
+
 class Service(Model):
     """The Service through which clients reach REST."""
 
@@ -212,6 +240,7 @@ class Spec(Model):
         default_factory=lambda: Broker(managed=ManagedBroker()),
         description="The message broker: exactly one kind",
     )
+    access: Access = Field(default_factory=Access, description="Who may use REST")
     service: Service = Field(default_factory=Service, description="The Service for clients")
     ingress: Ingress | None = Field(None, description="An Ingress for clients")
     gateway: Gateway | None = Field(

@@ -47,6 +47,14 @@ class Credentials:
 
 
 @dataclass(frozen=True)
+class Tokens:
+    """What REST takes: the first of each kind. Empty: there is none of that kind."""
+
+    read: str = field(repr=False)
+    write: str = field(repr=False)
+
+
+@dataclass(frozen=True)
 class Plan:
     """What the builders need beyond the network itself."""
 
@@ -54,6 +62,8 @@ class Plan:
     broker_image: str
     credentials: Credentials | None = None
     """Set for a managed broker."""
+    tokens: Tokens | None = None
+    """Set where REST asks for tokens."""
     broker_digest: str = ""
     """Digest of the AMQP URI: other credentials or another broker restart the nodes."""
     seed_replicas: int = 1

@@ -10,8 +10,9 @@ from typing import Any
 import urllib3
 
 from minga_operator.draining import Report
-from minga_operator.network import Network
+from minga_operator.network import Network, Tokens
 from minga_operator.resources.common import REST_PORT
+from minga_operator.workqueue import Key
 
 
 @dataclass(frozen=True)
@@ -29,21 +30,33 @@ class Nodes:
         self._pool = urllib3.PoolManager(
             num_pools=64, timeout=urllib3.Timeout(connect=2, read=5), retries=False
         )
+        self._tokens: dict[Key, Tokens] = {}
+
+    def know(self, key: Key, tokens: Tokens | None) -> None:
+        """Takes in what a network's nodes want to see; None where they want nothing."""
+        if tokens is None:
+            self._tokens.pop(key, None)
+        else:
+            self._tokens[key] = tokens
 
     def totals(self, network: Network) -> Totals | None:
         """Files and bytes of the whole network; None when no node tells now."""
-        answer = self._get(f"{network.name}.{network.namespace}.svc", "/api/v1/network")
+        tokens = self._tokens.get(network.key)
+        token = (tokens.read or tokens.write) if tokens else ""
+        answer = self._get(f"{network.name}.{network.namespace}.svc", "/api/v1/network", token)
         try:
             return Totals(int(answer["files"]), int(answer["bytes"])) if answer else None
         except (KeyError, TypeError, ValueError):
             return None
 
-    def drain(self, address: str, leaving: Sequence[str]) -> Report | None:
+    def drain(self, network: Network, address: str, leaving: Sequence[str]) -> Report | None:
         """Has a peer hand over what only it has, or says how far it is; None when it does not answer."""
         body = json.dumps({"leaving": list(leaving)})
-        if self._get(address, "/api/v1/drain", "POST", body) is None:
+        tokens = self._tokens.get(network.key)
+        token = tokens.write if tokens else ""
+        if self._get(address, "/api/v1/drain", token, "POST", body) is None:
             return None
-        answer = self._get(address, "/api/v1/drain")
+        answer = self._get(address, "/api/v1/drain", token)
         try:
             return (
                 Report(bool(answer["done"]), int(answer["files"]), int(answer["bytes"])) if answer else None
@@ -52,10 +65,12 @@ class Nodes:
             return None
 
     def _get(
-        self, host: str, path: str, method: str = "GET", body: str | None = None
+        self, host: str, path: str, token: str, method: str = "GET", body: str | None = None
     ) -> dict[str, Any] | None:
         try:
-            response = self._pool.request(method, f"http://{host}:{REST_PORT}{path}", body=body)
+            url = f"http://{host}:{REST_PORT}{path}"
+            headers = {"Authorization": f"Bearer {token}"} if token else {}
+            response = self._pool.request(method, url, body=body, headers=headers)
             found = json.loads(response.data) if response.status < 300 else None
         except (urllib3.exceptions.HTTPError, ValueError):
             return None

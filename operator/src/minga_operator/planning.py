@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from minga_operator.errors import KindMissing
 from minga_operator.kinds import HTTP_ROUTE
-from minga_operator.network import Credentials, Network, Plan
+from minga_operator.network import Credentials, Network, Plan, Tokens
 from minga_operator.resources import workload
 from minga_operator.resources.common import Object
 
@@ -39,6 +39,7 @@ def plan(
     *,
     credentials: Credentials | None,
     broker_digest: str | None,
+    tokens: Tokens | None = None,
     kinds: frozenset[str],
     keep_peers: int = 0,
 ) -> Plan:
@@ -55,6 +56,7 @@ def plan(
         broker_image=(managed.image if managed else "") or status.get("brokerImage") or settings.broker_image,
         credentials=credentials,
         broker_digest=_kept_digest(existing.seeds) if broker_digest is None else broker_digest,
+        tokens=tokens,
         seed_replicas=spec.seeds.replicas,
         peer_replicas=max(spec.peers.replicas, keep_peers),
         kinds=kinds,

@@ -14,10 +14,11 @@ from minga_operator.events import Events
 from minga_operator.kinds import DAEMON_SET, NETWORK, POD, STATEFUL_SET
 from minga_operator.known import Known
 from minga_operator.kube import Kube
-from minga_operator.network import Network, Plan, parse
+from minga_operator.network import Network, Plan, Tokens, parse
 from minga_operator.nodes import Nodes
 from minga_operator.planning import Existing, Settings
 from minga_operator.resources import common, desired
+from minga_operator.tokens import TokenSecrets
 from minga_operator.volumes import Volumes
 from minga_operator.workqueue import Key
 
@@ -60,6 +61,7 @@ class Reconciler:
         self._events = Events(kube, identity)
         self._children = Children(kube, cache)
         self._brokers = Brokers(kube, cache)
+        self._tokens = TokenSecrets(kube, cache)
         self._volumes = Volumes(kube, cache, self._events)
         self.known = Known()
         self.kinds: frozenset[str] = frozenset()
@@ -68,6 +70,7 @@ class Reconciler:
     def forget(self, key: Key) -> None:
         """The network is gone; the garbage collector removes what was its."""
         self.known.forget(key)
+        self._nodes.know(key, None)
         self._children.forget(key)
 
     def reconcile(self, key: Key) -> Result:
@@ -99,21 +102,26 @@ class Reconciler:
         return Result(writes, _again(network, outcome))
 
     def _apply(self, network: Network) -> Outcome:
+        tokens = self._tokens.find(network)
+        self._nodes.know(network.key, tokens)
         found = self._brokers.find(network)
         network, partial_error, writes = self._volumes.resize(network)
         drain = self._drain(network)
-        plan = self._plan(network, found, drain)
+        plan = self._plan(network, found, tokens, drain)
         wanted = desired(network, plan)
         for item in wanted:
             writes += self._children.ensure(network, item, lambda *event: self._events.post(network, *event))
-        spare = [("Secret", common.credentials_name(network))] if found.credentials else []
+        # Managed tokens stay when they are switched off: pods that still mount them can be made anew.
+        spare = [("Secret", common.tokens_name(network))]
+        if found.credentials:
+            spare.append(("Secret", common.credentials_name(network)))
         if drain.keep:
             spare.append(("StatefulSet", common.peer_name(network)))
         writes += self._children.prune(network, wanted, spare)
         partial_error = partial_error or planning.lacking(network, self.kinds)
         return Outcome(plan, drain, found.error, partial_error, writes)
 
-    def _plan(self, network: Network, broker: Found, drain: draining.Decision) -> Plan:
+    def _plan(self, network: Network, broker: Found, tokens: Tokens | None, drain: draining.Decision) -> Plan:
         existing = Existing(
             seeds=self._cache.get(STATEFUL_SET, network.key, common.seed_name(network)),
             peers=self._cache.get(STATEFUL_SET, network.key, common.peer_name(network)),
@@ -124,6 +132,7 @@ class Reconciler:
             existing,
             credentials=broker.credentials,
             broker_digest=broker.digest,
+            tokens=tokens,
             kinds=self.kinds,
             keep_peers=drain.keep,
         )
@@ -135,7 +144,7 @@ class Reconciler:
         if not names:
             return draining.Decision()
         addresses = draining.running(self._cache.of(POD, network.key), names)
-        reports = {name: self._nodes.drain(address, names) for name, address in addresses.items()}
+        reports = {name: self._nodes.drain(network, address, names) for name, address in addresses.items()}
         found = draining.decide(network, names, reports, now())
         if found.overdue:
             note = f"spec.peers.drainSeconds is over: {found.overdue}"
@@ -183,4 +192,5 @@ def _again(network: Network, outcome: Outcome) -> float | None:
         return _DRAIN_SECONDS
     if outcome.broker_error is not None:
         return _MISSING_SECONDS
-    return _RECHECK_SECONDS if network.spec.broker.managed is None and not network.spec.paused else None
+    foreign = network.spec.broker.managed is None or network.spec.access.tokens == "Secret"
+    return _RECHECK_SECONDS if foreign and not network.spec.paused else None

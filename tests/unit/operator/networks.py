@@ -5,11 +5,12 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from minga_operator.network import Credentials, Network, Plan, parse
+from minga_operator.network import Credentials, Network, Plan, Tokens, parse
 from minga_operator.planning import Settings
 
 SETTINGS = Settings(node_image="minga-node:0.1.0", broker_image="rabbitmq:4.1-management")
 CREDENTIALS = Credentials("minga", "a-password", "a-cookie")
+TOKENS = Tokens("a-token-that-may-read", "a-token-that-may-write")
 NOW = "2026-01-02T03:04:05Z"
 
 
@@ -29,6 +30,7 @@ def plan(of: Network, **changes: Any) -> Plan:
         "node_image": SETTINGS.node_image,
         "broker_image": SETTINGS.broker_image,
         "credentials": CREDENTIALS if managed else None,
+        "tokens": None if of.spec.access.tokens == "Disabled" else TOKENS,
         "broker_digest": "0123456789abcdef",
         "seed_replicas": of.spec.seeds.replicas,
         "peer_replicas": of.spec.peers.replicas,

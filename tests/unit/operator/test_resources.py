@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Callable
 from typing import Any
@@ -9,8 +10,9 @@ from typing import Any
 import pytest
 
 from minga_operator.kinds import BY_NAME, WATCHED
-from minga_operator.resources import desired, workload
-from tests.unit.operator.networks import network, plan
+from minga_operator.network import Tokens
+from minga_operator.resources import common, desired, workload
+from tests.unit.operator.networks import TOKENS, network, plan
 
 CASES: dict[str, dict[str, Any]] = {
     "default": {},
@@ -36,6 +38,7 @@ CASES: dict[str, dict[str, Any]] = {
             "volume": {"claimName": "weights"},
         },
         "broker": {"managed": {"replicas": 3, "image": "rabbitmq:4.2"}},
+        "access": {"tokens": "Secret", "secretName": "ours", "protectMetrics": True},
         "service": {"type": "LoadBalancer", "annotations": {"a": "b"}},
         "tracing": {"endpoint": "http://collector.traces:4318", "samplePercent": 5},
         "ingress": {"host": "files.example.com", "className": "nginx", "tlsSecretName": "cert"},
@@ -48,7 +51,11 @@ CASES: dict[str, dict[str, Any]] = {
         },
     },
     "daemonset": {"peers": {"mode": "DaemonSet", "storage": {"size": "20Gi"}}},
-    "external": {"broker": {"external": {"secretName": "ours"}}, "networkPolicy": {"enabled": False}},
+    "external": {
+        "broker": {"external": {"secretName": "ours"}},
+        "networkPolicy": {"enabled": False},
+        "access": {"tokens": "Managed"},
+    },
     "cluster": {"broker": {"cluster": {"name": "rabbit"}}, "podDisruptionBudget": {"enabled": False}},
 }
 
@@ -124,6 +131,7 @@ def _template(spec: dict[str, Any], component: str, **changes: Any) -> Any:
         ({"sharing": {"volume": {"claimName": "weights"}}}, True, False),
         ({"service": {"type": "NodePort"}}, False, False),
         ({"networkPolicy": {"enabled": False}}, False, False),
+        ({"access": {"tokens": "Managed"}}, True, True),
     ],
 )
 def test_a_change_restarts_only_the_pods_it_concerns(
@@ -135,6 +143,37 @@ def test_a_change_restarts_only_the_pods_it_concerns(
 
 def test_other_broker_credentials_restart_the_nodes() -> None:
     assert _template({}, "peer") != _template({}, "peer", broker_digest="fedcba9876543210")
+
+
+def test_other_tokens_restart_nobody_and_are_told_by_the_binding() -> None:
+    spec = {"access": {"tokens": "Managed"}}
+    others = Tokens("another-token-to-read", "another-token-to-write")
+    for component in ("seed", "peer"):
+        assert _template(spec, component) == _template(spec, component, tokens=others)
+    data = _binding(spec, tokens=others)
+    assert (data["read-token"], data["write-token"]) == (others.read, others.write)
+    assert "read-token" not in _binding(spec, tokens=Tokens("", others.write))
+    assert _binding({}).keys() == {"type", "provider", "host", "port", "uri"}
+
+
+def _binding(spec: dict[str, Any], **changes: Any) -> dict[str, str]:
+    of = network(spec)
+    (found,) = [
+        item
+        for item in desired(of, plan(of, **changes))
+        if item["kind"] == "Secret" and item["type"] == "servicebinding.io/minga"
+    ]
+    return {key: base64.b64decode(value).decode() for key, value in found["data"].items()}
+
+
+def test_no_object_but_secrets_has_a_token_in_it() -> None:
+    of = network(CASES["everything"])
+    kinds = frozenset(kind.name for kind in WATCHED if kind.optional)
+    for item in desired(of, plan(of, kinds=kinds)):
+        if item["kind"] != "Secret":
+            assert TOKENS.write not in json.dumps(item), item["kind"]
+            assert common.base64(TOKENS.write) not in json.dumps(item), item["kind"]
+    assert TOKENS.write not in repr(plan(of))
 
 
 def test_each_seed_joins_through_the_others() -> None:

@@ -18,7 +18,7 @@ def desired(network: Network, plan: Plan) -> list[Object]:
         *local,
         *service.ingress(network),
         *service.route(network, plan),
-        service.binding(network),
+        service.binding(network, plan),
         *protection.policies(network),
         *(broker.objects(network, managed, plan) if managed is not None else []),
         workload.seeds(network, plan),

@@ -105,6 +105,11 @@ def credentials_name(network: Network) -> str:
     return f"{network.name}-broker-credentials"
 
 
+def tokens_name(network: Network) -> str:
+    """Name of the Secret with the tokens that the operator makes."""
+    return f"{network.name}-tokens"
+
+
 def binding_name(network: Network) -> str:
     """Name of the service binding Secret."""
     return f"{network.name}-binding"

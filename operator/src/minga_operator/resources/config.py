@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from minga_operator.network import Network, Plan, quantity
-from minga_operator.resources import common
+from minga_operator.resources import access, common
 from minga_operator.resources.common import Object
 
 DIRECTORY = "/data"
@@ -26,6 +26,7 @@ def node(network: Network, component: str) -> dict[str, Any]:
         "upload_limit": quantity(sharing.upload_limit),
         "download_limit": quantity(sharing.download_limit),
         "parallelism": sharing.parallelism,
+        **access.settings(network),
     }
     if sharing.replication_target > 1:
         # Not the default: the networks of an earlier operator would all be restarted to be told of it.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from minga_operator.network import Network, Plan
-from minga_operator.resources import common
+from minga_operator.resources import access, common
 from minga_operator.resources.common import Object
 
 API = "monitoring.coreos.com/v1"
@@ -14,7 +14,7 @@ def objects(network: Network, plan: Plan) -> list[Object]:
     wanted = network.spec.monitoring
     found = []
     if wanted.pod_monitor and "PodMonitor" in plan.kinds:
-        found.append(_pod_monitor(network))
+        found.append(_pod_monitor(network, plan))
     if wanted.rules and "PrometheusRule" in plan.kinds:
         found.append(_rules(network))
     for item in found:
@@ -22,7 +22,7 @@ def objects(network: Network, plan: Plan) -> list[Object]:
     return found
 
 
-def _pod_monitor(network: Network) -> Object:
+def _pod_monitor(network: Network, plan: Plan) -> Object:
     spec = {
         "selector": {"matchLabels": common.selector(network)},
         "podMetricsEndpoints": [
@@ -31,6 +31,7 @@ def _pod_monitor(network: Network) -> Object:
                 "path": "/metrics",
                 # By this label the dashboards and rules tell networks apart.
                 "relabelings": [{"targetLabel": "network", "replacement": network.name}],
+                **access.scrape(network, plan.tokens),
             }
         ],
     }

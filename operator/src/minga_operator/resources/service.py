@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from minga_operator.kinds import HTTP_ROUTE
 from minga_operator.network import Network, Plan
-from minga_operator.resources import common
+from minga_operator.resources import access, common
 from minga_operator.resources.common import Object
 
 
@@ -107,7 +107,7 @@ def route(network: Network, plan: Plan) -> list[Object]:
     ]
 
 
-def binding(network: Network) -> Object:
+def binding(network: Network, plan: Plan) -> Object:
     """The Secret by which applications are bound to the network (servicebinding.io)."""
     host = f"{network.name}.{network.namespace}.svc"
     data = {
@@ -116,6 +116,7 @@ def binding(network: Network) -> Object:
         "host": host,
         "port": str(common.REST_PORT),
         "uri": f"http://{host}:{common.REST_PORT}",
+        **access.binding(plan.tokens),
     }
     encoded = {key: common.base64(value) for key, value in data.items()}
     return common.make(

@@ -6,7 +6,7 @@ from minga_operator.crd import GROUP
 from minga_operator.fields import Model
 from minga_operator.network import Network, Plan
 from minga_operator.podspec import Placement, Resources
-from minga_operator.resources import common, config, storage
+from minga_operator.resources import access, common, config, storage
 from minga_operator.resources.common import Object
 
 CONFIG_DIGEST = f"{GROUP}/config-digest"
@@ -86,6 +86,7 @@ def _template(network: Network, plan: Plan, component: str, *, stateful: bool) -
         "volumes": [
             {"name": "config", "configMap": {"name": common.config_name(network)}},
             {"name": "tmp", "emptyDir": {}},
+            *access.volumes(network),
             *storage.pod_volumes(group.storage, stateful=stateful),
         ],
         **placement(network, group, component),
@@ -114,6 +115,7 @@ def _container(network: Network, plan: Plan, component: str, *, stateful: bool) 
         {"name": "config", "mountPath": "/etc/minga", "readOnly": True},
         {"name": storage.VOLUME, "mountPath": config.DIRECTORY},
         {"name": "tmp", "mountPath": "/tmp"},
+        *access.mounts(network),
     ]
     shared = network.spec.sharing.volume
     if shared is not None and component == common.SEED:

@@ -1,0 +1,89 @@
+"""Where the tokens for REST come from: a Secret of ours that is made once, or one of somebody else's."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from base64 import b64decode
+
+from minga_operator import metrics
+from minga_operator.cache import Cache
+from minga_operator.children import check_owner
+from minga_operator.errors import MissingSecret, Unavailable
+from minga_operator.kinds import SECRET
+from minga_operator.kube import Conflict, Kube
+from minga_operator.network import Network, Tokens
+from minga_operator.resources import access, common
+from minga_operator.resources.common import Object
+
+_TOKEN = re.compile(r"(?=.{20,512}$)[A-Za-z0-9._~+/-]+=*")
+"""What nodes take as one."""
+
+
+class TokenSecrets:
+    """Reads Secrets, and makes one for each network with managed tokens."""
+
+    def __init__(self, kube: Kube, cache: Cache) -> None:
+        self._kube, self._cache = kube, cache
+
+    def find(self, network: Network) -> Tokens | None:
+        """The tokens as they are now; None where REST is open.
+
+        Raises:
+            MissingSecret: there are none where there should be: no pod may be made that would not start.
+            NameTaken: the Secret that managed tokens need is somebody else's.
+            Unavailable: not now.
+        """
+        name = access.secret_name(network)
+        if name is None:
+            return None
+        if network.spec.access.tokens == "Managed":
+            read, write = (_first(self._own(network), key) for key in access.KEYS)
+            return Tokens(read, write)
+        secret = self._kube.find(SECRET, network.namespace, name)
+        if secret is None:
+            raise MissingSecret(f"Secret {name} is needed for spec.access, and it does not exist")
+        read, write = (_first(secret, key) for key in access.KEYS)
+        if not write:
+            raise MissingSecret(
+                f"Secret {name} is needed for spec.access, and its key {access.WRITE} does not begin with a"
+                " token: 20 to 512 letters, digits and ._~+/- in a line"
+            )
+        return Tokens(read, write)
+
+    def _own(self, network: Network) -> Object:
+        name = common.tokens_name(network)
+        found = self._cache.get(SECRET, network.key, name) or self._kube.find(SECRET, network.namespace, name)
+        if found is not None:
+            check_owner(network, found | {"kind": "Secret"})
+            return self._whole(network, found)
+        try:
+            found = self._kube.create(SECRET, access.new_tokens(network, Tokens(_new(), _new())))
+        except Conflict as conflict:
+            raise Unavailable(f"Secret {name} has just been made: {conflict}") from conflict
+        metrics.WRITES.labels("Secret", "create").inc()
+        self._cache.put(found)
+        return found
+
+    def _whole(self, network: Network, found: Object) -> Object:
+        """What a person put in place of a token stays; what is none is made anew."""
+        lacking = [key for key in access.KEYS if not _first(found, key)]
+        if not lacking:
+            return found
+        data = {key: common.base64(_new()) for key in lacking}
+        found = self._kube.merge(SECRET, network.namespace, common.tokens_name(network), {"data": data})
+        metrics.WRITES.labels("Secret", "patch").inc()
+        self._cache.put(found)
+        return found
+
+
+def _new() -> str:
+    return secrets.token_urlsafe(32)
+
+
+def _first(secret: Object, key: str) -> str:
+    """The first token under a key, which is what others are told; empty where a node would find none."""
+    text = b64decode((secret.get("data") or {}).get(key, "")).decode(errors="replace")
+    lines = [line.strip() for line in text.splitlines()]
+    tokens = [line for line in lines if line and not line.startswith("#")]
+    return tokens[0] if tokens and _TOKEN.fullmatch(tokens[0]) else ""
