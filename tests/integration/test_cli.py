@@ -159,7 +159,7 @@ def test_contexts_name_nodes(network: tuple[RunningNode, RunningNode], tmp_path:
     assert minga.json("status")["id"] == "far"
     minga("context", "use", "nobody", expect=3)
     minga("context", "rm", "far")
-    expected = {"current": None, "nodes": {"near": near.url}, "with_token": []}
+    expected: dict[str, object] = {"current": None, "nodes": {"near": near.url}, "with_token": []}
     assert minga.json("context", "ls") == expected
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.test_cli import Shell
 from tests.nodes import Nodes, RunningNode
+from tests.support.shell import Shell
 from tests.waiting import wait_for
 
 pytestmark = pytest.mark.integration
