@@ -21,6 +21,7 @@ from minga_node.errors import NotFound, StorageFailed
 from minga_node.events.feed import Feed
 from minga_node.index import Index
 from minga_node.library import Library
+from minga_node.library.digests import Digests
 from minga_node.library.hashes import Hashes
 from minga_node.library.watch import Watcher
 from minga_node.manifest import Manifest, hash_file
@@ -170,6 +171,9 @@ class Node:
             gossip=self.downloads.exchange,
             slots=config.upload_slots,
         )
+        self.digests = Digests(
+            self.store, self.library, lambda: self.downloads.busy or self.pieces.uploads > 0
+        )
         contents = ContentService(self.downloads.manifest, self.downloads.exchange.follow)
         transfers = TransfersService(self.downloads.flows, self._take_over)
         self.grpc = GrpcServer(
@@ -198,6 +202,7 @@ class Node:
             config=config,
             self_peer=self.self_peer,
             library=self.library,
+            digests=self.digests,
             index=self.index,
             membership=self.membership,
             downloads=self.downloads,
@@ -232,8 +237,9 @@ class Node:
     def _adopt(self, files: Sequence[tuple[Path, str, Manifest]]) -> None:
         """Takes what downloads completed."""
         self.library.adopt(files)
-        for _, name, manifest in files:
-            self.messaging.completed(name, manifest.id, manifest.size)
+        with self.store.write():
+            for _, name, manifest in files:
+                self.messaging.completed(name, manifest.id, manifest.size)
 
     def _take_over(self, content_id: str, name: str) -> str:
         """Begins to fetch what a node that leaves asks us to keep; the download's id."""
@@ -267,6 +273,8 @@ class Node:
         self.grpc.start()
         self.pieces.start()
         self.watcher.start()
+        if config.sha256:
+            self.digests.start()
         self.downloads.start_up()
         self.messaging.start()
         self.membership.start()
@@ -294,6 +302,7 @@ class Node:
             threading.Thread(target=self.http.stop),
             threading.Thread(target=self.pieces.stop, args=(GRACE,)),
             threading.Thread(target=self.watcher.stop),
+            threading.Thread(target=self.digests.stop),
         ]
         for thread in ends:
             thread.start()

@@ -76,6 +76,10 @@ class Config(BaseModel):
     quiet_seconds: Annotated[float, Field(ge=0, le=3600)] = Field(
         1.0, description="How long a file must be left alone before it is shared"
     )
+    sha256: bool = Field(
+        True,
+        description="Whether the SHA-256 of every file here is computed, when there is nothing else to do",
+    )
     rescan_seconds: Seconds = Field(30.0, description="Time between two looks at the whole directory")
     replication_target: Annotated[int, Field(ge=1, le=100)] = Field(
         1, description="Complete copies that each file of the network should have; above 1 it needs a broker"

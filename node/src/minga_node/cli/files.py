@@ -94,7 +94,7 @@ def holders(row: dict[str, Any]) -> str:
 def info(obj: tuple[Client, Output], name: str) -> None:
     """All contents that have a name, and who has them."""
     client, output = obj
-    rows = [row for row in find(client, name, False, 1000) if row["name"] == name]
+    rows = client.get("/api/v1/files", name=name)["files"]
     if not rows:
         raise ClientError(f"nobody shares {name}", 3)
     if output.as_json:
@@ -103,6 +103,7 @@ def info(obj: tuple[Client, Output], name: str) -> None:
     for row in rows:
         click.echo(f"name      {row['name']}")
         click.echo(f"id        {row['id']}")
+        click.echo(f"sha256    {row['sha256'] or 'not known to this node yet'}")
         click.echo(f"size      {row['size']} bytes ({size(row['size'])})")
         click.echo(f"type      {row['media_type']}")
         click.echo(f"modified  {when(row['modified'])}")

@@ -92,6 +92,8 @@ def get(
     digest = parse_checksum(checksum) if checksum else None
     if len(wanted) > 1 and (identity or digest or output == "-"):
         raise click.UsageError("--id, --checksum and -o - go with one file")
+    if digest is not None:
+        digest = _unless_known(client, wanted[0], digest)
     saver = Saver(client, output, len(wanted) > 1 or recursive, limit)
     small = [item for item in wanted if 0 <= item.size <= SMALLEST_PIECE]
     if len(small) < FEW:
@@ -210,6 +212,28 @@ class Fetching:
             raise ClientError(f"{target}: what came from the node is not what its id says")
         self._saver.write(target, body)
         return self._result(member.name, str(item.id), len(body), str(target), "verified")
+
+
+def _unless_known(client: Client, wanted: Wanted, digest: tuple[str, str]) -> tuple[str, str] | None:
+    """What is left to check of a file that the node knows the SHA-256 of.
+
+    Raises:
+        ClientError: it is another one, so nothing need be fetched.
+    """
+    algorithm, expected = digest
+    if algorithm != "sha256" or wanted.name is None:
+        return digest
+    rows = [
+        row
+        for row in client.get("/api/v1/files", name=wanted.name)["files"]
+        if wanted.id in {None, row["id"]}
+        and (wanted.peer is None or any(holder["peer"] == wanted.peer for holder in row["holders"]))
+    ]
+    if len(rows) != 1 or rows[0]["sha256"] is None:
+        return digest
+    if rows[0]["sha256"] != expected:
+        raise ClientError(f"{wanted.name}: its sha256 is {rows[0]['sha256']}, not {expected}")
+    return None
 
 
 def note(download: dict[str, Any]) -> str:

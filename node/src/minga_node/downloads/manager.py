@@ -292,6 +292,12 @@ class Downloads:
             for peer, count in download.sources.items()
         )
 
+    @property
+    def busy(self) -> bool:
+        """Whether anything is fetched or waits to be."""
+        with self._lock:
+            return bool(self._active) or any(not batch.ended.is_set() for batch in self._batches.values())
+
     def stalled(self, seconds: float) -> int:
         """How many of those that run have got nothing for this long."""
         before = time.monotonic() - seconds

@@ -80,6 +80,8 @@ class Library:
         self._entries: dict[str, _Entry] = {}
         self._names: dict[str, set[str]] = {}
         self._bytes = 0
+        self.on_shared: list[Callable[[Sequence[LocalFile]], None]] = []
+        """Called with files that became part of the library."""
 
     def files(self) -> tuple[LocalFile, ...]:
         with self._lock:
@@ -324,6 +326,8 @@ class Library:
                 self._names.setdefault(identity, set()).add(found.name)
                 self._bytes += file.size
             self._measure()
+        for listener in self.on_shared:
+            listener(shared)
         return shared
 
     def forget(self, names: Iterable[str]) -> None:

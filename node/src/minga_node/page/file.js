@@ -121,6 +121,7 @@ function facts(file) {
     h("h3", {}, t("file.id")),
     copyLine(file.id, t("file.id")),
     h("p", { class: "quiet" }, t("file.id.hint")),
+    file.sha256 && [h("h3", {}, "SHA-256"), copyLine(file.sha256, "SHA-256")],
   );
 }
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from flask import Blueprint, Response, request
 from werkzeug.exceptions import PreconditionFailed
 
@@ -54,6 +56,10 @@ def blueprint(services: Services) -> Blueprint:
     routes = Blueprint("files", __name__)
     library, index = services.library, services.index
 
+    def listed(rows: Sequence[FileRow], next_cursor: str | None) -> FilesOut:
+        known = services.digests.known(row.id for row in rows)
+        return FilesOut(files=[FileOut.of(row, known.get(row.id)) for row in rows], next_cursor=next_cursor)
+
     def local_row(file: LocalFile) -> FileRow:
         own = Holder(services.self_peer().id, complete=True, online=True)
         rows = [row for row in index.by_name(file.name) if row.id == file.id]
@@ -83,7 +89,7 @@ def blueprint(services: Services) -> Blueprint:
     def search() -> Response:
         if "name" in request.args:
             rows = index.by_name(check_name(request.args["name"]))
-            return answer(FilesOut(files=[FileOut.of(row) for row in rows], next_cursor=None))
+            return answer(listed(rows, None))
         scope = request.args.get("scope", "network")
         if scope not in {"network", "local"}:
             raise BadRequest(f"scope is {scope!r}: expected network or local")
@@ -96,7 +102,7 @@ def blueprint(services: Services) -> Blueprint:
                 **filters(),
             )
         )
-        return answer(FilesOut(files=[FileOut.of(row) for row in page.rows], next_cursor=page.next_cursor))
+        return answer(listed(page.rows, page.next_cursor))
 
     @routes.get("/files/<name:name>")
     @documented(

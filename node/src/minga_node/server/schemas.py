@@ -32,19 +32,23 @@ class FileOut(BaseModel):
     size: int = Field(description="Bytes")
     pieces: int
     piece_size: int = Field(description="Bytes of every piece but the last")
+    sha256: str | None = Field(
+        description="SHA-256 of the whole, 64 hex digits; null while this node has not computed it"
+    )
     media_type: str
     modified: int = Field(description="Milliseconds since 1970")
     available: bool = Field(description="Whether a complete holder is online")
     holders: list[HolderOut]
 
     @classmethod
-    def of(cls, row: FileRow) -> FileOut:
+    def of(cls, row: FileRow, sha256: str | None = None) -> FileOut:
         return cls(
             name=row.name,
             id=row.id,
             size=row.size,
             pieces=-(-row.size // piece_size(row.size)),
             piece_size=piece_size(row.size),
+            sha256=sha256,
             media_type=row.media_type,
             modified=row.modified_ms,
             available=row.available,

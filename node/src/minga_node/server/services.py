@@ -12,6 +12,7 @@ from minga_node.drain import Drain
 from minga_node.events.feed import Feed
 from minga_node.index import Index
 from minga_node.library import Library
+from minga_node.library.digests import Digests
 from minga_node.membership import Membership
 from minga_node.model import Flow, Peer
 from minga_node.requests import Replications, Wants
@@ -23,6 +24,7 @@ class Services:
     config: Config
     self_peer: Callable[[], Peer]
     library: Library
+    digests: Digests
     index: Index
     membership: Membership
     downloads: Downloads
