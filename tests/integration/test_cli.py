@@ -132,6 +132,35 @@ def test_status_and_peers(minga: Shell) -> None:
     assert minga.json("status")["id"] == "near"
 
 
+def test_peers_say_what_each_holds(minga: Shell, network: tuple[RunningNode, RunningNode]) -> None:
+    _, far = network
+    about = far.get("/api/v1/node")
+    wait_for(
+        lambda: (
+            [(p["files"], p["bytes"], p["lag"]) for p in minga.json("peers")]
+            == [(about["files"], about["bytes"], 0)]
+        ),
+        "what far holds",
+    )
+    heading, *rows = minga("peers").splitlines()
+    assert heading.split()[:6] == ["PEER", "STATE", "FILES", "SIZE", "RECEIVES", "SENDS"]
+    assert [row.split()[:2] for row in rows] == [["near", "this"], ["far", "alive"]]
+    assert rows[1].split()[2] == str(about["files"])
+
+
+def test_peers_and_status_say_what_moves_now(nodes: Nodes, tmp_path: Path) -> None:
+    far = nodes.start("far", files={"slow.bin": bytes(400_000_000)}, upload_limit=2_000_000).ready()
+    near = nodes.start("near", far).ready()
+    wait_for(lambda: "slow.bin" in near.names(), "near knows it")
+    near.request("POST", "/api/v1/downloads", json={"name": "slow.bin"})
+    minga = Shell(tmp_path, near.url)
+    wait_for(lambda: minga.json("peers")[0]["sends"] > 1_000_000, "far sends")
+    assert minga.json("peers")[0]["receives"] == 0
+    wait_for(lambda: "receives 1 file at 1." in minga("status"), "near receives")
+    seen = Shell(tmp_path, far.url)
+    wait_for(lambda: "MiB/s" in seen("peers"), "far sees it too")
+
+
 def test_downloads_are_listed(minga: Shell) -> None:
     minga("get", "big.bin", "-o", "x.bin")
     assert any(row["name"] == "big.bin" and row["state"] == "complete" for row in minga.json("downloads"))

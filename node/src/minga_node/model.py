@@ -53,6 +53,8 @@ class PeerStatus:
     state: PeerState
     silent: float
     """Seconds since its heartbeat last advanced here."""
+    version: int = 0
+    """The newest version of its log that anybody spoke of."""
 
 
 @dataclass(frozen=True, slots=True)

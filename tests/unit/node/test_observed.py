@@ -7,7 +7,8 @@ from pathlib import Path
 from minga_node.index import Index
 from minga_node.index.log import Delta, Entry
 from minga_node.model import LocalFile
-from minga_node.observed import Rarely, by_copies
+from minga_node.observed import by_copies
+from minga_node.rarely import Rarely
 from minga_node.store import Store
 
 

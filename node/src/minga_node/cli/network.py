@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 import click
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -13,12 +14,17 @@ from minga_node.cli.client import Client
 from minga_node.cli.output import Output, size
 from minga_node.cli.watching import show, watch_option
 
+LOOK_SECONDS = 0.5
+"""Time between the two looks that a rate needs."""
+
 
 @click.command()
 @watch_option
 @click.pass_obj
 def peers(obj: tuple[Client, Output], watch: bool) -> None:
-    """Who else is in the network, how they are, and what moves between them now.
+    """Who is in the network, what each holds, and what moves between them now.
+
+    LAG counts the changes of what a peer shares that the node has heard of and not got yet.
 
     \b
     Examples:
@@ -26,55 +32,75 @@ def peers(obj: tuple[Client, Output], watch: bool) -> None:
       minga peers --watch
     """
     client, output = obj
+    rates = Rates(client)
     if output.as_json:
-        output.data(client.get("/api/v1/peers")["peers"])
+        output.data(_with_rates(client.get("/api/v1/peers")["peers"], rates))
         return
-    rates = Rates()
     show(output, lambda: _peers(client, output, rates), watch)
 
 
 class Rates:
     """Bytes a second of each peer, out of two looks at the flows."""
 
-    def __init__(self) -> None:
+    def __init__(self, client: Client) -> None:
+        self._client = client
         self._before: dict[tuple[str, str, str], int] = {}
         self._at = 0.0
 
-    def look(self, flows: list[dict[str, Any]]) -> tuple[dict[str, float], dict[str, float]]:
-        """What each peer receives and sends, since the look before."""
+    def look(self) -> tuple[dict[str, float], dict[str, float]]:
+        """What each peer receives and sends, since the look before; the first one takes a moment."""
+        flows = self._flows()
+        if not self._at and flows:
+            self._before, self._at = flows, time.monotonic()
+            time.sleep(LOOK_SECONDS)
+            flows = self._flows()
         now = time.monotonic()
-        passed = now - self._at
         receives: dict[str, float] = {}
         sends: dict[str, float] = {}
-        seen = {(flow["download"], flow["from"], flow["to"]): flow["bytes"] for flow in flows}
-        for (download, sender, receiver), count in seen.items():
-            before = self._before.get((download, sender, receiver))
-            if before is not None and passed > 0:
-                rate = max(0, count - before) / passed
+        for key, count in flows.items():
+            _, sender, receiver = key
+            if key in self._before and now > self._at:
+                rate = max(0, count - self._before[key]) / (now - self._at)
                 receives[receiver] = receives.get(receiver, 0.0) + rate
                 sends[sender] = sends.get(sender, 0.0) + rate
-        self._before, self._at = seen, now
+        self._before, self._at = flows, now
         return receives, sends
+
+    def _flows(self) -> dict[tuple[str, str, str], int]:
+        flows = self._client.get("/api/v1/flows")["flows"]
+        return {(flow["download"], flow["from"], flow["to"]): flow["bytes"] for flow in flows}
+
+
+def _with_rates(found: list[dict[str, Any]], rates: Rates) -> list[dict[str, Any]]:
+    receives, sends = rates.look()
+    return [
+        {**peer, "receives": receives.get(peer["id"], 0.0), "sends": sends.get(peer["id"], 0.0)}
+        for peer in found
+    ]
 
 
 def _peers(client: Client, output: Output, rates: Rates) -> Table:
-    receives, sends = rates.look(client.get("/api/v1/flows")["flows"])
+    node = client.get("/api/v1/node")
+    own = {**node, "state": "this node", "silent": None, "lag": 0}
+    found = _with_rates([own, *client.get("/api/v1/peers")["peers"]], rates)
     return output.make_table(
-        ["PEER", "STATE", "SEED", "ADDRESS", "LAST HEARD", "RECEIVES", "SENDS", "VERSION"],
+        ["PEER", "STATE", "FILES", "SIZE", "RECEIVES", "SENDS", "LAG", "LAST HEARD", "ADDRESS", "VERSION"],
         [
             [
-                peer["id"],
+                peer["id"] + (" (seed)" if peer["seed"] else ""),
                 peer["state"],
-                "yes" if peer["seed"] else "",
+                str(peer["files"]),
+                size(peer["bytes"]),
+                f"{size(peer['receives'])}/s" if peer["receives"] else "",
+                f"{size(peer['sends'])}/s" if peer["sends"] else "",
+                str(peer["lag"] or ""),
+                f"{peer['silent']:.1f} s ago" if peer["silent"] is not None else "",
                 f"{peer['host']}:{peer['rest_port']}",
-                f"{peer['silent']:.1f} s ago",
-                f"{size(receives[peer['id']])}/s" if peer["id"] in receives else "",
-                f"{size(sends[peer['id']])}/s" if peer["id"] in sends else "",
                 peer["version"],
             ]
-            for peer in client.get("/api/v1/peers")["peers"]
+            for peer in found
         ],
-        right=["LAST HEARD", "RECEIVES", "SENDS"],
+        right=["FILES", "SIZE", "RECEIVES", "SENDS", "LAG", "LAST HEARD"],
     )
 
 
@@ -82,36 +108,46 @@ def _peers(client: Client, output: Output, rates: Rates) -> Table:
 @watch_option
 @click.pass_obj
 def status(obj: tuple[Client, Output], watch: bool) -> None:
-    """How the node is, and what it sees of the network."""
+    """How the node is, and what it sees of the network.
+
+    \b
+    Examples:
+      minga status
+      minga status --watch
+      minga --json status
+    """
     client, output = obj
     if output.as_json:
         output.data(client.get("/api/v1/node"))
         return
-    show(output, lambda: _status(client), watch)
+    rates = Rates(client)
+    show(output, lambda: _status(client, rates), watch)
 
 
-def _status(client: Client) -> Text:
+def _status(client: Client, rates: Rates) -> RenderableType:
     node, network = client.get("/api/v1/node"), client.get("/api/v1/network")
+    others = client.get("/api/v1/peers")["peers"]
     active = [d for d in client.get("/api/v1/downloads")["downloads"] if d["state"] in {"queued", "running"}]
-    rate = sum(download["rate"] for download in active)
+    receives, sends = rates.look()
     broker = {None: "none", True: "connected", False: "away"}[node["broker_connected"]]
+    states = {state: sum(peer["state"] == state for peer in others) for state in ("alive", "suspect", "dead")}
+    lag = sum(peer["lag"] for peer in others)
+    files = f"{len(active)} file{'' if len(active) == 1 else 's'} at " if active else ""
     lines = {
         "node": f"{node['id']} at {client.node}" + (" (seed)" if node["seed"] else ""),
         "ready": "yes" if node["ready"] else "no: " + "; ".join(node["problems"]),
         "library": f"{node['files']} files, {size(node['bytes'])}; {size(node['disk_free'])} free",
-        "fetches": f"{len(active)} files at {size(rate)}/s" if active else "nothing",
+        "receives": f"{files}{size(receives.get(node['id'], 0.0))}/s" if active else "nothing",
+        "sends": f"{size(sends[node['id']])}/s" if sends.get(node["id"]) else "nothing",
         "network": f"{node['network']}: {network['files']} files, {size(network['bytes'])}",
-        "copies": _copies(network),
-        "peers": f"{node['peers_alive']} alive",
+        "peers": ", ".join(
+            f"{count} {state}" for state, count in states.items() if count or state == "alive"
+        ),
+        "lag": f"{lag} changes to come" if lag else "none: all changes that it heard of are here",
         "broker": broker,
         "version": node["version"],
     }
-    return Text("\n".join(f"{key:<8} {value}" for key, value in lines.items()))
-
-
-def _copies(network: dict[str, Any]) -> str:
-    target, below = network["replication_target"], network["files_below_target"]
-    return f"{target} of each wanted, {below} files have fewer"
+    return Group(*(Text(f"{key:<8} {value}") for key, value in lines.items()))
 
 
 COMMANDS = (peers, status)

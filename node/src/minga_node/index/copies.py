@@ -8,6 +8,16 @@ from minga_node.index.logs import Logs
 from minga_node.store import Store
 
 
+def held(store: Store, logs: Logs) -> dict[str, tuple[int, int]]:
+    """How many files each peer has completely, and their bytes; looks at the whole index."""
+    peers = logs.peers()
+    found = store.read().execute(
+        "SELECT h.log, count(*), sum(f.size) FROM held h CROSS JOIN files f ON f.file = h.file "
+        "WHERE h.complete GROUP BY h.log"
+    )
+    return {peers[log]: (files, size) for log, files, size in found if log in peers}
+
+
 def copies(store: Store, logs: Logs, online: Callable[[str], bool]) -> dict[int, int]:
     """Contents by the number of complete copies that are online; looks at the whole index."""
     here = [str(number) for number, peer_id in logs.peers().items() if online(peer_id)]

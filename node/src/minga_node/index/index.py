@@ -177,6 +177,10 @@ class Index:
         files, size = found.fetchone()
         return int(files), int(size)
 
+    def held(self) -> dict[str, tuple[int, int]]:
+        """How many files each peer has completely, and their bytes."""
+        return copies.held(self._store, self.logs)
+
     def copies(self) -> dict[int, int]:
         """Contents by the number of complete copies that are online."""
         return copies.copies(

@@ -22,6 +22,8 @@ class Known:
     left: bool = False
     peer: Peer | None = None
     """Its addresses; None while nobody has told them."""
+    version: int = 0
+    """The newest version of its log that anybody spoke of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +92,15 @@ class View:
             if known is None:
                 if (digest.epoch, digest.heartbeat) <= self.forgotten.get(digest.id, (0, 0)):
                     continue
-                self.known[digest.id] = Known(digest.epoch, digest.heartbeat, now, 0, digest.left)
+                self.known[digest.id] = Known(
+                    digest.epoch, digest.heartbeat, now, 0, digest.left, version=digest.version
+                )
                 renewed.append((digest.id, digest.epoch))
                 continue
+            if digest.epoch == known.epoch:
+                known.version = max(known.version, digest.version)
+            elif digest.epoch > known.epoch:
+                known.version = digest.version
             if digest.age <= (known.epoch, known.heartbeat, known.left):
                 continue
             if digest.epoch > known.epoch:
@@ -147,7 +155,7 @@ class View:
     def statuses(self, now: float) -> tuple[PeerStatus, ...]:
         """All whose addresses are known, by id."""
         return tuple(
-            PeerStatus(known.peer, self._state(known, now), max(0.0, now - known.heard))
+            PeerStatus(known.peer, self._state(known, now), max(0.0, now - known.heard), known.version)
             for _, known in sorted(self.known.items())
             if known.peer is not None
         )

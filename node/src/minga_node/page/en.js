@@ -148,6 +148,12 @@ export default {
   "peer.version": "Version",
   "peer.heard": "Last heard of",
   "peer.heard.ago": "{time} ago",
+  "peer.holds": "Holds",
+  "peer.holds.of": { one: "{n} file, {size}", other: "{n} files, {size}" },
+  "peer.moves": "Moves now",
+  "peer.moves.of": "receives {receives}, sends {sends}",
+  "peer.lag": "Behind",
+  "peer.lag.of": { one: "{n} change of its files is still to come", other: "{n} changes of its files are still to come" },
   "peer.files": "What it holds",
   "peer.empty": "It shares nothing.",
 

@@ -148,6 +148,12 @@ export default {
   "peer.version": "Versión",
   "peer.heard": "Última señal",
   "peer.heard.ago": "hace {time}",
+  "peer.holds": "Tiene",
+  "peer.holds.of": { one: "{n} archivo, {size}", other: "{n} archivos, {size}" },
+  "peer.moves": "Mueve ahora",
+  "peer.moves.of": "recibe {receives}, envía {sends}",
+  "peer.lag": "Atraso",
+  "peer.lag.of": { one: "falta {n} cambio de sus archivos", other: "faltan {n} cambios de sus archivos" },
   "peer.files": "Lo que tiene",
   "peer.empty": "No comparte nada.",
 

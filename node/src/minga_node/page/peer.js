@@ -1,7 +1,9 @@
 // The page of a peer: where it is, how it is, and what it holds.
 
+import { get } from "./api.js";
 import { h, keyed, text } from "./dom.js";
 import { fileRow } from "./files.js";
+import { Flows } from "./flows.js";
 import * as format from "./format.js";
 import { dot } from "./holders.js";
 import { t } from "./i18n.js";
@@ -10,6 +12,7 @@ import { every } from "./poll.js";
 import { Search } from "./search.js";
 
 const REFRESH = 5000;
+const FLOWS = 1000;
 
 export function peerView(route, signal) {
   const id = route.path[1] ?? "";
@@ -25,6 +28,7 @@ export function peerView(route, signal) {
   }, signal);
   more.addEventListener("click", () => search.more());
 
+  let moves = "";
   const show = () => {
     const peer = network.peers.find((one) => one.id === id);
     if (!peer) {
@@ -33,6 +37,9 @@ export function peerView(route, signal) {
     }
     text(state, [t(`peer.${peer.state}`), peer.seed && t("peer.seed"), network.isSelf(id) && t("peer.this")].filter(Boolean).join(" · "));
     const rows = [
+      ["peer.holds", t("peer.holds.of", { n: peer.files, size: format.bytes(peer.bytes) })],
+      ...(moves ? [["peer.moves", moves]] : []),
+      ...(peer.lag ? [["peer.lag", t("peer.lag.of", { n: peer.lag })]] : []),
       ["peer.address", peer.host],
       ["peer.ports", t("peer.ports.of", { rest: String(peer.rest_port), grpc: String(peer.grpc_port), data: String(peer.data_port) })],
       ["peer.version", peer.version],
@@ -40,6 +47,22 @@ export function peerView(route, signal) {
     ];
     facts.replaceChildren(...rows.flatMap(([key, value]) => [h("dt", {}, t(key)), h("dd", {}, value)]));
   };
+  const flows = new Flows();
+  every(
+    FLOWS,
+    async () => {
+      try {
+        const edges = flows.rates((await get("/api/v1/flows", { signal })).flows);
+        const sum = (way) => edges.filter((edge) => edge[way] === id).reduce((all, edge) => all + edge.rate, 0);
+        const [receives, sends] = [sum("to"), sum("from")];
+        moves = receives + sends > 0 ? t("peer.moves.of", { receives: format.rate(receives), sends: format.rate(sends) }) : "";
+        show();
+      } catch {
+        // The next look tells; that the node is away is said elsewhere.
+      }
+    },
+    signal,
+  );
   network.addEventListener("change", show, { signal });
   show();
   search.want({ holder: id }, { now: true });

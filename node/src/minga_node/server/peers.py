@@ -6,7 +6,8 @@ import shutil
 
 from flask import Blueprint, Response
 
-from minga_node.model import PeerState
+from minga_node.model import PeerState, PeerStatus
+from minga_node.rarely import Rarely
 from minga_node.server.access import for_everybody
 from minga_node.server.documented import Operation, documented
 from minga_node.server.schemas import NetworkOut, NodeOut, PeerOut, PeersOut, answer
@@ -15,11 +16,25 @@ from minga_node.server.services import Services
 
 def blueprint(services: Services) -> Blueprint:
     routes = Blueprint("peers", __name__)
+    held = Rarely(services.index.held)
 
     @routes.get("/api/v1/peers")
     @documented(Operation("The other nodes, as this one sees them", {200: PeersOut}))
     def peers() -> Response:
-        return answer(PeersOut(peers=[PeerOut.of(status) for status in services.membership.statuses()]))
+        here = held()
+        return answer(
+            PeersOut(
+                peers=[
+                    PeerOut.of(status, here.get(status.peer.id, (0, 0)), lag(status))
+                    for status in services.membership.statuses()
+                ]
+            )
+        )
+
+    def lag(status: PeerStatus) -> int:
+        log = services.index.logs.state(status.peer.id)
+        got = log.version if log is not None and log.epoch >= status.peer.epoch else 0
+        return max(0, status.version - got)
 
     @routes.get("/api/v1/node")
     # Newcomers read here where to join; a node that joins has no token.

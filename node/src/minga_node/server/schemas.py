@@ -71,9 +71,12 @@ class PeerOut(BaseModel):
     data_port: int
     seed: bool
     version: str
+    files: int = Field(description="Files that it has completely, as far as this node knows")
+    bytes: int
+    lag: int = Field(description="Changes of what it shares that this node has heard of and not got yet")
 
     @classmethod
-    def of(cls, status: PeerStatus) -> PeerOut:
+    def of(cls, status: PeerStatus, held: tuple[int, int], lag: int) -> PeerOut:
         peer = status.peer
         return cls(
             id=peer.id,
@@ -85,6 +88,9 @@ class PeerOut(BaseModel):
             data_port=peer.data_port,
             seed=peer.seed,
             version=peer.version,
+            files=held[0],
+            bytes=held[1],
+            lag=lag,
         )
 
 
