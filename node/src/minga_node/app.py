@@ -185,6 +185,7 @@ class Node:
                 (MEMBERSHIP, MembershipService(self.membership, self._room).register),
                 (INDEX, IndexService(self.membership, self.index).register),
             ],
+            or_any=not config.grpc_port_asked,
         )
         host = config.advertised_host()
         self._self = Peer(

@@ -37,7 +37,10 @@ class Config(BaseModel):
     seed_peer: tuple[str, ...] = Field(
         (), description="REST address of a peer to join through, or a list of them; empty for the first node"
     )
-    grpc_port: Port = Field(DEFAULT_GRPC_PORT, description="Port for the other nodes; 0 takes a free one")
+    grpc_port: Port = Field(
+        DEFAULT_GRPC_PORT,
+        description="Port for the other nodes; 0 takes a free one, as does the default where it is taken",
+    )
     data_port: Port = Field(0, description="Port that serves pieces to other nodes; 0 takes a free one")
     name: str = Field(
         "", description="Id of this peer, unique in its network; by default the host's name and the port"
@@ -150,6 +153,11 @@ class Config(BaseModel):
         if value is not None and shared is not None and value.resolve().is_relative_to(shared.resolve()):
             raise ValueError("a directory outside of the one that is shared")
         return value
+
+    @property
+    def grpc_port_asked(self) -> bool:
+        """Whether it must be that port. Others learn the port with the address of REST, so any will do."""
+        return "grpc_port" in self.model_fields_set
 
     @property
     def state(self) -> Path:

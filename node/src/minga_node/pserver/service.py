@@ -41,12 +41,20 @@ _CODES: tuple[tuple[type[MingaError], grpc.StatusCode], ...] = (
 class GrpcServer:
     """Listens on ``ip:port`` (port 0 takes a free one) and serves what is registered.
 
+    With ``or_any`` it takes a free port where that one is taken.
+
     Raises:
         OSError: the address is taken or not ours.
     """
 
     def __init__(
-        self, ip: str, port: int, services: Iterable[tuple[str, Register]], *, max_workers: int = 128
+        self,
+        ip: str,
+        port: int,
+        services: Iterable[tuple[str, Register]],
+        *,
+        or_any: bool = False,
+        max_workers: int = 128,
     ) -> None:
         self._pool = ThreadPoolExecutor(max_workers, thread_name_prefix="grpc")
         self._server = grpc.server(
@@ -68,17 +76,26 @@ class GrpcServer:
         reflection.enable_server_reflection(
             [*self._names[1:], health.SERVICE_NAME, reflection.SERVICE_NAME], self._server
         )
-        address = f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}"
         try:
-            self.port = self._server.add_insecure_port(address)
-        except RuntimeError as error:
-            raise OSError(f"cannot listen on {address}") from error
-        if self.port == 0:
-            raise OSError(f"cannot listen on {address}")
+            self.port = self._listen(ip, port)
+        except OSError:
+            if not or_any:
+                raise
+            self.port = self._listen(ip, 0)
 
     def start(self) -> None:
         self._server.start()
         self._say(health_pb2.HealthCheckResponse.SERVING)
+
+    def _listen(self, ip: str, port: int) -> int:
+        address = f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}"
+        try:
+            found = self._server.add_insecure_port(address)
+        except RuntimeError as error:
+            raise OSError(f"cannot listen on {address}") from error
+        if found == 0:
+            raise OSError(f"cannot listen on {address}")
+        return found
 
     def stop(self, grace: float) -> None:
         """Refuses new calls at once and gives running ones ``grace`` seconds."""
