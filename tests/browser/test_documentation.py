@@ -23,6 +23,7 @@ TELEPHONE = (390, 844)
 PAGES = {
     "front": "",
     "quick-start": "quick-start/",
+    "course": "coming-from-the-course/",
     "concept": "concepts/swarm/",
     "architecture": "architecture/",
     "rest": "reference/rest/",
@@ -61,6 +62,9 @@ def read(browser: Page, site: str) -> Iterator[Callable[[str], None]]:
     """Opens a page of the site; a clean console and no stranger at the end."""
 
     def open_(where: str) -> None:
+        # The theme remembers the colours of the page before.
+        browser.driver.get("about:blank")
+        browser.forget(site)
         browser.open(site, where)
         wait_for(lambda: browser.run("return document.readyState") == "complete", where)
         # The theme replaces the source of a diagram by its picture, at last.
@@ -97,6 +101,8 @@ def test_its_diagrams_are_drawn(
 ) -> None:
     browser.prefer(prefers_color_scheme=scheme)
     read(where)
+    shown = browser.run("return document.body.dataset.mdColorScheme")
+    assert shown == {"light": "default", "dark": "slate"}[scheme]
     sizes = browser.run(
         "return [...document.querySelectorAll('div.mermaid')]"
         ".map((one) => [one.clientWidth, one.clientHeight])"

@@ -15,7 +15,11 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[2]
 DOCS = REPOSITORY / "docs"
-PAGES = (DOCS / "quick-start.md", *sorted((DOCS / "how-to").glob("*.md")))
+PAGES = (
+    DOCS / "quick-start.md",
+    DOCS / "coming-from-the-course.md",
+    *sorted((DOCS / "how-to").glob("*.md")),
+)
 
 _FENCE = re.compile(r"^(?P<ticks>```+)(?P<info>[^`\n]*)\n(?P<body>.*?)^(?P=ticks)$", re.MULTILINE | re.DOTALL)
 _COMMENT = re.compile(r"<!--\s*(.*?)\s*-->\s*\Z", re.DOTALL)
