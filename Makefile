@@ -61,7 +61,11 @@ unit: venv ## Pure tests: seconds
 
 .PHONY: integration
 integration: venv packages ## Real processes and a real RabbitMQ on loopback
-	$(BIN)/pytest -q -n 4 --dist loadfile tests/integration
+	$(BIN)/pytest -q -m "not slow" -n 4 --dist loadfile tests/integration
+
+.PHONY: integration-slow
+integration-slow: venv packages ## The long ones: the broker away for a minute, a node killed, sixteen nodes
+	$(BIN)/pytest -q -m slow tests/integration
 
 .PHONY: dashboards
 dashboards: venv ## Write the Grafana dashboards into the chart from their source

@@ -34,6 +34,8 @@ class RunningNode:
     name: str
     home: Path
     config: dict[str, Any]
+    prefix: tuple[str, ...] = ()
+    """Of the command, such as one that enters a namespace."""
     process: subprocess.Popen[bytes] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -46,7 +48,7 @@ class RunningNode:
 
     @property
     def url(self) -> str:
-        return f"http://{HOST}:{self.config['port']}"
+        return f"http://{self.config.get('advertise') or self.config['ip']}:{self.config['port']}"
 
     @property
     def log(self) -> str:
@@ -59,7 +61,7 @@ class RunningNode:
         environment = {key: value for key, value in os.environ.items() if not key.startswith("MINGA_")}
         with (self.home / "log").open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "minga_node.main", "--config", str(path)],
+                [*self.prefix, sys.executable, "-m", "minga_node.main", "--config", str(path)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -74,7 +76,7 @@ class RunningNode:
         if self.process.poll() is not None:
             raise AssertionError(f"{self.name} ended with {self.process.returncode}:\n{self.log}")
         try:
-            return HTTP.request("GET", f"{self.url}/readyz").status == 200
+            return self.request("GET", "/readyz").status == 200
         except urllib3.exceptions.HTTPError:
             return False
 

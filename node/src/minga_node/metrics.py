@@ -68,6 +68,10 @@ OUTBOX = Gauge("minga_outbox_messages", "Messages that wait for the broker")
 MESSAGES = Counter(
     "minga_messages", "Messages through the broker, by direction (in, out) and type", ["direction", "type"]
 )
+REPEATED = Counter(
+    "minga_messages_repeated",
+    "Messages without an effect, because they or something newer came before, by the broker or by gossip",
+)
 
 REST_REQUESTS = Counter(
     "minga_rest_requests", "REST requests, by method, route and status", ["method", "route", "status"]
@@ -91,7 +95,7 @@ GRPC_SECONDS = Histogram(
 
 def without_broker() -> None:
     """A node that has no broker says nothing of one: 0 would look like an outage."""
-    for family in (BROKER_CONNECTED, OUTBOX, MESSAGES):
+    for family in (BROKER_CONNECTED, OUTBOX, MESSAGES, REPEATED):
         with suppress(KeyError):
             REGISTRY.unregister(family)
 

@@ -106,6 +106,9 @@ class Logs:
                 state = LogState(delta.epoch, 0)
             elif delta.from_version > state.version or delta.to_version <= state.version:
                 return False
+            elif 0 < state.version < delta.compacted and state.compacted < delta.compacted:
+                # Its sender has dropped tombstones of names that are still here: only the whole log will do.
+                return False
             entries = tuple(entry for entry in delta.entries if entry.version > state.version)
             if entries:
                 tables.apply(db, log, entries, fresh=state.version == 0)

@@ -81,6 +81,9 @@ class Newsboy:
             self._told[peer_id] = (state.epoch, state.version)
             if not self._eager() or state.version <= version or epoch != state.epoch:
                 continue
+            if version < state.compacted:
+                # Tombstones between the two are gone: the rounds bring the whole log.
+                continue
             delta = self._index.logs.delta(peer_id, version, LARGEST)
             if delta is not None and delta.to_version == state.version:
                 (own if peer_id == self._index.self_id else others).append(delta)

@@ -11,8 +11,8 @@ from minga_node import tracing
 from minga_node.errors import BadRequest, MingaError, PeerMisbehaved
 from minga_node.events import Event, Outbox, decode
 from minga_node.events.files import deltas_of
-from minga_node.index import Index
-from minga_node.metrics import MESSAGES
+from minga_node.index import Delta, Index
+from minga_node.metrics import MESSAGES, REPEATED
 from minga_node.mom.link import PREFETCH, Delivery, Link
 from minga_node.mom.topology import TRIES, Topology
 from minga_node.store import Store
@@ -138,7 +138,7 @@ class Mom:
         """Applies entries to the index; the deliveries that are no entries are rejected."""
         try:
             for delta in deltas_of(event for _, event in files):
-                self._apply(delta.peer_id, lambda delta=delta: self._index.apply(delta))  # type: ignore[misc]
+                self._apply(delta)
         except PeerMisbehaved:
             if len(files) > 1:
                 # One by one, to find it.
@@ -151,10 +151,14 @@ class Mom:
             log.warning("events are not applied: %s", error)
         return []
 
-    def _apply(self, peer_id: str, apply: Callable[[], bool]) -> None:
-        before = self._index.logs.state(peer_id)
-        if not apply() and before == self._index.logs.state(peer_id):
-            self._on_gap(peer_id)
+    def _apply(self, delta: Delta) -> None:
+        known = self._index.logs.state(delta.peer_id)
+        if self._index.apply(delta):
+            return
+        if known is not None and (delta.epoch, delta.to_version) <= (known.epoch, known.version):
+            REPEATED.inc(delta.to_version - delta.from_version)
+        else:
+            self._on_gap(delta.peer_id)
 
     def _handle(self, event: Event) -> str:
         handler = self._handlers.get(event.routing_key)
@@ -164,6 +168,8 @@ class Mom:
             with _span(event), self._store.write() as db:
                 if self._outbox.first_time(db, event):
                     handler(event)
+                else:
+                    REPEATED.inc()
         except MingaError as error:
             log.warning("event %s: %s", event.routing_key, error)
         return "ack"

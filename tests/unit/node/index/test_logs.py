@@ -32,6 +32,23 @@ def delta(*entries: Entry, epoch: int = 5, start: int = 0, to: int | None = None
     return Delta("peer", epoch, start, end, entries=entries, **fields)  # type: ignore[arg-type]
 
 
+def test_a_tombstone_that_its_sender_has_dropped_is_not_jumped_over(index: Index) -> None:
+    index.apply(delta(Entry(1, "gone", ID)))
+    # Of 2 (another file) and 3 (the removal) a node that came later has no tombstone.
+    rest = delta(Entry(2, "new", ID), start=1, to=3, compacted=3)
+    assert not index.apply(rest)
+    assert not index.apply(delta(Entry(2, "new", ID), to=3, compacted=3))
+    assert index.files_of("peer") == {"gone": ID.hex()}
+    assert index.apply(delta(Entry(2, "new", ID), to=3, compacted=3, reset=True))
+    assert index.files_of("peer") == {"new": ID.hex()}
+
+
+def test_who_knows_nothing_of_a_log_takes_it_without_its_old_tombstones(index: Index) -> None:
+    assert index.apply(delta(Entry(2, "new", ID), to=3, compacted=3))
+    assert index.apply(delta(Entry(4, "more", ID), start=3, compacted=3))
+    assert set(index.files_of("peer")) == {"new", "more"}
+
+
 BAD = {
     "its own log": Delta("me", 5, 0, 1, False, 0, [Entry(1, "a", ID)]),
     "versions out of order": delta(Entry(2, "a", ID), Entry(1, "b", ID), to=2),
