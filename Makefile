@@ -43,7 +43,7 @@ lint: venv ## ruff, mypy strict, the layers
 	$(BIN)/python -m docs.reference --check
 
 .PHONY: docs
-docs: venv ## Build the documentation into site/; a warning or a broken link is an error
+docs: venv ## Build the documentation into site/ (needs npm once); a warning or a broken link is an error
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
 
 .PHONY: format
@@ -97,7 +97,7 @@ e2e-slow: venv packages programs ## The long ones: storms, rolls under a 1 GiB d
 	$(BIN)/pytest -q -m slow tests/e2e
 
 .PHONY: test
-test: lint docs unit chart integration monitoring browser e2e ## Everything: the one command
+test: lint packages docs unit chart integration monitoring browser e2e ## Everything: the one command
 
 NODES ?= 1
 .PHONY: cluster-up
