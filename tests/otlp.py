@@ -37,6 +37,11 @@ class Received:
     end: int
     """Nanoseconds since 1970."""
 
+    @property
+    def traceparent(self) -> str:
+        """What whoever continues from here is told."""
+        return f"00-{self.trace}-{self.id}-01"
+
 
 class Receiver:
     """What has come, and where to send it."""

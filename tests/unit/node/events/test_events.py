@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import jsonschema
@@ -59,3 +60,18 @@ GOOD = json.loads(event_of("test", "a", 7, ENTRIES[0]).encode())
 def test_what_is_not_an_event_is_refused(body: bytes) -> None:
     with pytest.raises(BadRequest):
         decode(body)
+
+
+TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+def test_an_event_carries_the_trace_it_belongs_to() -> None:
+    event = replace(event_of("test", "a", 7, ENTRIES[0]), traceparent=TRACE)
+    jsonschema.validate(json.loads(event.encode()), schema())
+    assert decode(event.encode()).traceparent == TRACE
+    assert b"traceparent" not in event_of("test", "a", 7, ENTRIES[0]).encode()
+
+
+@pytest.mark.parametrize("value", [7, None, "", "00-x-y-01", TRACE + "-more", TRACE.upper()])
+def test_a_trace_that_cannot_be_followed_is_no_reason_to_refuse_an_event(value: object) -> None:
+    assert decode(json.dumps({**GOOD, "traceparent": value}).encode()).traceparent == ""

@@ -75,6 +75,13 @@ def test_a_request_names_every_range_it_would_take() -> None:
     assert (head.fields["minga-peer"], head.fields["minga-have"]) == ("me", "1")
 
 
+def test_a_request_names_its_trace_if_it_has_one() -> None:
+    plain = http.format_request("h", "f" * 64, [], "me", 0)
+    assert b"traceparent" not in plain.lower()
+    head = http.parse_head(http.format_request("h", "f" * 64, [], "me", 0, "00-a-b-01")[:-4])
+    assert head.fields["traceparent"] == "00-a-b-01"
+
+
 def test_of_a_partial_copy_only_verified_pieces_are_served() -> None:
     here = sets.of([1, 2])
     assert servable([(0, 10), (10, 30)], here, 10) == [(10, 30)]
