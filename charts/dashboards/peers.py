@@ -123,6 +123,7 @@ CONTENT = (
         "Neighbours, by state",
         "What this node thinks of the others.",
         [Query(f"sum by (pod, state) (minga_peers{{{WHERE}}})", "{{pod}} {{state}}")],
+        width=12,
     ),
     Panel(
         "Disk",
@@ -135,6 +136,7 @@ CONTENT = (
             )
         ],
         unit="percentunit",
+        width=12,
         bad_above=0.9,
         maximum=1,
     ),

@@ -55,7 +55,8 @@ def page() -> str:
         rows(),
         "## What each accepts",
         accepted,
-        "In the environment a list is written with commas.",
+        "In the environment a list is written with commas. Traces have OpenTelemetry's own variables:"
+        " [Trace a download](../how-to/tracing.md).",
     )
 
 
