@@ -84,17 +84,19 @@ browser: venv packages ## The page of a real network in a real Chromium; picture
 programs: venv ## Kubernetes, Helm and kubectl for the tests, built once: ten minutes (docs/test-cluster.md)
 	$(BIN)/python -m tests.cluster build
 
-READY_CLUSTER = @[ "$${MINGA_TEST_CLUSTER:-}" = existing ] || { $(BIN)/python -m tests.cluster up && $(BIN)/python -m tests.cluster load; }
+READY_CLUSTER = @[ "$${MINGA_TEST_CLUSTER:-}" = existing ] || { $(BIN)/python -m tests.cluster up --nodes 3 && $(BIN)/python -m tests.cluster load; }
 
 .PHONY: e2e
 e2e: venv packages programs ## A real Kubernetes: helm install, kubectl apply, files that cross the network
 	$(READY_CLUSTER)
-	$(BIN)/pytest -q -m "not slow" tests/e2e
+	$(BIN)/pytest -q -n 3 --dist loadfile -m "not slow and not alone" tests/e2e
+	$(BIN)/pytest -q -m "not slow and alone" tests/e2e
 
 .PHONY: e2e-slow
 e2e-slow: venv packages programs ## The long ones: storms, rolls under a 1 GiB download, a lost node, a broker of three, releases
 	$(READY_CLUSTER)
-	$(BIN)/pytest -q -m slow tests/e2e
+	$(BIN)/pytest -q -n 2 --dist loadfile -m "slow and not alone" tests/e2e
+	$(BIN)/pytest -q -m "slow and alone" tests/e2e
 
 .PHONY: test
 test: lint packages docs unit chart integration monitoring browser e2e ## Everything: the one command

@@ -59,6 +59,17 @@ def total(samples: Samples, name: str, **labels: str) -> float:
     )
 
 
+def difference(before: Samples, after: Samples, name: str, **labels: str) -> float:
+    return total(after, name, **labels) - total(before, name, **labels)
+
+
+def requests(before: Samples, after: Samples) -> float:
+    """Requests to the API server, but for watches and the lease, which is read and put every two seconds."""
+    name = "minga_operator_api_requests_total"
+    lease = 2 * difference(before, after, name, verb="PUT")
+    return difference(before, after, name) - difference(before, after, name, verb="WATCH") - lease
+
+
 def quantile(before: Samples, after: Samples, result: str, share: float) -> float:
     """Upper bound (seconds) of the histogram's bucket that holds this share of reconciles."""
     name = "minga_operator_reconcile_duration_seconds_bucket"
@@ -107,16 +118,13 @@ def main() -> None:
             time.sleep(1)
         rows["settled_seconds"] = quiet - began
         settled = read()
-        rows["writes"] = total(settled, "minga_operator_writes_total") - total(
-            before, "minga_operator_writes_total"
-        )
+        rows["writes"] = difference(before, settled, "minga_operator_writes_total")
         cpu, memory = "process_cpu_seconds_total", "process_resident_memory_bytes"
-        rows["settling_cpu_seconds"] = total(settled, cpu) - total(before, cpu)
+        rows["settling_cpu_seconds"] = difference(before, settled, cpu)
         rows["memory_mib"] = total(settled, memory) / 2**20
-        requests = total(settled, "minga_operator_api_requests_total") - total(
-            before, "minga_operator_api_requests_total"
-        )
-        rows["requests_per_network"] = requests / arguments.networks
+        rows["requests_per_network"] = requests(before, settled) / arguments.networks
+        changed = difference(before, settled, "minga_operator_reconciles_total", result="changed")
+        rows["requests_per_changing_reconcile"] = requests(before, settled) / changed
         rows["first_p50"] = quantile(before, settled, "changed", 0.5)
         rows["first_p99"] = quantile(before, settled, "changed", 0.99)
         # One label of each network: its spec is the same, so the reconcile that follows has nothing to do.
@@ -124,20 +132,18 @@ def main() -> None:
         time.sleep(10)
         after = read()
         name = "minga_operator_reconciles_total"
-        rows["noop_reconciles"] = total(after, name, result="unchanged") - total(
-            settled, name, result="unchanged"
-        )
+        rows["noop_reconciles"] = difference(settled, after, name, result="unchanged")
+        rows["noop_requests"] = requests(settled, after)
+        seconds = "minga_operator_reconcile_duration_seconds_sum"
+        rows["noop_mean"] = difference(settled, after, seconds, result="unchanged") / rows["noop_reconciles"]
         rows["noop_p50"] = quantile(settled, after, "unchanged", 0.5)
         rows["noop_p99"] = quantile(settled, after, "unchanged", 0.99)
-        rows["noop_writes"] = total(after, "minga_operator_writes_total") - total(
-            settled, "minga_operator_writes_total"
-        )
+        rows["noop_writes"] = difference(settled, after, "minga_operator_writes_total")
         time.sleep(60)
         idle = read()
-        rows["idle_cpu_percent"] = (total(idle, cpu) - total(after, cpu)) / 60 * 100
-        rows["idle_writes"] = total(idle, "minga_operator_writes_total") - total(
-            after, "minga_operator_writes_total"
-        )
+        rows["idle_cpu_percent"] = difference(after, idle, cpu) / 60 * 100
+        rows["idle_writes"] = difference(after, idle, "minga_operator_writes_total")
+        rows["idle_requests"] = requests(after, idle)
     cluster.kubectl("delete", "namespace", namespace, "--wait=false")
     for name, value in rows.items():
         print(f"{name:>24} {value:12.3f}")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import images, oci
+from . import images, network, oci
 from .build import ensure_binaries
 from .layout import Layout, usual_name
 from .lifecycle import Lifecycle
@@ -92,6 +93,16 @@ class Cluster:
     def heal(self, node: str) -> None:
         """Undo `cut`."""
         self._own().heal(node)
+
+    @contextmanager
+    def unanswered(self, address: str) -> Iterator[None]:
+        """Meanwhile the API server answers nothing to that address; a pod there runs on."""
+        control = self._own().sandbox("control")
+        network.mute(control, address)
+        try:
+            yield
+        finally:
+            network.unmute(control, address)
 
     def down(self) -> None:
         """Remove it with everything in it."""

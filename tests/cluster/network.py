@@ -85,6 +85,16 @@ def heal(control: Sandbox, node: Node) -> None:
     _ip(control, "link", "set", node.name, "up")
 
 
+def mute(control: Sandbox, address: str) -> None:
+    """Lose whatever the control plane sends to an address, such as a pod's."""
+    _ip(control, "route", "replace", "blackhole", f"{address}/32")
+
+
+def unmute(control: Sandbox, address: str) -> None:
+    """Undo `mute`."""
+    _ip(control, "route", "delete", "blackhole", f"{address}/32")
+
+
 def _ip(sandbox: Sandbox, *words: str) -> None:
     run(*sandbox.in_network("ip", *words), timeout=10)
 

@@ -10,19 +10,27 @@ from collections.abc import Iterator
 import pytest
 
 from tests.cluster import Cluster
-from tests.e2e.install import RESTRICTED, install
+from tests.cluster.build import cache_lock
+from tests.e2e.install import NAMESPACE, RESTRICTED, install
+
+NODES = 3
 
 
 @pytest.fixture(scope="session")
 def cluster() -> Cluster:
     """A running Kubernetes; it stays up after the tests (`python -m tests.cluster down`)."""
-    return Cluster.ensure(name=os.environ.get("MINGA_TEST_CLUSTER_NAME"))
+    return Cluster.ensure(NODES, os.environ.get("MINGA_TEST_CLUSTER_NAME"))
 
 
 @pytest.fixture(scope="session")
-def operator(cluster: Cluster) -> str:
-    """The namespace where the operator runs."""
-    return install(cluster)
+def operator(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory, testrun_uid: str) -> str:
+    """The namespace where the operator runs; of several workers of one run, the first installs it."""
+    done = tmp_path_factory.getbasetemp().parent / f"installed-{testrun_uid}"
+    with cache_lock("install"):
+        if not done.exists():
+            install(cluster)
+            done.touch()
+    return NAMESPACE
 
 
 @pytest.fixture

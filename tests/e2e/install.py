@@ -13,7 +13,7 @@ NAMESPACE = "minga-system"
 RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
 
 
-def install(cluster: Cluster, *more: str) -> str:
+def install(cluster: Cluster, *more: str, chart: Path = CHART) -> str:
     """Installs or upgrades it, with further ``--set`` values; returns its namespace."""
     images = cluster.load_images(["rabbitmq", "node", "operator"])
     metadata = {"name": NAMESPACE, "labels": RESTRICTED}
@@ -29,6 +29,6 @@ def install(cluster: Cluster, *more: str) -> str:
         "podAnnotations.installed": uuid.uuid4().hex,
     }
     values = ",".join([*(f"{name}={value}" for name, value in settings.items()), *more])
-    arguments = ("upgrade", "--install", "minga", CHART, "-n", NAMESPACE, "--set", values)
+    arguments = ("upgrade", "--install", "minga", chart, "-n", NAMESPACE, "--set", values)
     cluster.helm(*arguments, "--wait", "--timeout", "120s")
     return NAMESPACE

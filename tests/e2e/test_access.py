@@ -114,6 +114,7 @@ def changed(network: Network, before: dict[str, str]) -> dict[str, str] | None:
     return found if not set(found.values()) & set(before.values()) else None
 
 
+@pytest.mark.alone
 def test_helm_test_and_the_command_line_find_the_token(
     cluster: Cluster, operator: str, tmp_path: Path
 ) -> None:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import pytest
 
 from tests.cluster import Cluster, ClusterError
 from tests.cluster.layout import REPOSITORY, Layout
+from tests.cluster.processes import Process
 from tests.cluster.shell import wait_for
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
@@ -254,16 +255,23 @@ def command(layout: Layout, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(argv, cwd=REPOSITORY, capture_output=True, text=True, timeout=300, check=False)
 
 
-def namespaces() -> set[str]:
-    """Every network, mount and process id namespace that a process of this machine is in."""
+def namespaces(processes: Iterable[Path]) -> set[str]:
+    """The network, mount and process id namespaces that those processes (folders of /proc) are in."""
     found = set()
-    for kind in ("net", "mnt", "pid"):
-        for link in Path("/proc").glob(f"[0-9]*/ns/{kind}"):
+    for process in processes:
+        # A process that made a process id namespace is not in it itself: its children are.
+        for kind in ("net", "mnt", "pid", "pid_for_children"):
             try:
-                found.add(str(link.readlink()))
+                found.add(str((process / "ns" / kind).readlink()))
             except OSError:
                 continue
     return found
+
+
+def recorded(layout: Layout) -> list[Path]:
+    """The processes of a cluster."""
+    records = [Process(record, layout.logs) for record in layout.processes.iterdir()]
+    return [Path("/proc", str(pid)) for record in records if (pid := record.pid()) is not None]
 
 
 def traces(layout: Layout) -> list[str]:
@@ -284,16 +292,16 @@ def traces(layout: Layout) -> list[str]:
 
 @needs_own
 def test_down_leaves_nothing_behind(cluster: Cluster, other: Layout) -> None:
-    before = namespaces()
     up = command(other, "up")
     assert up.returncode == 0, up.stderr
     assert traces(other)
-    made = namespaces() - before
+    # The rest of the machine is not ours, and makes and leaves namespaces meanwhile.
+    made = namespaces(recorded(other)) - namespaces([Path("/proc/self")])
     assert len(made) >= 6  # network, mounts and process ids of the control plane and of one node
     assert "is up" in command(other, "up").stdout
     command(other, "down").check_returncode()
     assert traces(other) == []
-    assert not made & namespaces()
+    assert not made & namespaces(Path("/proc").glob("[0-9]*"))
 
 
 @needs_own

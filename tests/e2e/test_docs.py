@@ -26,7 +26,7 @@ PUBLIC = {
     "rabbitmq": ["rabbitmq:4.1-management"],
 }
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.e2e, pytest.mark.alone, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")

@@ -163,31 +163,36 @@ def test_a_deleted_broker_pod_comes_back_and_nobody_else_minds(network: Network)
 
 
 @pytest.mark.slow
-def test_another_broker_on_a_live_network(network: Network) -> None:
-    uri = network.secret("library-broker-credentials")["uri"]
-    network.patch({"broker": {"managed": None, "external": {"secretName": "elsewhere"}}})
-    message = network.wait("BrokerReady", "False", "SecretMissing")
-    assert "Secret elsewhere" in message
-    # A broker of another network's stands for the one that somebody else runs.
-    other = Network(network.cluster, network.namespace, "other")
-    other.apply(SMALL)
-    other.wait("BrokerReady")
-    uri = other.secret("other-broker-credentials")["uri"]
-    network.kubectl("create", "secret", "generic", "elsewhere", f"--from-literal=uri={uri}")
-    network.wait("BrokerReady", timeout=120)
-    network.wait(timeout=180)
-    assert "statefulset/library-broker" not in network.kubectl("get", "statefulsets", "-o", "name")
-    with network.rest(network.pods("peer")[0]) as rest:
-        wait_for(lambda: rest.json("/api/v1/node")["broker_connected"], "the new broker's connection", 60)
-    # A RabbitmqCluster is to us the Secret that its operator makes.
-    secret = "--from-literal=connection_string=" + uri
-    network.kubectl("create", "secret", "generic", "rabbit-default-user", secret)
-    network.patch({"broker": {"external": None, "cluster": {"name": "rabbit"}}})
-    network.wait(timeout=180)
-    assert network.get()["status"]["broker"] == "cluster/Ready"
-    network.patch({"broker": {"cluster": None, "managed": SMALL["broker"]["managed"]}})
-    network.wait(timeout=180)
-    other.delete()
+def test_an_injected_sidecar_stays(network: Network) -> None:
+    """What a webhook of a service mesh would do to the pods, done to their template."""
+    pod = network.object("statefulset", "library-peer")["spec"]["template"]["spec"]
+    node = pod["containers"][0]
+    sidecar = {
+        "name": "proxy",
+        "image": node["image"],
+        "command": ["python3", "-c", "import signal; signal.pause()"],
+        "securityContext": node["securityContext"],
+    }
+    patch = {"spec": {"template": {"spec": {"containers": [sidecar]}}}}
+    network.kubectl("patch", "statefulset", "library-peer", "--type=strategic", "-p", json.dumps(patch))
+
+    def containers() -> set[str]:
+        found = network.object("statefulset", "library-peer")["spec"]["template"]["spec"]["containers"]
+        return {container["name"] for container in found}
+
+    # A change that must be repaired in the same object: the operator has certainly looked at it since.
+    network.kubectl("scale", "statefulset/library-peer", "--replicas=2")
+    wait_for(lambda: network.object("statefulset", "library-peer")["spec"]["replicas"] == 1, "the repair", 30)
+    assert containers() == {"node", "proxy"}
+    # And a change of ours to the same list.
+    network.patch({"peers": {"resources": {"limits": {"memory": "1Gi"}}}})
+    network.wait("PeersReady", timeout=240)
+    assert containers() == {"node", "proxy"}
+    assert len(network.object("pod", "library-peer-0")["spec"]["containers"]) == 2
+    network.kubectl("delete", "statefulset", "library-peer", "--cascade=orphan")
+    network.patch({"peers": {"resources": {"limits": None}}})
+    network.wait(timeout=240)
+    assert containers() == {"node"}
 
 
 def test_an_object_of_somebody_elses_is_not_taken_over(cluster: Cluster, namespace: str) -> None:

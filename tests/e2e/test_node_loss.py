@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 
 from tests.cluster import Cluster
-from tests.e2e.install import install
 from tests.e2e.networks import Network, Rest
 from tests.waiting import wait_for
 
 pytestmark = [
     pytest.mark.e2e,
     pytest.mark.slow,
+    pytest.mark.alone,
+    pytest.mark.usefixtures("operator"),
     pytest.mark.timeout(1200),
     pytest.mark.skipif(
         os.environ.get("MINGA_TEST_CLUSTER") == "existing", reason="cuts off a node of our own"
@@ -26,25 +27,17 @@ EPHEMERAL = {"storage": {"ephemeral": True, "size": "1Gi"}}
 
 
 @pytest.fixture
-def three_nodes() -> Cluster:
-    cluster = Cluster.ensure(nodes=3, name=os.environ.get("MINGA_TEST_CLUSTER_NAME"))
-    install(cluster)
-    return cluster
-
-
-@pytest.fixture
-def network(three_nodes: Cluster) -> Iterator[Network]:
-    namespace = f"node-loss-{os.getpid()}"
-    three_nodes.kubectl("create", "namespace", namespace)
-    found = Network(three_nodes, namespace)
+def network(cluster: Cluster, namespace: str) -> Iterator[Network]:
+    assert len(cluster.nodes()) >= 3
+    found = Network(cluster, namespace)
     found.apply({
-        "seeds": EPHEMERAL | {"nodeSelector": {"kubernetes.io/hostname": "node1"}},
+        "seeds": {**EPHEMERAL, "nodeSelector": {"kubernetes.io/hostname": "node1"}},
         "peers": {"storage": {"size": "1Gi"}, "replicas": 3, "topologySpreadConstraints": [spread()]},
-        "broker": {"managed": {"storage": {"ephemeral": True}}},
+        "broker": {"managed": {**EPHEMERAL, "nodeSelector": {"kubernetes.io/hostname": "node1"}}},
     })
     found.wait(timeout=300)
     yield found
-    three_nodes.kubectl("delete", "namespace", namespace, "--wait=false")
+    found.kubectl("delete", "p2pn", "--all", "--wait=false")
 
 
 def spread() -> dict[str, Any]:
@@ -64,7 +57,7 @@ def rows(rest: Rest) -> dict[str, tuple[bool, set[str]]]:
     }
 
 
-def test_files_of_a_node_that_is_cut_off(three_nodes: Cluster, network: Network, tmp_path: Path) -> None:
+def test_files_of_a_node_that_is_cut_off(cluster: Cluster, network: Network, tmp_path: Path) -> None:
     where = {pod["metadata"]["name"]: pod["spec"]["nodeName"] for pod in network.objects("pods")}
     peers = [name for name in network.pods("peer") if where[name] != "node1"]
     lost, kept = peers[0], peers[1]
@@ -81,7 +74,7 @@ def test_files_of_a_node_that_is_cut_off(three_nodes: Cluster, network: Network,
             "both files",
             60,
         )
-        three_nodes.cut(where[lost])
+        cluster.cut(where[lost])
         try:
             wait_for(
                 lambda: rows(rest) == {"both.bin": (True, {kept}), "lonely.bin": (False, set())},
@@ -92,6 +85,6 @@ def test_files_of_a_node_that_is_cut_off(three_nodes: Cluster, network: Network,
             assert rest.read("/files/both.bin") == (tmp_path / "both.bin").read_bytes()
             network.wait("PeersReady", "False", timeout=120)
         finally:
-            three_nodes.heal(where[lost])
+            cluster.heal(where[lost])
         # The peer comes back with its volume.
         wait_for(lambda: rows(rest)["lonely.bin"][0], "the other file again", 180, every=1)

@@ -17,11 +17,12 @@ from minga_operator.network import Credentials, parse
 from minga_operator.planning import Existing, Settings, plan
 from minga_operator.resources import desired
 from tests.cluster import Cluster, ClusterError
+from tests.cluster.beside import definitions
 from tests.e2e.install import install
 from tests.e2e.networks import CHILDREN, Network
 from tests.waiting import wait_for
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.e2e, pytest.mark.alone, pytest.mark.timeout(1500)]
 
 NOWHERE = {"nodeSelector": {"nowhere": "yes"}, "storage": {"ephemeral": True}}
 """Pods that stay pending: what is tried is the operator."""
@@ -33,31 +34,13 @@ PENDING: dict[str, Any] = {
 ACCOUNT = "system:serviceaccount:minga-system:minga"
 
 
-def definition(kind: str, plural: str) -> dict[str, Any]:
-    """A kind of the Prometheus operator, as far as we use it."""
-    schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
-    version = {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}
-    return {
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"{plural}.monitoring.coreos.com"},
-        "spec": {
-            "group": "monitoring.coreos.com",
-            "scope": "Namespaced",
-            "names": {"kind": kind, "plural": plural, "singular": kind.lower(), "listKind": f"{kind}List"},
-            "versions": [version],
-        },
-    }
-
-
 @pytest.fixture
-def prometheus(cluster: Cluster) -> Iterator[None]:
-    """The Prometheus operator's kinds."""
-    items = [definition("PodMonitor", "podmonitors"), definition("PrometheusRule", "prometheusrules")]
-    body = json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
-    cluster.kubectl("apply", "-f", "-", input=body)
+def kinds(cluster: Cluster) -> Iterator[None]:
+    """The optional kinds of others: Prometheus', the Gateway API's and RabbitMQ's, as they are published."""
+    folder = definitions()
+    cluster.kubectl("apply", "--server-side", "-f", folder)
     yield
-    cluster.kubectl("delete", "-f", "-", input=body)
+    cluster.kubectl("delete", "-f", folder, "--wait=true", timeout=120)
 
 
 def granted(cluster: Cluster) -> set[tuple[str, str]]:
@@ -103,7 +86,7 @@ def used(cluster: Cluster, since: int) -> tuple[set[tuple[str, str]], list[str]]
     return found, forbidden
 
 
-def test_every_right_is_used_and_none_is_missing(cluster: Cluster, namespace: str, prometheus: None) -> None:
+def test_every_right_is_used_and_none_is_missing(cluster: Cluster, namespace: str, kinds: None) -> None:
     since = cluster.audit_log.stat().st_size
     cluster.kubectl("-n", "minga-system", "delete", "lease", "minga", "--ignore-not-found")
     install(cluster)
@@ -113,23 +96,28 @@ def test_every_right_is_used_and_none_is_missing(cluster: Cluster, namespace: st
         "seeds": storage | {"replicas": 2},
         "peers": {"storage": {"ephemeral": True}, "replicas": 1},
         "ingress": {"host": "files.example.com"},
+        "gateway": {"name": "front", "hostnames": ["files.example.com"]},
         "broker": {"managed": {"storage": {"ephemeral": True}}},
     })
     network.wait(timeout=300)
-    wait_for(
-        lambda: network.kubectl("get", "podmonitors,prometheusrules", "-o", "name"), "monitoring", 60, every=1
-    )
+    others = network.kubectl("get", "podmonitors,prometheusrules,httproutes", "-o", "name").split()
+    assert [name.partition(".")[0] for name in others] == ["podmonitor", "prometheusrule", "httproute"]
     network.patch({
         "seeds": {"storage": {"size": "2Gi"}},
         "peers": {"mode": "DaemonSet"},
         "ingress": None,
+        "gateway": None,
         "networkPolicy": {"enabled": False},
         "podDisruptionBudget": {"enabled": False},
         "monitoring": {"podMonitor": False, "rules": False},
         "broker": {"managed": None, "external": {"secretName": "missing"}},
     })
     network.wait("PeersReady", timeout=240)
-    network.patch({"peers": {"mode": "StatefulSet"}})
+    network.patch({
+        "peers": {"mode": "StatefulSet"},
+        "broker": {"external": None, "cluster": {"name": "missing"}},
+    })
+    network.wait("BrokerReady", "False", "RabbitmqClusterMissing")
     network.wait("PeersReady", timeout=240)
     # Fails when a verb is taken from the roles (403) and when one is added that nothing uses.
     wait_for(lambda: granted(cluster) <= used(cluster, since)[0], "every right used", 60, every=1)
@@ -157,6 +145,33 @@ def test_another_replica_takes_over_within_30_seconds(cluster: Cluster, namespac
         network.delete()
     finally:
         install(cluster)
+
+
+@pytest.mark.slow
+def test_minutes_without_the_api_server_lose_nothing(cluster: Cluster, operator: str, namespace: str) -> None:
+    network = Network(cluster, namespace)
+    network.apply(PENDING)
+    network.wait("Reconciled")
+
+    def peers() -> int:
+        return int(network.object("statefulset", "library-peer")["spec"]["replicas"])
+
+    pod = Network(cluster, operator).object("pod", wait_for(lambda: holder(cluster), "a leader", 60))
+    with cluster.unanswered(pod["status"]["podIP"]):
+        network.patch({"peers": {"replicas": 5}})
+        network.kubectl("delete", "service", "library")
+        over = time.monotonic() + 120
+        while time.monotonic() < over:
+            # A wait for nothing: an operator that could act would show here.
+            assert peers() == 3
+            time.sleep(2)
+    wait_for(lambda: peers() == 5, "the change that was made meanwhile", 120, every=1)
+    network.wait("Reconciled")
+    assert network.object("service", "library")["spec"]["ports"]
+    # The same pod: it had lost its lease, ended, and was started again by the kubelet.
+    after = Network(cluster, operator).object("pod", pod["metadata"]["name"])
+    assert after["metadata"]["uid"] == pod["metadata"]["uid"]
+    network.delete()
 
 
 @pytest.mark.slow

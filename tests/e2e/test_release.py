@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -12,10 +14,13 @@ import pytest
 
 from tests.cluster import Cluster, ClusterError
 from tests.e2e.install import CHART, install
-from tests.e2e.networks import Network
+from tests.e2e.networks import CHILDREN, Network, sha256_in
 from tests.waiting import wait_for
 
-pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(1200)]
+
+EARLIER = Path(__file__).parent / "releases" / "minga-0.1.0.tgz"
+"""The chart of the release before; its images are not to be had here, so it runs those of this tree."""
 
 SMALL = {
     "peers": {"replicas": 1, "storage": {"size": "1Gi"}},
@@ -41,8 +46,12 @@ def pods(network: Network) -> dict[str, str]:
     return {item["metadata"]["name"]: item["metadata"]["uid"] for item in network.objects("pods")}
 
 
+def operators(network: Network) -> str:
+    return network.kubectl("get", "pods", "-l", "app.kubernetes.io/name=minga-operator", "-o", "name")
+
+
 def newer(folder: Path) -> Path:
-    """The chart as a later release, with another default image for nodes."""
+    """The chart as a later release."""
     chart = folder / "minga"
     shutil.copytree(CHART, chart)
     text = (chart / "Chart.yaml").read_text()
@@ -50,43 +59,88 @@ def newer(folder: Path) -> Path:
     return chart
 
 
-def test_an_upgrade_keeps_peers_and_files_and_helm_test_passes(
+def put(network: Network, name: str, file: Path) -> str:
+    """Shares a file of a peer's; returns its digest."""
+    file.write_bytes(os.urandom(5_000_000))
+    with network.rest("library-peer-0") as rest:
+        assert rest.put(name, file) == 201
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+@pytest.fixture
+def earlier(cluster: Cluster) -> Iterator[Network]:
+    """The release before this one, with a first network, ready; its definition too is the earlier one."""
+    namespace = install(cluster)
+    cluster.helm("uninstall", "minga", "-n", namespace, "--wait", "--timeout", "120s")
+    cluster.kubectl("delete", "crd", "p2pnetworks.minga.dev", "--wait=true", timeout=120)
+    install(cluster, chart=EARLIER)
+    cluster.helm("upgrade", "minga", EARLIER, "-n", namespace, *FIRST, "--wait")
+    found = Network(cluster, namespace)
+    found.wait(timeout=240)
+    yield found
+    install(cluster)
+    found.kubectl("delete", "p2pn", "--all", "--wait=true")
+
+
+def test_an_upgrade_from_the_release_before_keeps_peers_and_files(
+    cluster: Cluster, earlier: Network, tmp_path: Path
+) -> None:
+    assert "gateway" not in cluster.kubectl("explain", "p2pnetwork.spec")
+    digest = put(earlier, "kept.bin", tmp_path / "kept.bin")
+    before, operator = pods(earlier), operators(earlier)
+    settings = "nodeImage.tag=test2,podAnnotations.installed=newer"
+    options = ("--reset-then-reuse-values", "--set", settings, "--wait")
+    cluster.helm("upgrade", "minga", newer(tmp_path), "-n", earlier.namespace, *options)
+    assert operators(earlier) != operator
+    # The new operator has looked at the network: it repairs what is changed now, and knows the new fields.
+    patch = '{"spec":{"selector":{"minga.dev/role":"x"}}}'
+    earlier.kubectl("patch", "service", "library", "--type=merge", "-p", patch)
+    wait_for(
+        lambda: earlier.object("service", "library")["spec"]["selector"]["minga.dev/role"] == "node",
+        "a repair",
+        60,
+    )
+    earlier.wait()
+    assert pods(earlier) == before
+    assert earlier.get()["status"]["version"] == "test"
+    assert "gateway" in cluster.kubectl("explain", "p2pnetwork.spec")
+    assert sha256_in(earlier, "library-peer-0", "/data/kept.bin") == digest
+    with earlier.rest("library-seed-0") as rest:
+        assert hashlib.sha256(rest.read("/files/kept.bin")).hexdigest() == digest
+
+
+def test_helm_test_passes_and_the_end_is_in_the_documented_order(
     cluster: Cluster, release: Network, tmp_path: Path
 ) -> None:
     cluster.helm("test", "minga", "-n", release.namespace, timeout=180)
     with release.rest("library-peer-0") as rest:
         assert any(row["name"].startswith("helm-test-") for row in rest.files("helm-test"))
-    before, operator = (
-        pods(release),
-        release.kubectl("get", "pods", "-l", "app.kubernetes.io/name=minga-operator"),
-    )
-    settings = "nodeImage.tag=test2,podAnnotations.installed=newer"
-    cluster.helm(
-        "upgrade",
-        "minga",
-        newer(tmp_path),
-        "-n",
-        release.namespace,
-        "--reuse-values",
-        "--set",
-        settings,
-        "--wait",
-    )
-    assert release.kubectl("get", "pods", "-l", "app.kubernetes.io/name=minga-operator") != operator
-    # The new operator has looked at the network: it repairs what is changed now.
-    release.kubectl(
-        "patch", "service", "library", "--type=merge", "-p", '{"spec":{"selector":{"minga.dev/role":"x"}}}'
-    )
-    wait_for(
-        lambda: release.object("service", "library")["spec"]["selector"]["minga.dev/role"] == "node",
-        "a repair",
-        60,
-    )
-    release.wait()
-    assert pods(release) == before
-    assert release.get()["status"]["version"] == "test"
+    # A network of the user's own, beside the chart's first one.
+    own = Network(cluster, release.namespace, "own")
+    own.apply(SMALL)
+    own.wait(timeout=240)
+    before = pods(own)
 
+    # Uninstalling alone leaves the definition, and the networks that Helm did not make, at work.
     cluster.helm("uninstall", "minga", "-n", release.namespace, "--wait", "--timeout", "120s")
     assert "p2pnetworks.minga.dev" in cluster.kubectl("get", "crd", "-o", "name")
     with pytest.raises(ClusterError, match="not found"):
         release.get()
+    wait_for(lambda: not pods(release), "the end of Helm's network, without an operator", 120, every=1)
+    assert pods(own) == before
+    with own.rest("own-peer-0") as rest:
+        rest.json("/files/still.txt", "PUT", "here")
+        assert json.loads(rest.read("/files/still.txt")) == "here"
+
+    # In the documented order nothing is left: networks, release, definition.
+    install(cluster)
+    own.wait()
+    assert pods(own) == before
+    own.delete()
+    cluster.helm("uninstall", "minga", "-n", release.namespace, "--wait", "--timeout", "120s")
+    cluster.kubectl("delete", "crd", "p2pnetworks.minga.dev", "--wait=true", timeout=120)
+    left = release.kubectl("get", f"{CHILDREN},deployments,serviceaccounts,roles,rolebindings", "-o", "name")
+    usual = {"configmap/kube-root-ca.crt", "serviceaccount/default", "lease.coordination.k8s.io/minga"}
+    assert set(left.split()) <= usual
+    roles = cluster.kubectl("get", "clusterroles,clusterrolebindings", "-o", "name")
+    assert "minga" not in roles
