@@ -228,12 +228,16 @@ MESSAGES = (
     ),
     Panel(
         "Messages through the broker",
-        "Events published and consumed.",
+        "Published and consumed. Without effect: they or something newer had come before, as by gossip.",
         [
             Query(
                 f"sum by (direction, type) (rate(minga_messages_total{{{WHERE}}}[{RATE}]))",
                 "{{direction}} {{type}}",
-            )
+            ),
+            Query(
+                f"sum(rate(minga_messages_repeated_total{{{WHERE}}}[{RATE}]))",
+                "without effect",
+            ),
         ],
         unit="ops",
         width=6,
