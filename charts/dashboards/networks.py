@@ -249,6 +249,23 @@ MESSAGES = (
         width=6,
     ),
     Panel(
+        "Jobs",
+        "Copies that nodes made or dropped because others asked; one that fails five times is a dead letter.",
+        [
+            Query(
+                f"sum by (kind, result) (increase(minga_jobs_total{{{WHERE}}}[{RATE}]))",
+                "{{kind}} {{result}}",
+            )
+        ],
+        width=6,
+    ),
+    Panel(
+        "Dead letters",
+        "Messages and jobs that could not be used; `minga dead-letters` shows them.",
+        [Query(f"max by (network) (minga_dead_letters{{{WHERE}}})", "{{network}}")],
+        width=6,
+    ),
+    Panel(
         "Gossip",
         "Bytes of messages about members and logs, which all nodes exchange every second.",
         [

@@ -53,6 +53,11 @@ class Config(BaseModel):
     broker_url: tuple[str, ...] = Field(
         (), description="AMQP address of RabbitMQ, or a list of them; empty: events travel by gRPC alone"
     )
+    broker_ca_file: Path | None = Field(
+        None,
+        description="PEM file of the authority that the broker's certificate must be of, for amqps addresses;"
+        " by default those that the system trusts",
+    )
     state_directory: Path | None = Field(
         None, description="Where the node keeps its own state; by default `.minga` inside `directory`"
     )
@@ -136,12 +141,12 @@ class Config(BaseModel):
             raise ValueError("letters, digits, dots, dashes and underscores, at most 128")
         return value
 
-    @field_validator("tokens_directory", mode="before")
+    @field_validator("tokens_directory", "broker_ca_file", mode="before")
     @classmethod
     def _unset(cls, value: Any) -> Any:
         return None if value == "" else value
 
-    @field_validator("directory", "state_directory", "tokens_directory")
+    @field_validator("directory", "state_directory", "tokens_directory", "broker_ca_file")
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         return value.expanduser().absolute() if value is not None else None

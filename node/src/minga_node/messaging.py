@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from minga_node.config import Config
 from minga_node.downloads import Downloads, DownloadState
-from minga_node.errors import Conflict, MingaError, NotFound, StorageFailed
+from minga_node.errors import BrokerUnavailable, Conflict, MingaError, NotFound, StorageFailed
 from minga_node.events import Event, Outbox, make
 from minga_node.events.feed import Feed
 from minga_node.events.files import FileEvents
@@ -15,7 +15,7 @@ from minga_node.index import Index
 from minga_node.library import Library
 from minga_node.membership import Membership
 from minga_node.model import Peer
-from minga_node.mom import Mom
+from minga_node.mom import Address, DeadLetter, Mom, trust
 from minga_node.requests import Jobs, Presence, Replications, Upkeep, Wants
 from minga_node.store import Store
 
@@ -70,8 +70,9 @@ class Messaging:
             "job.done": self.jobs.done,
             "job.failed": self.jobs.failed,
         }
+        trust(config.broker_ca_file)  # What is wrong with it is said before anything starts.
         self.mom = Mom(
-            urls,
+            [Address(url, config.broker_ca_file) for url in urls],
             network,
             index,
             store,
@@ -88,6 +89,16 @@ class Messaging:
     def connected(self) -> bool | None:
         """Whether the broker is there; None where there is none to connect to."""
         return self.mom.connected if self.mom is not None else None
+
+    def dead_letters(self, limit: int) -> list[DeadLetter]:
+        """Messages and jobs that could not be used, the oldest first.
+
+        Raises:
+            BrokerUnavailable: it is away, or there is none.
+        """
+        if self.mom is None:
+            raise BrokerUnavailable("there is no message broker: broker_url is not set")
+        return self.mom.dead_letters(limit)
 
     def start(self) -> None:
         if self.mom is not None:

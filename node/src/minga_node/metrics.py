@@ -68,6 +68,14 @@ OUTBOX = Gauge("minga_outbox_messages", "Messages that wait for the broker")
 MESSAGES = Counter(
     "minga_messages", "Messages through the broker, by direction (in, out) and type", ["direction", "type"]
 )
+DEAD_LETTERS = Gauge(
+    "minga_dead_letters", "Messages and jobs that could not be used, in the network's queue of dead letters"
+)
+JOBS = Counter(
+    "minga_jobs",
+    "Jobs of this node, by kind (hold, drop) and result (done, failed, retried)",
+    ["kind", "result"],
+)
 REPEATED = Counter(
     "minga_messages_repeated",
     "Messages without an effect, because they or something newer came before, by the broker or by gossip",
@@ -95,7 +103,7 @@ GRPC_SECONDS = Histogram(
 
 def without_broker() -> None:
     """A node that has no broker says nothing of one: 0 would look like an outage."""
-    for family in (BROKER_CONNECTED, OUTBOX, MESSAGES, REPEATED):
+    for family in (BROKER_CONNECTED, OUTBOX, MESSAGES, REPEATED, DEAD_LETTERS, JOBS):
         with suppress(KeyError):
             REGISTRY.unregister(family)
 

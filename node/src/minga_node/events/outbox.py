@@ -74,6 +74,13 @@ class Outbox:
         found: int = self._store.read().execute("SELECT count(*) FROM outbox").fetchone()[0]
         return found
 
+    def waiting(self) -> int:
+        """How many messages wait; 0 when nobody can say any more."""
+        try:
+            return len(self)
+        except sqlite3.Error:
+            return 0  # the node is ending
+
     def first_time(self, db: sqlite3.Connection, event: Event) -> bool:
         """Notes that an event has its effect in this transaction; False when it had it before."""
         now = int(time.time())

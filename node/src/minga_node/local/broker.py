@@ -63,7 +63,7 @@ class PrivateBroker:
         self._base.mkdir(parents=True, exist_ok=True)
         config = self._base / "rabbitmq.conf"
         config.write_text(
-            f"listeners.tcp.1 = {HOST}:{self.port}\n"
+            f"{self._listener()}"
             f"default_user = minga\ndefault_pass = {self._password}\n"
             # A laptop's full disk or busy memory is no reason to block a handful of small messages.
             "disk_free_limit.absolute = 50MB\nvm_memory_high_watermark.absolute = 512MiB\n"
@@ -94,6 +94,10 @@ class PrivateBroker:
         self._launch([server], environment, "broker.log")
         self._wait()
 
+    def _listener(self) -> str:
+        """Where it listens, as lines of its configuration."""
+        return f"listeners.tcp.1 = {HOST}:{self.port}\n"
+
     def _launch(self, command: list[str], environment: dict[str, str], log: str) -> None:
         with (self._base / log).open("ab") as out:
             # A session of its own: a Ctrl-C in the terminal is for us, who then end it in order.
@@ -120,11 +124,14 @@ class PrivateBroker:
     def _answers(self) -> bool:
         """Whether it begins to speak AMQP (0-9-1, 4.2.2)."""
         try:
-            with socket.create_connection((HOST, self.port), 1) as connection:
+            with self._connect() as connection:
                 connection.sendall(AMQP_HEADER)
                 return connection.recv(1) == b"\x01"
         except OSError:
             return False
+
+    def _connect(self) -> socket.socket:
+        return socket.create_connection((HOST, self.port), 1)
 
     def stop(self) -> None:
         """Ends it in order; what does not end in time is killed."""

@@ -5,37 +5,35 @@ pika's connection belongs to its thread; others only ever put callbacks into its
 
 from __future__ import annotations
 
-import json
 import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
-import pika
 from pika.adapters.select_connection import IOLoop, SelectConnection
 from pika.channel import Channel
 from pika.exceptions import AMQPError
 from pika.spec import Basic, BasicProperties
 
-from minga_node import tracing
-from minga_node.errors import MingaError
-from minga_node.events import TYPES, Outbox
-from minga_node.events.cloud import CONTENT_TYPE, traceparent_of
-from minga_node.events.outbox import Waiting
-from minga_node.metrics import BROKER_CONNECTED, MESSAGES, OUTBOX
+from minga_node.errors import BrokerUnavailable, MingaError
+from minga_node.events import Outbox
+from minga_node.metrics import BROKER_CONNECTED, OUTBOX
+from minga_node.mom.address import Address, reason
 from minga_node.mom.backoff import Backoff
+from minga_node.mom.dead import DeadLetter, DeadLetters
+from minga_node.mom.publisher import Publisher
 from minga_node.mom.topology import Queue, Topology
 
 log = logging.getLogger(__name__)
 
 PREFETCH = 256
 """Events that wait for their effect, at most."""
-UNCONFIRMED = 500
-"""Messages that wait for the broker's word, at most."""
-HEARTBEAT = 20
 PUMP_SECONDS = 0.5
+COUNT_SECONDS = 10.0
+"""Time between two looks at the number of dead letters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,40 +51,41 @@ class Link:
     """Keeps the connection, and comes back when it breaks.
 
     Args:
-        urls: addresses of brokers, tried in turn.
+        addresses: of brokers, tried in turn.
         on_event, on_job: called in the connection's thread; they only hand the delivery on.
     """
 
     def __init__(
         self,
-        urls: Sequence[str],
+        addresses: Sequence[Address],
         topology: Topology,
         self_id: str,
         outbox: Outbox,
         on_event: Callable[[Delivery], None],
         on_job: Callable[[Delivery], None],
     ) -> None:
-        self._urls, self._topology, self._self_id, self._outbox = tuple(urls), topology, self_id, outbox
+        self._addresses, self._topology, self._self_id = tuple(addresses), topology, self_id
+        self._outbox = outbox
         self._on_event, self._on_job = on_event, on_job
         self.connected = False
         self._backoff = Backoff()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="mom", daemon=True)
+        self._address = self._addresses[0]
         self._loop: IOLoop | None = None
         self._loop_lock = threading.Lock()
         self._connection: SelectConnection | None = None
-        self._publishing: Channel | None = None
-        self._unconfirmed: dict[int, int] = {}
-        """Sequence in the outbox by delivery tag."""
-        self._spans: dict[int, tracing.Span] = {}
-        """Of traced messages that wait for the broker's word, by delivery tag."""
-        self._confirmed: list[int] = []
-        self._sent = self._published = 0
-        self._said_down = False
+        self._declaring: Channel | None = None
+        self._publisher = Publisher(outbox, topology, self._declare_jobs, self._later)
+        self.dead = DeadLetters(topology)
+        self._said: set[str] = set()
+        """What was logged since it was connected: each reason once, however often it is tried."""
         self._declared: set[str] = set()
         outbox.on_add.append(self.wake)
 
     def start(self) -> None:
+        # Asked when it is scraped: it matters most while there is no connection.
+        OUTBOX.set_function(self._outbox.waiting)
         self._thread.start()
 
     def stop(self, seconds: float = 2.0) -> None:
@@ -102,7 +101,7 @@ class Link:
 
     def wake(self) -> None:
         """There is something in the outbox."""
-        self._call(self._pump)
+        self._call(self._publisher.pump)
 
     def settle(self, delivery: Delivery, how: str) -> None:
         """From any thread: ``ack``, ``retry`` or ``reject`` (to the dead letters)."""
@@ -125,21 +124,17 @@ class Link:
     def _run(self) -> None:
         turn = 0
         while not self._stop.is_set():
-            url = self._urls[turn % len(self._urls)]
+            self._address = self._addresses[turn % len(self._addresses)]
             turn += 1
             try:
-                self._session(url)
+                self._session(self._address)
             except (AMQPError, OSError, ValueError, MingaError) as error:
-                self._down(str(error) or type(error).__name__)
-            if turn % len(self._urls) == 0:
+                self._down(reason(error))
+            if turn % len(self._addresses) == 0:
                 self._stop.wait(self._backoff.next())
 
-    def _session(self, url: str) -> None:
-        parameters = pika.URLParameters(url)
-        parameters.heartbeat = HEARTBEAT
-        parameters.socket_timeout = 5
-        parameters.blocked_connection_timeout = 60
-        parameters.client_properties = {"connection_name": f"minga {self._self_id}"}
+    def _session(self, address: Address) -> None:
+        parameters = address.parameters(f"minga {self._self_id}")
         loop = IOLoop()
         self._connection = SelectConnection(
             parameters,
@@ -157,19 +152,20 @@ class Link:
                 self._loop = None
             self.connected = False
             BROKER_CONNECTED.set(0)
-            self._publishing = None
+            self._publisher.closed()
+            self._declaring = None
             loop.close()
 
     def _opened(self, connection: Any) -> None:
         connection.channel(on_open_callback=self._declare)
 
     def _open_failed(self, _connection: Any, error: Any) -> None:
-        self._down(str(error) or type(error).__name__)
+        self._down(reason(error))
         self._end_loop()
 
-    def _closed(self, _connection: Any, reason: Any) -> None:
+    def _closed(self, _connection: Any, why: Any) -> None:
         if not self._stop.is_set():
-            self._down(str(reason))
+            self._down(reason(why))
         self._end_loop()
 
     def _end_loop(self) -> None:
@@ -179,9 +175,10 @@ class Link:
     def _down(self, why: str) -> None:
         self.connected = False
         BROKER_CONNECTED.set(0)
-        if not self._said_down and not self._stop.is_set():
-            self._said_down = True
-            log.warning("the broker is away (%s); messages wait, keeps trying", why)
+        line = f"the broker {self._address} is away: {why}"
+        if line not in self._said and not self._stop.is_set():
+            self._said.add(line)
+            log.warning("%s; messages wait, keeps trying", line)
 
     def _close(self) -> None:
         if self._connection is not None and self._connection.is_open:
@@ -189,11 +186,11 @@ class Link:
         elif self._connection is not None and not self._connection.is_closing:
             self._end_loop()
 
-    def _channel_closed(self, _channel: Channel, reason: Any) -> None:
+    def _channel_closed(self, _channel: Channel, why: Any) -> None:
         # A channel alone that the broker closes is an error of ours or a job that took too long: begin anew.
         connection = self._connection
         if connection is not None and connection.is_open and not self._stop.is_set():
-            log.warning("the broker closed a channel: %s", reason)
+            log.warning("the broker closed a channel: %s", why)
             connection.close()
 
     # Declarations: answered in order on one channel, so the last answer says that all is there.
@@ -209,7 +206,7 @@ class Link:
         self._declare_queue(channel, topology.event_queue(own), topology.events, "#")
         self._declare_queue(channel, topology.job_queue(own), topology.jobs, own)
         channel.confirm_delivery(
-            ack_nack_callback=self._confirm, callback=lambda _frame: self._declared_all(channel)
+            ack_nack_callback=self._publisher.confirm, callback=lambda _frame: self._declared_all(channel)
         )
 
     def _declare_queue(self, channel: Channel, queue: Queue, exchange: str, key: str) -> None:
@@ -217,20 +214,24 @@ class Link:
         channel.queue_bind(queue.name, exchange, key, callback=_nothing)
         self._declared.add(queue.name)
 
+    def _declare_jobs(self, channel: Channel, peer_id: str) -> None:
+        queue = self._topology.job_queue(peer_id)
+        if queue.name not in self._declared:
+            self._declare_queue(channel, queue, self._topology.jobs, peer_id)
+
     def _declared_all(self, channel: Channel) -> None:
-        self._publishing = channel
-        # What was not confirmed goes again: twice is allowed, never is not.
-        self._unconfirmed.clear()
-        self._end_spans(list(self._spans), "the connection was lost")
-        self._sent = self._published = 0
+        self._declaring = channel
+        self._publisher.opened(channel)
         self._backoff.reset()
-        self.connected, self._said_down = True, False
+        self._said.clear()
+        self.connected = True
         BROKER_CONNECTED.set(1)
-        log.info("connected to the broker")
+        log.info("connected to the broker %s", self._address)
         own, topology = self._self_id, self._topology
         self._consume(topology.event_queue(own), PREFETCH, self._on_event)
         self._consume(topology.job_queue(own), 1, self._on_job)
         self._pump_again()
+        self._count_again()
 
     def _consume(self, queue: Queue, prefetch: int, give: Callable[[Delivery], None]) -> None:
         def on_message(
@@ -248,84 +249,45 @@ class Link:
         if self._connection is not None:
             self._connection.channel(on_open_callback=on_open)
 
-    # Publishing.
+    # What goes on while it is connected.
 
     def _pump_again(self) -> None:
-        self._pump()
+        self._publisher.pump()
         if self._loop is not None and self.connected:
-            OUTBOX.set(len(self._outbox))
             self._loop.call_later(PUMP_SECONDS, self._pump_again)
 
-    def _pump(self) -> None:
-        channel = self._publishing
-        room = UNCONFIRMED - len(self._unconfirmed)
-        if channel is None or not channel.is_open or room <= 0:
-            return
-        plain = BasicProperties(content_type=CONTENT_TYPE, delivery_mode=2)
-        for waiting in self._outbox.after(self._sent, room):
-            self._sent = waiting.seq
-            if waiting.target:
-                queue = self._topology.job_queue(waiting.target)
-                if queue.name not in self._declared:
-                    # It may never have been there; a job must not be lost for that.
-                    self._declare_queue(channel, queue, self._topology.jobs, waiting.target)
-            exchange = self._topology.jobs if waiting.target else self._topology.events
-            key = waiting.target or TYPES[waiting.type].routing_key
-            self._published += 1
-            properties = self._traced(waiting, exchange, key) if tracing.on() else plain
-            channel.basic_publish(exchange, key, waiting.body, properties)
-            self._unconfirmed[self._published] = waiting.seq
-            MESSAGES.labels("out", TYPES[waiting.type].routing_key).inc()
+    def _count_again(self) -> None:
+        channel = self._declaring
+        if self._loop is not None and self.connected and channel is not None and channel.is_open:
+            self.dead.count(channel)
+            self._loop.call_later(COUNT_SECONDS, self._count_again)
 
-    def _traced(self, waiting: Waiting, exchange: str, key: str) -> BasicProperties:
-        """A message's properties; its span ends with the broker's word."""
-        parent = traceparent_of(json.loads(waiting.body))
-        if parent:
-            attributes = {
-                "messaging.system": "rabbitmq",
-                "messaging.operation.name": "send",
-                "messaging.destination.name": exchange,
-                "messaging.rabbitmq.destination.routing_key": key,
-            }
-            self._spans[self._published] = tracing.span(
-                f"send {exchange}", "client", attributes, parent=parent
-            )
-        headers = {tracing.TRACEPARENT: parent} if parent else None
-        return BasicProperties(content_type=CONTENT_TYPE, delivery_mode=2, headers=headers)
+    def _later(self, seconds: float, callback: Callable[[], None]) -> None:
+        if self._loop is not None:
+            self._loop.call_later(seconds, callback)
 
-    def _end_spans(self, tags: Sequence[int], error: str = "") -> None:
-        for tag in tags:
-            span = self._spans.pop(tag, tracing.NOTHING)
-            if error:
-                span.fail(error)
-            span.end()
+    def dead_letters(self, limit: int, seconds: float = 5.0) -> list[DeadLetter]:
+        """What could not be used, the oldest first; from any thread.
 
-    def _confirm(self, frame: Any) -> None:
-        method = frame.method
-        tags = (
-            [tag for tag in self._unconfirmed if tag <= method.delivery_tag]
-            if method.multiple
-            else [method.delivery_tag]
-        )
-        done = [self._unconfirmed.pop(tag) for tag in tags if tag in self._unconfirmed]
-        refused = isinstance(method, Basic.Nack)
-        self._end_spans(tags, "refused by the broker" if refused else "")
-        if refused:
-            # The broker could not keep them: from the oldest again.
-            self._sent = min(self._sent, *(seq - 1 for seq in done)) if done else self._sent
-        elif done:
-            if not self._confirmed and self._loop is not None:
-                self._loop.call_later(0.02, self._forget_confirmed)
-            self._confirmed += done
-        self._pump()
+        Raises:
+            BrokerUnavailable: it is away, or does not answer.
+        """
+        answer: Future[list[DeadLetter]] = Future()
 
-    def _forget_confirmed(self) -> None:
-        done, self._confirmed = self._confirmed, []
+        def look() -> None:
+            connection = self._connection
+            if connection is None or not connection.is_open or not self.connected:
+                answer.set_exception(BrokerUnavailable("the broker is away"))
+                return
+            self.dead.look(lambda on_open: connection.channel(on_open_callback=on_open), limit, answer)
+
+        if not self.connected:
+            raise BrokerUnavailable("the broker is away")
+        self._call(look)
         try:
-            self._outbox.confirmed(done)
-        except MingaError as error:
-            # Sent again one day, and known by its id.
-            log.warning("the outbox: %s", error)
+            return answer.result(seconds)
+        except TimeoutError:
+            raise BrokerUnavailable("the broker does not answer") from None
 
 
 def _nothing(_frame: object) -> None:

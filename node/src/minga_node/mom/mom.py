@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import queue
+import random
 import threading
 from collections.abc import Callable, Mapping, Sequence
 
@@ -12,7 +13,9 @@ from minga_node.errors import BadRequest, MingaError, PeerMisbehaved
 from minga_node.events import Event, Outbox, decode
 from minga_node.events.files import deltas_of
 from minga_node.index import Delta, Index
-from minga_node.metrics import MESSAGES, REPEATED
+from minga_node.metrics import JOBS, MESSAGES, REPEATED
+from minga_node.mom.address import Address
+from minga_node.mom.dead import DeadLetter
 from minga_node.mom.link import PREFETCH, Delivery, Link
 from minga_node.mom.topology import TRIES, Topology
 from minga_node.store import Store
@@ -32,7 +35,7 @@ class Mom:
     """The node's end of the broker.
 
     Args:
-        urls: AMQP addresses.
+        addresses: of brokers, tried in turn.
         handlers: by routing key, what else than the index wants to know of events.
         work: does a job; returns when its result is verified, raises MingaError when it cannot.
         gave_up: told of a job that failed for the last time, and why.
@@ -42,7 +45,7 @@ class Mom:
 
     def __init__(
         self,
-        urls: Sequence[str],
+        addresses: Sequence[Address],
         network: str,
         index: Index,
         store: Store,
@@ -59,7 +62,7 @@ class Mom:
         self.topology = Topology(network)
         self._events: queue.Queue[Delivery | None] = queue.Queue()
         self._jobs: queue.Queue[Delivery | None] = queue.Queue()
-        self._link = Link(urls, self.topology, index.self_id, outbox, self._events.put, self._jobs.put)
+        self._link = Link(addresses, self.topology, index.self_id, outbox, self._events.put, self._jobs.put)
         self._stop = threading.Event()
         self._threads = [
             threading.Thread(target=self._consume_events, name="mom-events", daemon=True),
@@ -71,6 +74,10 @@ class Mom:
     @property
     def connected(self) -> bool:
         return self._link.connected
+
+    def dead_letters(self, limit: int) -> list[DeadLetter]:
+        """What could not be used. Raises BrokerUnavailable."""
+        return self._link.dead_letters(limit)
 
     def start(self) -> None:
         self._link.start()
@@ -194,6 +201,7 @@ class Mom:
 
     def _do(self, delivery: Delivery, event: Event) -> None:
         MESSAGES.labels("in", event.routing_key).inc()
+        kind = event.routing_key.removeprefix("job.")
         try:
             with _span(event):
                 self._work(event)
@@ -202,14 +210,19 @@ class Mom:
                 return  # not the job's fault
             if delivery.tries >= TRIES - 1:
                 log.warning("job %s is given up after %d tries: %s", event.id, TRIES, error)
+                JOBS.labels(kind, "failed").inc()
                 self._gave_up(event, str(error))
                 self._link.settle(delivery, "reject")
                 return
             log.info("job %s failed, again later: %s", event.id, error)
-            if self._stop.wait(min(RETRY_SECONDS * 2**delivery.tries, LONGEST_RETRY)):
+            JOBS.labels(kind, "retried").inc()
+            pause = min(RETRY_SECONDS * 2**delivery.tries, LONGEST_RETRY)
+            # Two nodes that hindered each other do not meet again.
+            if self._stop.wait(pause * random.uniform(0.5, 1.0)):
                 return
             self._link.settle(delivery, "retry")
         else:
+            JOBS.labels(kind, "done").inc()
             self._link.settle(delivery, "ack")
 
 

@@ -1,0 +1,97 @@
+"""The dead letters: how many there are, and what they are, without taking them away."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any
+
+from pika.channel import Channel
+from pika.spec import Basic, BasicProperties
+
+from minga_node.errors import BrokerUnavailable
+from minga_node.metrics import DEAD_LETTERS
+from minga_node.mom.topology import Topology
+
+MOST = 100
+"""Letters shown at once."""
+SHOWN = 4096
+"""Bytes of a body."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A message that could not be used."""
+
+    queue: str
+    """Where it was found unusable."""
+    reason: str
+    """RabbitMQ's word: rejected, delivery_limit, expired, maxlen."""
+    since: int
+    """Milliseconds since 1970; 0 when the broker does not say."""
+    body: str
+    """As text, the beginning of it."""
+
+
+class DeadLetters:
+    """Looks through the one connection; every method but :meth:`found` runs in its thread."""
+
+    def __init__(self, topology: Topology) -> None:
+        self._queue = topology.dead_queue()
+
+    def count(self, channel: Channel) -> None:
+        """Has the metric tell how many there are."""
+        channel.queue_declare(
+            self._queue.name,
+            passive=True,
+            callback=lambda frame: DEAD_LETTERS.set(frame.method.message_count),
+        )
+
+    def look(
+        self,
+        open_channel: Callable[[Callable[[Channel], None]], object],
+        limit: int,
+        answer: Future[list[DeadLetter]],
+    ) -> None:
+        """Reads up to ``limit`` letters; they go back when their channel closes, in the same order."""
+        found: list[DeadLetter] = []
+
+        def end(channel: Channel) -> None:
+            if channel.is_open:
+                channel.close()
+            if not answer.done():
+                answer.set_result(found)
+
+        def on_letter(
+            channel: Channel, _method: Basic.GetOk, properties: BasicProperties, body: bytes
+        ) -> None:
+            found.append(_letter(properties, body))
+            if len(found) < limit:
+                channel.basic_get(self._queue.name, on_letter)
+            else:
+                end(channel)
+
+        def on_close(_channel: Channel, reason: Any) -> None:
+            if not answer.done():
+                answer.set_exception(BrokerUnavailable(f"the broker went away: {reason}"))
+
+        def on_open(channel: Channel) -> None:
+            channel.add_on_close_callback(on_close)
+            channel.add_callback(lambda _frame: end(channel), [Basic.GetEmpty])
+            channel.basic_get(self._queue.name, on_letter)
+
+        open_channel(on_open)
+
+
+def _letter(properties: BasicProperties, body: bytes) -> DeadLetter:
+    headers: Mapping[str, Any] = properties.headers or {}
+    deaths = headers.get("x-death") or [{}]
+    death: Mapping[str, Any] = deaths[0] if isinstance(deaths[0], dict) else {}
+    when = death.get("time")
+    return DeadLetter(
+        str(death.get("queue", "")),
+        str(death.get("reason", "")),
+        int(when.timestamp() * 1000) if when is not None else 0,
+        body[:SHOWN].decode(errors="replace"),
+    )
