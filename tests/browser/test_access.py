@@ -110,9 +110,12 @@ def test_a_reader_sees_previews_and_changes_nothing(page: Page) -> None:
     wait_for(lambda: page.run("return arguments[0].naturalWidth", picture) == 640, "the picture itself")
     page.go(f"#/file/{quote('notes/list.txt', safe='')}")
     page.find(".preview-words", "maize")
-    page.go(f"#/file/{quote(FAR, safe='')}")
-    page.click(".panel button, .view button", "Fetch")
-    page.find(".notice-error", "Your token lets you look and save, not change anything.")
+    page.run(
+        "const there = new DataTransfer(); there.items.add(new File(['x'], 'x.txt'));"
+        "const how = {dataTransfer: there, bubbles: true, cancelable: true};"
+        "document.body.dispatchEvent(new DragEvent('drop', how));"
+    )
+    page.find(".notice-error", "Your token lets you look and fetch, not change anything.")
 
 
 def test_a_writer_fetches_and_follows_it_live_then_signs_out(page: Page, guarded: RunningNode) -> None:

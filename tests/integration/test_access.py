@@ -34,6 +34,9 @@ OPEN = {
 }
 """What may be asked without a token. A route that is not here and answers is a hole: think before adding."""
 
+FOR_READERS = {("POST", "/api/v1/downloads")}
+"""What readers may ask though it is no GET."""
+
 Headers = dict[str, str]
 
 
@@ -101,7 +104,8 @@ def test_every_route_needs_the_token_that_its_method_says(node: RunningNode) -> 
             ok = found["none"] == found["wrong"] == 401
             ok = ok and found["write"] not in {401, 403}
             may = found["read"] not in {401, 403}
-            ok = ok and (may if method in {"GET", "HEAD"} else found["read"] == 403)
+            reading = method in {"GET", "HEAD"} or (method, path) in FOR_READERS
+            ok = ok and (may if reading else found["read"] == 403)
         if not ok:
             wrong.append((method, path, found))
     assert wrong == []
@@ -115,7 +119,8 @@ def test_the_openapi_document_says_so_too(node: RunningNode) -> None:
     assert schemes["session"] == {"type": "apiKey", "in": "cookie", "name": "minga-session-test"}
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
-            scope = "read" if method in {"get", "head"} else "write"
+            reading = method in {"get", "head"} or (method.upper(), path) in FOR_READERS
+            scope = "read" if reading else "write"
             wanted = [] if (method.upper(), path) in OPEN else [{"token": [scope]}, {"session": [scope]}]
             assert operation["security"] == wanted, (method, path)
 
@@ -287,6 +292,28 @@ def test_a_made_up_cookie_is_no_session(node: RunningNode, value: str) -> None:
     assert (refused.status, problem(refused)) == (401, "token-needed")
     about = node.request("GET", "/api/v1/session").json()
     assert about == {"needed": True, "scope": None, "until": None}
+
+
+def test_readers_fetch_what_there_is_and_give_no_new_names(nodes: Nodes, tmp_path: Path) -> None:
+    tokens = write_tokens(tmp_path / "tokens", read=READ, write=WRITE)
+    holder = nodes.start("holder", files={NAME: CONTENT, "a.txt": b"a"}).ready()
+    node = nodes.start("near", holder, tokens_directory=str(tokens)).ready()
+    wait_for(lambda: len(listed(node)) == 2, "the index")
+    ids = {row["name"]: row["id"] for row in listed(node)}
+
+    def ask(token: str, **body: Any) -> int:
+        return node.request("POST", "/api/v1/downloads", json=body, headers=bearer(token)).status
+
+    small = {"id": ids["a.txt"], "size": 1}
+    assert ask(READ, id=ids[NAME], name="b.bin") == 403
+    assert ask(READ, files=[small | {"name": "a.txt"}, small | {"name": "b.txt"}]) == 403
+    assert ask(READ, files=[{"id": ids[NAME], "size": 1, "name": "a.txt"}]) == 403
+    assert node.request("GET", "/api/v1/downloads", headers=bearer(READ)).json() == {"downloads": []}
+    assert ask(READ, name=NAME) == 202
+    assert ask(READ, files=[small | {"name": "a.txt"}]) == 202
+    wait_for(lambda: (node.directory / NAME).exists() and (node.directory / "a.txt").exists(), "both files")
+    assert ask(WRITE, id=ids[NAME], name="b.bin") == 202
+    wait_for(lambda: (node.directory / "b.bin").exists(), "the new name")
 
 
 def test_a_node_without_tokens_takes_everything(nodes: Nodes) -> None:

@@ -17,6 +17,7 @@ pytestmark = pytest.mark.integration
 
 READ, WRITE, WRONG = "read-token-0123456789", "write-token-0123456789", "wrong-token-0123456789"
 CONTENT = os.urandom(200_000)
+FILES = {"big.bin": CONTENT, "notes/1.txt": b"1", "notes/2.txt": b"2"}
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +28,7 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningNode]:
     (tokens / "read").write_text(READ)
     (tokens / "write").write_text(WRITE)
     nodes = Nodes(base)
-    yield nodes.start("one", files={"big.bin": CONTENT}, tokens_directory=str(tokens)).ready()
+    yield nodes.start("one", files=FILES, tokens_directory=str(tokens)).ready()
     nodes.stop()
 
 
@@ -56,6 +57,7 @@ def test_without_a_token_one_line_says_what_to_do(minga: Shell, node: RunningNod
     (minga.home / "new.txt").write_bytes(b"new")
     assert refusal(minga, "put", "new.txt") == expected
     assert refusal(minga, "get", "big.bin") == expected
+    assert refusal(minga, "get", "-r", "notes/") == expected
     assert refusal(minga, "events") == expected
 
 
@@ -91,6 +93,13 @@ def test_a_file_without_a_token_is_named(minga: Shell, text: str, words: str) ->
     (minga.home / "file").write_text(text)
     assert words in refusal(minga, "--token-file", "file", "ls", code=2)
     assert "no-such-file" in refusal(minga, "--token-file", "no-such-file", "ls", code=1)
+
+
+def test_a_read_token_is_enough_to_fetch(minga: Shell) -> None:
+    minga("--token-file", "read", "get", "big.bin", "-o", "copy.bin")
+    assert (minga.home / "copy.bin").read_bytes() == CONTENT
+    minga("--token-file", "read", "get", "-r", "notes/", "-o", "here/")
+    assert {path.name for path in (minga.home / "here").iterdir()} == {"1.txt", "2.txt"}
 
 
 def test_with_a_write_token_everything_goes(minga: Shell, node: RunningNode) -> None:

@@ -23,7 +23,7 @@ function refusal() {
 const FOR_EVERYBODY = new Set(["/api/v1/node"]);
 
 async function call(method, path, { query = {}, body, signal } = {}) {
-  if (session.refuses(method) && !FOR_EVERYBODY.has(path)) throw refusal();
+  if (session.refuses(method, path) && !FOR_EVERYBODY.has(path)) throw refusal();
   const parameters = new URLSearchParams(Object.entries(query).filter(([, value]) => value));
   const response = await fetch(parameters.size ? `${path}?${parameters}` : path, {
     method,

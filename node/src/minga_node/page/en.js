@@ -165,5 +165,5 @@ export default {
   "signin.do": "Sign in",
   "signin.wrong": "This node does not take that token.",
   "signin.out": "Sign out",
-  "signin.reader": "Your token lets you look and save, not change anything.",
+  "signin.reader": "Your token lets you look and fetch, not change anything.",
 };

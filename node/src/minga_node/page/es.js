@@ -165,5 +165,5 @@ export default {
   "signin.do": "Entrar",
   "signin.wrong": "Este nodo no acepta ese token.",
   "signin.out": "Salir",
-  "signin.reader": "Su token permite mirar y guardar, no cambiar nada.",
+  "signin.reader": "Su token permite mirar y traer, no cambiar nada.",
 };

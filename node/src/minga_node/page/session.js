@@ -2,6 +2,8 @@
 // the node answers it with a cookie that no script can read.
 
 const ADDRESS = "/api/v1/session";
+// Who may look may also have the node fetch.
+const FETCH = "/api/v1/downloads";
 
 class Session extends EventTarget {
   /** Whether the node asks for tokens at all. */
@@ -13,9 +15,9 @@ class Session extends EventTarget {
     return this.scope !== null;
   }
 
-  /** Whether a request with this method would only be refused. */
-  refuses(method) {
-    return !this.open || (this.scope === "read" && method !== "GET");
+  /** Whether a request would only be refused. */
+  refuses(method, path) {
+    return !this.open || (this.scope === "read" && method !== "GET" && path !== FETCH);
   }
 
   async refresh() {

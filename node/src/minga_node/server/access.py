@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from flask import Flask, Response, current_app, request
+from flask import Flask, Response, current_app, g, request
 
 from minga_node.access import Grants, Scope, Session, bearer
 from minga_node.errors import InsufficientScope, InvalidToken, MingaError, TokenNeeded
@@ -31,13 +31,27 @@ def for_everybody(view: View) -> View:
     return view
 
 
+def for_readers(view: View) -> View:
+    """Marks a view that readers may use with any method; it calls :func:`need_write` for what is more."""
+    view.for_readers = True  # type: ignore[attr-defined]
+    return view
+
+
 def is_for_everybody(view: Callable[..., Any] | None) -> bool:
     return getattr(view, "for_everybody", False) is True
 
 
-def needed(method: str) -> Scope:
-    """What a method needs: what changes nothing may be done by readers."""
-    return Scope.READ if method in SAFE else Scope.WRITE
+def needed(method: str, view: Callable[..., Any] | None) -> Scope:
+    """What a request needs: what changes nothing may be done by readers."""
+    reading = method in SAFE or getattr(view, "for_readers", False) is True
+    return Scope.READ if reading else Scope.WRITE
+
+
+def need_write() -> None:
+    """Raises InsufficientScope unless the request that is being answered may change something."""
+    if not g.get("scope", Scope.WRITE).covers(Scope.WRITE):
+        REST_REFUSED.labels(InsufficientScope.type).inc()
+        raise InsufficientScope("the token may only read, and this changes something")
 
 
 def cookie_name(network: str) -> str:
@@ -84,14 +98,15 @@ def challenge(error: MingaError) -> str | None:
 def install(app: Flask, services: Services) -> None:
     """Refuses what may not be."""
 
+    def view() -> Callable[..., Any] | None:
+        return current_app.view_functions.get(request.endpoint) if request.endpoint else None
+
     def is_open() -> bool:
         if services.tokens is None:
             return True
         if request.endpoint == METRICS and services.config.protect_metrics:
             return False
-        return request.endpoint is not None and is_for_everybody(
-            current_app.view_functions.get(request.endpoint)
-        )
+        return is_for_everybody(view())
 
     @app.before_request
     def _check() -> None:
@@ -99,7 +114,8 @@ def install(app: Flask, services: Services) -> None:
             return
         try:
             who = caller(services.tokens.grants(), services.config.network)
-            _permit(who, needed(request.method))
+            _permit(who, needed(request.method, view()))
+            g.scope = who.scope
         except MingaError as error:
             REST_REFUSED.labels(error.type).inc()
             raise
@@ -118,6 +134,6 @@ def _permit(who: Caller, wanted: Scope) -> None:
         raise TokenNeeded("this node answers only who has a token: send it as Authorization: Bearer TOKEN")
     if not who.scope.covers(wanted):
         raise InsufficientScope("the token may only read, and this changes something")
-    if wanted is Scope.WRITE and who.session is not None and "Origin" not in request.headers:
+    if request.method not in SAFE and who.session is not None and "Origin" not in request.headers:
         # Every browser names the page that asks for a change (Fetch Standard, 3.1); same_origin looks at it.
         raise TokenNeeded("a session may change something only from the node's own page")

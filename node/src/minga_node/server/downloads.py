@@ -14,6 +14,7 @@ from minga_node.index import Index
 from minga_node.manifest import SMALLEST_PIECE
 from minga_node.model import FileRow
 from minga_node.names import check_name
+from minga_node.server.access import for_readers, need_write
 from minga_node.server.documented import Operation, Parameter, documented
 from minga_node.server.files import choose
 from minga_node.server.names import content_id
@@ -143,17 +144,25 @@ def blueprint(services: Services) -> Blueprint:
         ),
         "POST",
     )
+    @for_readers
     def start() -> Response:
         asked = _asked()
         if asked.files is not None:
             files = [SmallFile(file.id, file.name, file.size) for file in asked.files]
+            allow({(file.content_id, file.name) for file in files})
             download = downloads.start_many(files, label(files), limit=asked.limit)
         else:
             row = resolve(services.index, asked)
+            allow({(row.id, asked.name or row.name)})
             download = downloads.start(row.id, asked.name or row.name, asked.peer, limit=asked.limit)
         response = answer(DownloadOut.of(download), 202)
         response.headers["Location"] = f"/api/v1/downloads/{download.id}"
         return response
+
+    def allow(files: set[tuple[str, str]]) -> None:
+        """Fetching is reading, as with ``GET /files``; giving a content a new name is not."""
+        if any(all(row.name != name for row in services.index.by_id(identity)) for identity, name in files):
+            need_write()
 
     @routes.get("")
     @documented(Operation("All downloads since the start of the node", {200: DownloadsOut}))

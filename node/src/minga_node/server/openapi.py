@@ -9,6 +9,7 @@ from flask import Blueprint, Flask, Response, current_app, jsonify
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from minga_node.access import Scope
 from minga_node.server.access import cookie_name, for_everybody, is_for_everybody, needed
 from minga_node.server.documented import Operation, documented
 from minga_node.server.schemas import ProblemOut
@@ -29,7 +30,7 @@ def describe(app: Flask, network: str = "minga") -> dict[str, Any]:
         for method, operation in operations.items():
             if method in (rule.methods or ()):
                 described = _operation(path, rule.endpoint, method, operation)
-                described["security"] = [] if is_for_everybody(view) else _security(method)
+                described["security"] = [] if is_for_everybody(view) else _security(needed(method, view))
                 paths.setdefault(path, {})[method.lower()] = described
                 models.update(m for m in (*operation.answers.values(), operation.body) if isinstance(m, type))
     _, definitions = models_json_schema([(m, "serialization") for m in models], ref_template=REFERENCE)
@@ -88,9 +89,9 @@ def _operation(path: str, endpoint: str, method: str, operation: Operation) -> d
     return described
 
 
-def _security(method: str) -> list[dict[str, list[str]]]:
+def _security(scope: Scope) -> list[dict[str, list[str]]]:
     """Either of the two will do; the role is what the token must be good for."""
-    role = [str(needed(method))]
+    role = [str(scope)]
     return [{"token": role}, {"session": role}]
 
 
