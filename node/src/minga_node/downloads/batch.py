@@ -16,8 +16,8 @@ from pathlib import Path
 
 from minga_node import metrics
 from minga_node.disk import sync_filesystem
-from minga_node.downloads.model import Network
-from minga_node.errors import MingaError
+from minga_node.downloads.model import Network, no_room
+from minga_node.errors import MingaError, StorageFull
 from minga_node.manifest import SMALLEST_PIECE, Manifest
 from minga_node.transfer import OpenContent, Remote, TokenBucket
 from minga_node.transfer.many import fetch_many
@@ -127,6 +127,8 @@ class Batch:
             with self._news:
                 self._ended = True
                 self._news.notify_all()
+        if isinstance(self._error, StorageFull):
+            raise no_room(self._name, self._directory, None)
         if self._error is not None:
             raise self._error
 

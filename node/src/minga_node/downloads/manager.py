@@ -16,11 +16,11 @@ from minga_node.downloads.batch import AdoptMany, Batch, SmallFile
 from minga_node.downloads.batches import RunningBatch
 from minga_node.downloads.contents import AllContents, copy_pieces
 from minga_node.downloads.exchange import Exchange
-from minga_node.downloads.model import Cancelled, Download, DownloadState, Network
+from minga_node.downloads.model import Cancelled, Download, DownloadState, Network, no_room
 from minga_node.downloads.reading import Reading
 from minga_node.downloads.records import Record, Records
 from minga_node.downloads.task import Task
-from minga_node.errors import BadRequest, Conflict, MingaError, NotFound, StorageFailed
+from minga_node.errors import BadRequest, Conflict, MingaError, NotFound, StorageFailed, StorageFull
 from minga_node.manifest import SMALLEST_PIECE, Manifest
 from minga_node.manifests import Manifests
 from minga_node.model import Flow, Peer
@@ -485,13 +485,17 @@ class Downloads:
                 span.fail(entry.error)
 
     def _run(self, entry: _Entry, task: Task) -> None:
-        state, error = DownloadState.COMPLETE, None
+        state = DownloadState.COMPLETE
+        error: MingaError | None = None
         try:
             if task.manifest is None or not self._here(entry.name, entry.content_id):
                 partial = self._copy_or_fetch(entry, task)
                 self._adopt(partial.path, entry.name, partial.manifest)
         except Cancelled:
             state = DownloadState.CANCELLED if entry.cancelled else DownloadState.QUEUED
+        except StorageFull:
+            state = DownloadState.FAILED
+            error = no_room(self._name, self._directory, self._manifests.get(entry.content_id))
         except MingaError as problem:
             state, error = DownloadState.FAILED, problem
         except OSError as problem:

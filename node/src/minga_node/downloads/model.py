@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 from typing import Protocol
 
+from minga_node.errors import StorageFull
 from minga_node.manifest import Manifest
 from minga_node.model import Peer
 from minga_node.swarm import Why
@@ -107,6 +110,19 @@ class Network(Protocol):
 
 class Cancelled(Exception):
     """A download was told to end, or ended while somebody read from it."""
+
+
+def no_room(node: str, directory: Path, manifest: Manifest | None) -> StorageFull:
+    """Why a download ended, in words that name the disk and what to do."""
+    free = shutil.disk_usage(directory).free
+    takes = f"it takes {mib(manifest.size)} and " if manifest is not None else ""
+    return StorageFull(
+        f"no room on the disk of {node}: {takes}{mib(free)} are free; make room and ask again"
+    )
+
+
+def mib(count: int) -> str:
+    return f"{count / 2**20:.1f} MiB"
 
 
 def held_back_by(limiter: TokenBucket) -> str:
