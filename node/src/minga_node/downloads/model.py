@@ -116,9 +116,7 @@ def no_room(node: str, directory: Path, manifest: Manifest | None) -> StorageFul
     """Why a download ended, in words that name the disk and what to do."""
     free = shutil.disk_usage(directory).free
     takes = f"it takes {mib(manifest.size)} and " if manifest is not None else ""
-    return StorageFull(
-        f"no room on the disk of {node}: {takes}{mib(free)} are free; make room and ask again"
-    )
+    return StorageFull(f"no room on the disk of {node}: {takes}{mib(free)} are free; make room and ask again")
 
 
 def mib(count: int) -> str:
