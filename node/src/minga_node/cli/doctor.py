@@ -32,7 +32,15 @@ class Finding:
 @click.command()
 @click.pass_obj
 def doctor(obj: tuple[Client, Output]) -> None:
-    """Checks the node and its network, and says what is wrong. Ends with 1 if something is."""
+    """Checks the node and its network, and says what is wrong.
+
+    Ends with 1 if something is.
+
+    \b
+    Examples:
+      minga doctor
+      minga --node http://10.0.0.7:5000 doctor
+    """
     client, output = obj
     findings = list(examine(client))
     if output.as_json:

@@ -2,40 +2,71 @@
 
 from __future__ import annotations
 
+from typing import Any
 from urllib.parse import quote
 
 import click
+from rich.table import Table
 
-from minga_node.cli.client import Client
+from minga_node.cli.client import Client, ClientError
 from minga_node.cli.output import Output, size
+from minga_node.cli.watching import show, watch_option
+
+SHOWN = 8
+"""Digits of an id in the table."""
 
 
 @click.command()
-@click.option("--cancel", metavar="ID", help="Cancel this download.")
+@click.option("--cancel", metavar="ID", help="Cancel this download (the first digits will do).")
+@watch_option
 @click.pass_obj
-def downloads(obj: tuple[Client, Output], cancel: str | None) -> None:
-    """What the node fetches or has fetched, and why something is slow."""
+def downloads(obj: tuple[Client, Output], cancel: str | None, watch: bool) -> None:
+    """What the node fetches, and why something is slow.
+
+    WHY says what a download waits for: somebody who has the file and is online, a holder that is not busy,
+    the disk, a limit.
+
+    \b
+    Examples:
+      minga downloads
+      minga downloads --watch
+      minga downloads --cancel 8c766a0e
+    """
     client, output = obj
     if cancel is not None:
-        client.delete(f"/api/v1/downloads/{quote(cancel, safe='')}")
-        output.say(f"{cancel} cancelled")
-        return
+        _cancel(client, output, cancel)
+    elif output.as_json:
+        output.data(client.get("/api/v1/downloads")["downloads"])
+    else:
+        show(output, lambda: _table(client, output), watch)
+
+
+def _cancel(client: Client, output: Output, digits: str) -> None:
     rows = client.get("/api/v1/downloads")["downloads"]
+    matching = [row["id"] for row in rows if row["id"].startswith(digits)]
+    if len(matching) != 1:
+        raise ClientError(f"{len(matching) or 'no'} downloads begin with {digits}", 3)
+    path = f"/api/v1/downloads/{quote(matching[0], safe='')}"
+    client.delete(path)
     if output.as_json:
-        output.data(rows)
-        return
-    output.table(
+        output.data(client.get(path))
+    output.say(f"{matching[0][:SHOWN]} cancelled")
+
+
+def _table(client: Client, output: Output) -> Table:
+    rows: list[dict[str, Any]] = client.get("/api/v1/downloads")["downloads"]
+    return output.make_table(
         ["ID", "NAME", "STATE", "DONE", "SIZE", "RATE", "FROM", "WHY"],
         [
             [
-                row["id"],
+                row["id"][:SHOWN],
                 row["name"],
                 row["state"],
                 f"{100 * row['verified'] // row['size']} %" if row["size"] > 0 else "",
                 size(row["size"]) if row["size"] >= 0 else "?",
                 f"{size(row['rate'])}/s" if row["rate"] else "",
                 str(row["holders"] or ""),
-                row["error"] or row["why"],
+                row["error"] or ("" if row["why"] == row["state"] else row["why"]),
             ]
             for row in rows
         ],

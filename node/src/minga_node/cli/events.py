@@ -19,9 +19,9 @@ from minga_node.cli.output import Output, size
 @click.option("--count", type=click.IntRange(1), help="End after so many.")
 @click.pass_obj
 def events(obj: tuple[Client, Output], follow: bool, kind: str, count: int | None) -> None:
-    """What happens in the network from now on: files, peers, transfers, wants, jobs.
+    """What happens in the network from now on.
 
-    With --json each line is a CloudEvent.
+    Files, peers, transfers, wants and jobs. With --json each line is a CloudEvent.
 
     \b
     Examples:

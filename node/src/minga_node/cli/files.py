@@ -18,7 +18,14 @@ from minga_node.cli.output import Output, size, when
 @click.option("--limit", type=click.IntRange(1), help="Rows at most; without it all.")
 @click.pass_obj
 def ls(obj: tuple[Client, Output], query: str, local: bool, limit: int | None) -> None:
-    """Files of the network, with size, id and holders."""
+    """Files of the network, with size, id and holders.
+
+    \b
+    Examples:
+      minga ls
+      minga ls --local
+      minga --json ls | jq '.[] | select(.available | not) | .name'
+    """
     show(obj, find(obj[0], query, local, limit))
 
 
@@ -92,7 +99,12 @@ def holders(row: dict[str, Any]) -> str:
 @click.argument("name", shell_complete=completion.names)
 @click.pass_obj
 def info(obj: tuple[Client, Output], name: str) -> None:
-    """All contents that have a name, and who has them."""
+    """All contents that have a name, and who has them.
+
+    \b
+    Examples:
+      minga info models/llama.gguf
+    """
     client, output = obj
     rows = client.get("/api/v1/files", name=name)["files"]
     if not rows:
@@ -116,11 +128,22 @@ def info(obj: tuple[Client, Output], name: str) -> None:
 @click.argument("names", nargs=-1, required=True, shell_complete=completion.names)
 @click.pass_obj
 def rm(obj: tuple[Client, Output], names: tuple[str, ...]) -> None:
-    """Removes files from the node's library; other holders keep theirs."""
+    """Removes files from the node's library.
+
+    Other holders keep theirs.
+
+    \b
+    Examples:
+      minga rm report.pdf
+    """
     client, output = obj
+    removed = []
     for name in names:
         client.delete(f"/files/{quote(name)}")
+        removed.append({"name": name})
         output.say(f"{name} removed")
+    if output.as_json:
+        output.data(removed)
 
 
 COMMANDS = (ls, search, info, rm)

@@ -22,26 +22,12 @@ from minga_node.cli import (
     requests,
     up,
 )
-from minga_node.cli.client import Client, ClientError
+from minga_node.cli.client import Client
 from minga_node.cli.credentials import read_token, token_from
+from minga_node.cli.groups import Group
 from minga_node.cli.output import Output
 from minga_node.cli.target import chosen
 from minga_node.version import VERSION
-
-
-class Group(click.Group):
-    """Ends with one line and an exit code of ours, never with a traceback."""
-
-    def invoke(self, ctx: click.Context) -> object:
-        try:
-            return super().invoke(ctx)
-        except ClientError as error:
-            click.echo(f"minga: {error}", err=True)
-            ctx.exit(error.exit_code)
-        except OSError as error:
-            where = f"{error.filename}: " if error.filename else ""
-            click.echo(f"minga: {where}{error.strerror or error}", err=True)
-            ctx.exit(1)
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from minga_node.cli.client import Client
-from minga_node.cli.output import Output, size
+from minga_node.cli.output import Output, counted, size
 from minga_node.cli.watching import show, watch_option
 
 LOOK_SECONDS = 0.5
@@ -22,7 +22,7 @@ LOOK_SECONDS = 0.5
 @watch_option
 @click.pass_obj
 def peers(obj: tuple[Client, Output], watch: bool) -> None:
-    """Who is in the network, what each holds, and what moves between them now.
+    """Who is in the network, what each holds and moves now.
 
     LAG counts the changes of what a peer shares that the node has heard of and not got yet.
 
@@ -132,18 +132,18 @@ def _status(client: Client, rates: Rates) -> RenderableType:
     broker = {None: "none", True: "connected", False: "away"}[node["broker_connected"]]
     states = {state: sum(peer["state"] == state for peer in others) for state in ("alive", "suspect", "dead")}
     lag = sum(peer["lag"] for peer in others)
-    files = f"{len(active)} file{'' if len(active) == 1 else 's'} at " if active else ""
+    files = f"{counted(len(active), 'file')} at " if active else ""
     lines = {
         "node": f"{node['id']} at {client.node}" + (" (seed)" if node["seed"] else ""),
         "ready": "yes" if node["ready"] else "no: " + "; ".join(node["problems"]),
-        "library": f"{node['files']} files, {size(node['bytes'])}; {size(node['disk_free'])} free",
+        "library": f"{counted(node['files'], 'file')}, {size(node['bytes'])}; {size(node['disk_free'])} free",
         "receives": f"{files}{size(receives.get(node['id'], 0.0))}/s" if active else "nothing",
         "sends": f"{size(sends[node['id']])}/s" if sends.get(node["id"]) else "nothing",
-        "network": f"{node['network']}: {network['files']} files, {size(network['bytes'])}",
+        "network": f"{node['network']}: {counted(network['files'], 'file')}, {size(network['bytes'])}",
         "peers": ", ".join(
             f"{count} {state}" for state, count in states.items() if count or state == "alive"
         ),
-        "lag": f"{lag} changes to come" if lag else "none: all changes that it heard of are here",
+        "lag": f"{counted(lag, 'change')} to come" if lag else "none: all changes that it heard of are here",
         "broker": broker,
         "version": node["version"],
     }

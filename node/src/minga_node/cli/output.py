@@ -14,10 +14,11 @@ from rich.progress import (
     BarColumn,
     DownloadColumn,
     Progress,
+    ProgressColumn,
+    Task,
     TaskProgressColumn,
     TextColumn,
     TimeRemainingColumn,
-    TransferSpeedColumn,
 )
 from rich.table import Table
 from rich.text import Text
@@ -28,6 +29,7 @@ class Output:
         self.as_json = as_json
         self.quiet = quiet
         # Columns would be cut at 80 when the output is a pipe.
+        self._bars: Progress | None = None
         self.console = Console(width=None if sys.stdout.isatty() else 10_000, highlight=False)
 
     def data(self, data: Any) -> None:
@@ -36,7 +38,12 @@ class Output:
 
     def say(self, line: str) -> None:
         """A result in words."""
-        if not self.quiet and not self.as_json:
+        if self.quiet or self.as_json:
+            return
+        if self._bars is not None and not self._bars.disable and sys.stdout.isatty():
+            # Above the bars, which stay the last thing on the screen.
+            self._bars.console.print(Text(line), soft_wrap=True)
+        else:
             click.echo(line)
 
     def hint(self, line: str) -> None:
@@ -67,18 +74,32 @@ class Output:
     def progress(self) -> Progress:
         """Bars on standard error, so that standard output can be a pipe."""
         console = Console(stderr=True)
-        return Progress(
+        self._bars = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(),
             TaskProgressColumn(),
             DownloadColumn(binary_units=True),
-            TransferSpeedColumn(),
+            SpeedColumn(),
             TimeRemainingColumn(),
             TextColumn("{task.fields[note]}", markup=False),
             console=console,
             disable=self.quiet or self.as_json or not console.is_terminal,
             transient=False,
         )
+        return self._bars
+
+
+class SpeedColumn(ProgressColumn):
+    """Bytes a second, in the units of everything else."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text(f"{size(speed)}/s" if speed is not None else "", style="progress.data.speed")
+
+
+def counted(count: int, what: str) -> str:
+    """``1 file``, ``2 files``."""
+    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def size(count: float) -> str:

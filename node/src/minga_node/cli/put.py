@@ -42,7 +42,7 @@ class Source:
 @click.option("--recursive", "-r", is_flag=True, help="Put folders with all that is in them.")
 @click.pass_obj
 def put(obj: tuple[Client, Output], paths: tuple[str, ...], name: str | None, recursive: bool) -> None:
-    """Puts files into the node's library, so that everybody finds them.
+    """Shares files: puts them into the node's library.
 
     Of folders, hidden files are left out. What is there already with the same content is left as it is, so
     the same command again goes on after an interruption.

@@ -23,6 +23,11 @@ def want(obj: tuple[Client, Output], what: str, fetch: bool, days: float) -> Non
     """Asks for a file that nobody online has, by name or id.
 
     Whoever has it one day says so; `minga wants` shows it.
+
+    \b
+    Examples:
+      minga want results/march.csv --fetch
+      minga want 6fbc… --days 30
     """
     client, output = obj
     key = "id" if re.fullmatch("[0-9a-f]{64}", what) else "name"
@@ -37,7 +42,13 @@ def want(obj: tuple[Client, Output], what: str, fetch: bool, days: float) -> Non
 @click.option("--withdraw", metavar="WANT", help="Withdraw this want (the first digits will do).")
 @click.pass_obj
 def wants(obj: tuple[Client, Output], withdraw: str | None) -> None:
-    """What this node wants, and whether somebody has it."""
+    """What this node wants, and whether somebody has it.
+
+    \b
+    Examples:
+      minga wants
+      minga wants --withdraw 9a41
+    """
     client, output = obj
     found = client.get("/api/v1/wants")["wants"]
     if withdraw is not None:
@@ -71,7 +82,15 @@ def wants(obj: tuple[Client, Output], withdraw: str | None) -> None:
 @click.option("--wait/--no-wait", default=True, help="Wait until they are there.")
 @click.pass_obj
 def replicate(obj: tuple[Client, Output], content_id: str, copies: int, wait: bool) -> None:
-    """Has nodes that lack a file, and have room, hold a verified copy."""
+    """Has several nodes hold a verified copy of a file.
+
+    Those are chosen that lack it and have room.
+
+    \b
+    Examples:
+      minga replicate big.bin --copies 3
+      minga replicate 6fbc… --no-wait
+    """
     client, output = obj
     if not re.fullmatch("[0-9a-f]{64}", content_id):
         rows = client.get("/api/v1/files", name=content_id)["files"]
@@ -95,7 +114,12 @@ def replicate(obj: tuple[Client, Output], content_id: str, copies: int, wait: bo
 @click.command()
 @click.pass_obj
 def replications(obj: tuple[Client, Output]) -> None:
-    """Copies that were asked for at this node."""
+    """Copies that were asked for at this node.
+
+    \b
+    Examples:
+      minga replications
+    """
     client, output = obj
     found = client.get("/api/v1/replications")["replications"]
     if output.as_json:

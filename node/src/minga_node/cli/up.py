@@ -46,10 +46,16 @@ READY_SECONDS = 60
 def up(
     _obj: tuple[Client, Output], file: Path | None, directory: Path | None, samples: bool, detach: bool
 ) -> None:
-    """Starts a whole network on this machine, and ends it on Ctrl-C.
+    """Starts a whole network on this machine.
 
-    A private RabbitMQ is started where rabbitmq-server is installed, or MINGA_BROKER_URL is used;
-    without either, events travel by gRPC alone.
+    It ends on Ctrl-C. A private RabbitMQ is started where rabbitmq-server is installed, or
+    MINGA_BROKER_URL is used; without either, events travel by gRPC alone.
+
+    \b
+    Examples:
+      minga up
+      minga up -f network.yaml
+      minga up --detach
     """
     if (present := record.read()) is not None:
         raise ClientError(f"the network {present.network} runs already: `minga down` ends it")
@@ -86,7 +92,7 @@ def _detach(base: Path, file: Path | None, samples: bool) -> None:
                 f"the network did not start: {last[0] if last else 'no word'} (all of it: {log})"
             )
         time.sleep(0.1)
-    click.echo(log.read_text(errors="replace").split(MARK)[-1].strip())
+    click.echo(log.read_text(errors="replace").split(MARK)[1].strip())
     click.echo(f"\nIt runs in the background (log: {log}); `minga down` ends it.")
     assert running_now is not None
 
@@ -106,7 +112,7 @@ def _run(spec: NetworkSpec, base: Path, samples: bool) -> None:
         with running(spec, base, broker_url, say, with_samples=samples) as network:
             network.wait_ready(READY_SECONDS)
             first = next((n for n in network.nodes if n.name == "peer-0"), network.nodes[0])
-            board.print(f"{MARK}\n{_what_to_try(spec, network, first.url, about)}")
+            board.print(f"{MARK}\n{_what_to_try(spec, network, first.url, about)}\n{MARK}")
             started = record.started_at(os.getpid())
             record.write(record.Record(spec.name, first.url, record.Process(os.getpid(), started or 0)))
             try:
@@ -145,7 +151,12 @@ def _broker(base: Path) -> Iterator[tuple[str | None, str]]:
 @click.command()
 @click.pass_obj
 def down(obj: tuple[Client, Output]) -> None:
-    """Ends the network that `minga up --detach` started."""
+    """Ends the network that `minga up --detach` started.
+
+    \b
+    Examples:
+      minga down
+    """
     _, output = obj
     present = record.read()
     if present is None:

@@ -5,7 +5,7 @@ import { downloads, ended } from "./downloads.js";
 import { h, keyed, text } from "./dom.js";
 import * as format from "./format.js";
 import { peerLink } from "./holders.js";
-import { t } from "./i18n.js";
+import { said, t } from "./i18n.js";
 import { failed } from "./notices.js";
 import { link } from "./router.js";
 import { weave } from "./weave.js";
@@ -15,7 +15,6 @@ export function downloadCard(first, signal) {
   let now = first;
   let cloth = null;
   let following = false;
-  const [folder, leaf] = format.split(first.name);
   const bar = h("progress", { max: "1", value: "0", "aria-label": t("download.progress", { name: first.name }) });
   const share = h("span", { class: "card-share" });
   const facts = h("p", { class: "card-facts" });
@@ -33,7 +32,7 @@ export function downloadCard(first, signal) {
     h(
       "div",
       { class: "card-head" },
-      h("h2", {}, h("a", { href: link(["file", first.name], { id: first.content_id }) }, folder && h("span", { class: "folder" }, folder), leaf)),
+      h("h2", {}, title(first)),
       share,
       stop,
     ),
@@ -83,6 +82,7 @@ export function downloadCard(first, signal) {
         state === "running" && format.rate(download.rate),
         state === "running" && left !== null && t("download.left", { time: format.duration(left) }),
         state === "running" && t("download.from", { n: download.holders }),
+        !download.content_id && t("download.batch.of", { n: download.pieces, have: download.verified_pieces }),
         state !== "running" && t(`download.${state}`),
         state === "complete" && download.seconds > 0 && t("download.took", { time: format.duration(download.seconds), rate: format.rate(size / download.seconds) }),
         download.corrupt_pieces > 0 && t("download.corrupt", { n: download.corrupt_pieces }),
@@ -90,7 +90,7 @@ export function downloadCard(first, signal) {
         .filter(Boolean)
         .join(" · "),
     );
-    const reason = state === "failed" ? download.error : ended(download) || download.why === "running" ? "" : download.why;
+    const reason = state === "failed" ? download.error : ended(download) || download.why === "running" ? "" : said(`why.${download.why}`, download.why);
     text(why, reason);
     why.hidden = !reason;
     stop.hidden = ended(download);
@@ -117,4 +117,11 @@ export function downloadCard(first, signal) {
     }
   };
   return card;
+}
+
+/** The file as a link; a batch of small files, which has no content of its own, as its folder. */
+function title(download) {
+  const [folder, leaf] = format.split(download.name);
+  if (!download.content_id) return folder ? h("span", { class: "folder" }, folder) : t("download.batch");
+  return h("a", { href: link(["file", download.name], { id: download.content_id }) }, folder && h("span", { class: "folder" }, folder), leaf);
 }

@@ -31,6 +31,9 @@ export function choose(language) {
 
 export const language = () => current;
 
+/** The text of `key` where there is one, else `fallback`. */
+export const said = (key, fallback) => (key in en ? t(key) : fallback);
+
 /** The text of `key`, with `{name}` replaced by the parameters. */
 export function t(key, parameters = {}) {
   let found = LANGUAGES[current][key] ?? en[key];

@@ -13,6 +13,7 @@ from minga_node.errors import MingaError, NotFound
 from minga_node.manifest import SMALLEST_PIECE
 from minga_node.metrics import BYTES
 from minga_node.model import FileRow
+from minga_node.server.downloads import label
 from minga_node.server.services import Services
 
 log = logging.getLogger(__name__)
@@ -52,7 +53,7 @@ class Packing:
             else:
                 big.append(row)
         if small:
-            identity = self._downloads.start_many(small, f"{len(small)} small files of an archive").id
+            identity = self._downloads.start_many(small, label(small)).id
             yield from self._batch(identity, self._downloads.taken(identity))
         ahead = iter(big)
         started = [self._begin(row) for row in islice(ahead, AT_ONCE)]
