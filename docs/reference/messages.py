@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from docs.reference.markdown import code, table, whole
+from minga_node.events.schema import schema
 from minga_node.events.types import PREFIX, TYPES, Kind, Type
 from minga_node.mom.topology import Topology
 
@@ -26,6 +27,12 @@ def page() -> str:
                 [code(names.job_queue("PEER").name), "a node's queue of jobs"],
                 [code(names.dead), "exchange and queue of what could not be used"],
             ],
+        ),
+        "## Attributes",
+        "Of every event and job; what is special to its type is in `data`.",
+        table(
+            ["attribute", "what it is"],
+            [[code(name), about["description"]] for name, about in schema()["properties"].items()],
         ),
         "## Events",
         *(_type(type_) for type_ in TYPES.values() if not type_.job),

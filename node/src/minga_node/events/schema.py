@@ -18,12 +18,23 @@ def schema() -> dict[str, Any]:
         "type": "object",
         "required": ["specversion", "id", "type", "source", "time", "data"],
         "properties": {
-            "specversion": {"const": "1.0"},
-            "id": {"type": "string", "minLength": 1},
-            "source": {"type": "string", "pattern": "^/networks/[^/]+/peers/[^/]+$"},
-            "time": {"type": "string", "format": "date-time"},
-            "subject": {"type": "string"},
-            "datacontenttype": {"const": "application/json"},
+            "specversion": {"const": "1.0", "description": "of CloudEvents"},
+            "id": {
+                "type": "string",
+                "minLength": 1,
+                "description": "the same when the event comes again; unique with `source`",
+            },
+            "source": {
+                "type": "string",
+                "pattern": "^/networks/[^/]+/peers/[^/]+$",
+                "description": "the node that tells it",
+            },
+            "time": {"type": "string", "format": "date-time", "description": "when it was told, RFC 3339"},
+            "subject": {
+                "type": "string",
+                "description": "the file's name, the peer or the id that it is about",
+            },
+            "datacontenttype": {"const": "application/json", "description": "of `data`"},
             "traceparent": {
                 "type": "string",
                 "pattern": f"^{TRACEPARENT.pattern}$",
