@@ -211,6 +211,7 @@ def test_with_the_right_tokens_all_is_as_without(node: RunningNode) -> None:
     got = node.request("GET", "/files/made.txt", headers=bearer(READ))
     assert (got.status, got.data) == (200, b"made")
     assert "private" in got.headers["Cache-Control"]
+    assert got.headers["Cross-Origin-Resource-Policy"] == "same-origin"
     pieces = node.request("GET", f"/pieces/{made.json()['id']}", headers=bearer(READ))
     assert pieces.data == b"made"
     assert "public" not in pieces.headers["Cache-Control"]

@@ -122,10 +122,13 @@ def install(app: Flask, services: Services) -> None:
 
     @app.after_request
     def _keep_private(response: Response) -> Response:
-        # What needs a token must not be given to others by a cache between here and its reader.
-        if not is_open() and not response.cache_control.no_store:
-            response.cache_control.public = False
-            response.cache_control.private = True
+        # What needs a token must not be given to others: by a cache between here and its reader, or by a
+        # page of another port of this host, whose requests carry the session, too (cookies know no ports).
+        if not is_open():
+            response.headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
+            if not response.cache_control.no_store:
+                response.cache_control.public = False
+                response.cache_control.private = True
         return response
 
 
