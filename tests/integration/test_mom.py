@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ from typing import Any
 
 import jsonschema
 import pika
+import pika.exceptions
 import pytest
 
 from minga_node.events.schema import schema
@@ -91,6 +93,45 @@ def test_an_outside_consumer_gets_documented_events(
         wait_for(all_seen, f"the events (so far: {seen})")
     for event in seen:
         jsonschema.validate(event, schema())
+
+
+UNITS = {"": 1, "days": 86_400_000}
+
+
+def documented_queues(network: str, peer: str) -> dict[str, dict[str, Any]]:
+    """The queues of the table in the documentation, with their arguments."""
+    text = (Path(__file__).parents[2] / "docs" / "messages.md").read_text()
+    found: dict[str, dict[str, Any]] = {}
+    for line in text.splitlines():
+        name, kind, arguments = ([*line.split("|"), "", "", ""])[1:4]
+        if "queue" not in kind or not name.startswith(" `minga."):
+            continue
+        made: dict[str, Any] = {}
+        for key, value in re.findall(r"`(x-[a-z-]+)` (`[^`]+`|[0-9,]+(?: days)?)", arguments):
+            number, _, unit = value.replace(",", "").partition(" ")
+            made[key] = value.strip("`") if "`" in value else int(number) * UNITS[unit]
+        as_here = {"NETWORK": network, "PEER": peer}
+        for word, real in as_here.items():
+            name = name.replace(word, real)
+            made = {k: v.replace(word, real) if isinstance(v, str) else v for k, v in made.items()}
+        found[name.strip(" `")] = made
+    return found
+
+
+def test_the_queues_are_those_of_the_documentation(start: Start, broker: PrivateBroker, network: str) -> None:
+    connected(start("a"))
+    queues = documented_queues(network, "a")
+    assert len(queues) == 3
+    with pika.BlockingConnection(pika.URLParameters(broker.url)) as connection:
+        for name, arguments in queues.items():
+            channel = connection.channel()
+            channel.queue_declare(name, passive=True)
+            # The same declaration again is allowed; another one is refused (AMQP 0-9-1, 1.7.2.1).
+            channel.queue_declare(name, durable=True, arguments=arguments)
+            with pytest.raises(pika.exceptions.ChannelClosedByBroker, match="PRECONDITION_FAILED"):
+                channel.queue_declare(name, durable=True, arguments={**arguments, "x-expires": 1})
+        for name, kind in (("events", "topic"), ("jobs", "direct"), ("dead", "fanout")):
+            connection.channel().exchange_declare(f"minga.{network}.{name}", kind, durable=True)
 
 
 def test_what_is_no_event_is_dead_lettered_and_the_consumer_lives(

@@ -154,13 +154,13 @@ class Node:
         self.membership.on_state.append(self.feed.on_state)
         self.messaging = Messaging(
             config,
-            self.self_peer,
             self.store,
             self.index,
             self.library,
             self.downloads,
             self.membership,
             lambda peer: gossip.room(peer.grpc_target),
+            self.content.keeps,
             self.feed,
         )
         self.pieces = PieceServer(
@@ -174,7 +174,9 @@ class Node:
         self.digests = Digests(
             self.store, self.library, lambda: self.downloads.busy or self.pieces.uploads > 0
         )
-        contents = ContentService(self.downloads.manifest, self.downloads.exchange.follow)
+        contents = ContentService(
+            self.downloads.manifest, self.downloads.exchange.follow, self.messaging.copies.keeps
+        )
         transfers = TransfersService(self.downloads.flows, self._take_over)
         self.grpc = GrpcServer(
             config.ip,
@@ -209,6 +211,7 @@ class Node:
             downloads=self.downloads,
             wants=self.messaging.wants,
             replications=self.messaging.replications,
+            messaging=self.messaging,
             drain=self.drain,
             feed=self.feed,
             broker_connected=self.messaging.connected,

@@ -6,17 +6,17 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from minga_node.config import Config
-from minga_node.downloads import Downloads, DownloadState
-from minga_node.errors import BrokerUnavailable, Conflict, MingaError, NotFound, StorageFailed
+from minga_node.downloads import Downloads
+from minga_node.errors import BrokerUnavailable, MingaError, NotFound
 from minga_node.events import Event, Outbox, make
 from minga_node.events.feed import Feed
 from minga_node.events.files import FileEvents
 from minga_node.index import Index
 from minga_node.library import Library
 from minga_node.membership import Membership
-from minga_node.model import Peer
-from minga_node.mom import Address, DeadLetter, Mom, trust
-from minga_node.requests import Jobs, Presence, Replications, Upkeep, Wants
+from minga_node.model import Letter, Peer
+from minga_node.mom import Address, Mom, trust
+from minga_node.requests import Copies, Drops, Jobs, Presence, Replications, SentJob, Upkeep, Wants
 from minga_node.store import Store
 
 
@@ -26,29 +26,30 @@ class Messaging:
     Args:
         config: its ``broker_url`` says where the broker is; none for gRPC alone.
         room: free bytes of another node; raises MingaError.
+        keeps: whether another node has all of a content and is not dropping it; raises MingaError.
         feed: gets what comes through the broker.
     """
 
     def __init__(
         self,
         config: Config,
-        self_peer: Callable[[], Peer],
         store: Store,
         index: Index,
         library: Library,
         downloads: Downloads,
         membership: Membership,
         room: Callable[[Peer], int],
+        keeps: Callable[[Peer, str], bool],
         feed: Feed,
     ) -> None:
         urls, network = config.broker_url, config.network
-        self._index, self._library, self._downloads = index, library, downloads
-        self._membership, self._self_peer, self._network = membership, self_peer, network
+        self._index, self._membership, self._network = index, membership, network
+        self.copies = Copies(index, library, downloads, lambda: membership.joined, membership.get, keeps)
         self.outbox = Outbox(store) if urls else None
         self.jobs: Jobs | None = None
         self.mom: Mom | None = None
         if self.outbox is not None:
-            self.jobs = Jobs(store, self.outbox, network, index.self_id, self.hold, self.drop)
+            self.jobs = Jobs(store, self.outbox, network, index.self_id, self.copies.hold, self.copies.drop)
         self.wants = Wants(store, index, self.outbox, network, downloads.start)
         target, delay = config.replication_target, config.replication_delay_seconds
         presence = Presence(index.self_id, membership.statuses, delay)
@@ -58,6 +59,7 @@ class Messaging:
         self.upkeep = Upkeep(
             index, self.replications, presence, membership.alive, lambda: membership.joined, target, delay
         )
+        self.drops = Drops(index, self.jobs, target)
         if self.outbox is None or self.jobs is None:
             return
         index.logs.hooks.append(FileEvents(self.outbox, network, index.self_id).hook)
@@ -90,7 +92,17 @@ class Messaging:
         """Whether the broker is there; None where there is none to connect to."""
         return self.mom.connected if self.mom is not None else None
 
-    def dead_letters(self, limit: int) -> list[DeadLetter]:
+    def sent_jobs(self) -> tuple[SentJob, ...]:
+        """What this node asked others to do, the newest first."""
+        return self.jobs.list() if self.jobs is not None else ()
+
+    def sent_job(self, id_: str) -> SentJob:
+        """Raises NotFound."""
+        if self.jobs is None:
+            raise NotFound(f"there is no job {id_}")
+        return self.jobs.get(id_)
+
+    def dead_letters(self, limit: int) -> list[Letter]:
         """Messages and jobs that could not be used, the oldest first.
 
         Raises:
@@ -110,6 +122,7 @@ class Messaging:
 
     def stop(self) -> None:
         """After the membership, whose goodbye is told here as well."""
+        self.copies.stop()
         self.wants.stop()
         self.upkeep.stop()
         self.replications.stop()
@@ -122,40 +135,6 @@ class Messaging:
         """A download is in the library."""
         if self.outbox is not None:
             self.outbox.add([self._event("transfer.completed", name=name, id=content_id, size=size)])
-
-    def hold(self, content_id: str, name: str, copies: int) -> None:
-        """Returns when a verified copy is in the library, or when ``copies`` others have one (0: no matter).
-
-        Raises:
-            MingaError: it cannot be fetched.
-        """
-        if self._library.names_of(content_id):
-            return
-        found = self._index.holders(content_id)
-        if not found:
-            raise NotFound(f"nobody ever shared the content {content_id}")
-        if 0 < copies <= sum(holder.complete and holder.online for holder in found):
-            return
-        here = self._library.find(name)
-        if here is not None and here.id != content_id:
-            # The name stands for something else here; the copy counts, not its name.
-            name = f"{content_id[:12]}/{name}"
-        download = self._downloads.start(content_id, name)
-        for last in self._downloads.watch(download.id):
-            download = last
-        if download.state is not DownloadState.COMPLETE:
-            raise StorageFailed(download.error or f"the copy ended as {download.state}")
-
-    def drop(self, content_id: str, keep: int) -> None:
-        others = sum(
-            holder.complete and holder.online and holder.peer_id != self._index.self_id
-            for holder in self._index.holders(content_id)
-        )
-        if others < keep:
-            raise Conflict(f"only {others} other nodes have all of {content_id}, and {keep} copies must stay")
-        for name in self._library.names_of(content_id):
-            with suppress(NotFound):
-                self._library.delete(name)
 
     def _event(self, key: str, **data: str | int | bool) -> Event:
         peer = self._index.self_id

@@ -116,3 +116,17 @@ class Page:
 
     rows: tuple[FileRow, ...]
     next_cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A message that could not be used."""
+
+    queue: str
+    """Where it was found unusable."""
+    reason: str
+    """RabbitMQ's word: rejected, delivery_limit, expired, maxlen."""
+    since: int
+    """Milliseconds since 1970; 0 when the broker does not say."""
+    body: str
+    """As text, the beginning of it."""

@@ -20,6 +20,45 @@ else:
 DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
+class KeepsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONTENT_ID_FIELD_NUMBER: _builtins.int
+    content_id: _builtins.bytes
+    """32 bytes."""
+    def __init__(
+        self,
+        *,
+        content_id: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content_id", b"content_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___KeepsRequest: _TypeAlias = KeepsRequest  # noqa: Y015
+
+@_typing.final
+class KeepsResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEEPS_FIELD_NUMBER: _builtins.int
+    keeps: _builtins.bool
+    def __init__(
+        self,
+        *,
+        keeps: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["keeps", b"keeps"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___KeepsResponse: _TypeAlias = KeepsResponse  # noqa: Y015
+
+@_typing.final
 class GetManifestRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 

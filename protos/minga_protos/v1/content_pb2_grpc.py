@@ -44,6 +44,11 @@ class ContentStub:
                 request_serializer=minga__protos_dot_v1_dot_content__pb2.FollowRequest.SerializeToString,
                 response_deserializer=minga__protos_dot_v1_dot_content__pb2.FollowResponse.FromString,
                 _registered_method=True)
+        self.Keeps = channel.unary_unary(
+                '/minga.v1.Content/Keeps',
+                request_serializer=minga__protos_dot_v1_dot_content__pb2.KeepsRequest.SerializeToString,
+                response_deserializer=minga__protos_dot_v1_dot_content__pb2.KeepsResponse.FromString,
+                _registered_method=True)
 
 
 class ContentServicer:
@@ -64,6 +69,14 @@ class ContentServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Keeps(self, request, context):
+        """Whether the callee has all of a content at this moment and is not about to drop it. A node asks before it
+        drops its own copy.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ContentServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -76,6 +89,11 @@ def add_ContentServicer_to_server(servicer, server):
                     servicer.Follow,
                     request_deserializer=minga__protos_dot_v1_dot_content__pb2.FollowRequest.FromString,
                     response_serializer=minga__protos_dot_v1_dot_content__pb2.FollowResponse.SerializeToString,
+            ),
+            'Keeps': grpc.unary_unary_rpc_method_handler(
+                    servicer.Keeps,
+                    request_deserializer=minga__protos_dot_v1_dot_content__pb2.KeepsRequest.FromString,
+                    response_serializer=minga__protos_dot_v1_dot_content__pb2.KeepsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -132,6 +150,33 @@ class Content:
             '/minga.v1.Content/Follow',
             minga__protos_dot_v1_dot_content__pb2.FollowRequest.SerializeToString,
             minga__protos_dot_v1_dot_content__pb2.FollowResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Keeps(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/minga.v1.Content/Keeps',
+            minga__protos_dot_v1_dot_content__pb2.KeepsRequest.SerializeToString,
+            minga__protos_dot_v1_dot_content__pb2.KeepsResponse.FromString,
             options,
             channel_credentials,
             insecure,

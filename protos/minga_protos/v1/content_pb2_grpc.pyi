@@ -37,6 +37,10 @@ class ContentStub:
     """What the callee has of a content, and what becomes available, as long as the caller takes an interest.
     NOT_FOUND when it has nothing of it. Ends at once after the first message when it has followers enough.
     """
+    Keeps: _grpc.UnaryUnaryMultiCallable[_content_pb2.KeepsRequest, _content_pb2.KeepsResponse]
+    """Whether the callee has all of a content at this moment and is not about to drop it. A node asks before it
+    drops its own copy.
+    """
 
 @_typing.type_check_only
 class ContentAsyncStub(ContentStub):
@@ -46,6 +50,10 @@ class ContentAsyncStub(ContentStub):
     Follow: _aio.UnaryStreamMultiCallable[_content_pb2.FollowRequest, _content_pb2.FollowResponse]  # type: ignore[assignment]
     """What the callee has of a content, and what becomes available, as long as the caller takes an interest.
     NOT_FOUND when it has nothing of it. Ends at once after the first message when it has followers enough.
+    """
+    Keeps: _aio.UnaryUnaryMultiCallable[_content_pb2.KeepsRequest, _content_pb2.KeepsResponse]  # type: ignore[assignment]
+    """Whether the callee has all of a content at this moment and is not about to drop it. A node asks before it
+    drops its own copy.
     """
 
 class ContentServicer(metaclass=_abc_1.ABCMeta):
@@ -65,6 +73,16 @@ class ContentServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_content_pb2.FollowResponse], _abc.AsyncIterator[_content_pb2.FollowResponse]]:
         """What the callee has of a content, and what becomes available, as long as the caller takes an interest.
         NOT_FOUND when it has nothing of it. Ends at once after the first message when it has followers enough.
+        """
+
+    @_abc_1.abstractmethod
+    def Keeps(
+        self,
+        request: _content_pb2.KeepsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_content_pb2.KeepsResponse, _abc.Awaitable[_content_pb2.KeepsResponse]]:
+        """Whether the callee has all of a content at this moment and is not about to drop it. A node asks before it
+        drops its own copy.
         """
 
 def add_ContentServicer_to_server(servicer: ContentServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

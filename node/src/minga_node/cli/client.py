@@ -107,7 +107,7 @@ class Client:
 
     def url(self, path: str, query: dict[str, Any] | None = None) -> str:
         given = {key: value for key, value in (query or {}).items() if value is not None}
-        return f"{self.node}{path}" + (f"?{urlencode(given)}" if given else "")
+        return f"{self.node}{path}" + (f"?{urlencode(given, doseq=True)}" if given else "")
 
     def _json(self, method: str, path: str, query: dict[str, Any], body: Any = None) -> Any:
         with self._errors():

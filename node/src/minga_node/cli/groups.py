@@ -11,7 +11,7 @@ from minga_node.cli.client import ClientError
 
 SUBJECTS = {
     "Files": ("ls", "search", "info", "get", "put", "rm"),
-    "Requests": ("downloads", "want", "wants", "replicate", "replications"),
+    "Requests": ("downloads", "want", "wants", "replicate", "replications", "drop", "jobs", "dead-letters"),
     "Network": ("status", "peers", "events", "doctor"),
     "This machine": ("up", "down", "context", "completion"),
 }

@@ -1,4 +1,4 @@
-"""Commands that ask the network for something: ``want``, ``wants``, ``replicate``, ``replications``."""
+"""Commands that ask the network for something, and what became of it: wants, copies, jobs."""
 
 from __future__ import annotations
 
@@ -52,10 +52,7 @@ def wants(obj: tuple[Client, Output], withdraw: str | None) -> None:
     client, output = obj
     found = client.get("/api/v1/wants")["wants"]
     if withdraw is not None:
-        matching = [each for each in found if each["id"].startswith(withdraw)]
-        if len(matching) != 1:
-            raise ClientError(f"{len(matching)} wants begin with {withdraw}", 3)
-        found = [client.delete(f"/api/v1/wants/{matching[0]['id']}")]
+        found = [client.delete(f"/api/v1/wants/{_one(found, withdraw, 'wants')}")]
     if output.as_json:
         output.data(found)
         return
@@ -92,11 +89,7 @@ def replicate(obj: tuple[Client, Output], content_id: str, copies: int, wait: bo
       minga replicate 6fbc… --no-wait
     """
     client, output = obj
-    if not re.fullmatch("[0-9a-f]{64}", content_id):
-        rows = client.get("/api/v1/files", name=content_id)["files"]
-        if len(rows) != 1:
-            raise ClientError(f"{len(rows)} contents are named {content_id}: give an id", 4 if rows else 3)
-        content_id = rows[0]["id"]
+    content_id = _content_id(client, content_id)
     made = client.post("/api/v1/replications", {"id": content_id, "copies": copies})
     said = ""
     while wait and made["state"] == "running":
@@ -109,33 +102,153 @@ def replicate(obj: tuple[Client, Output], content_id: str, copies: int, wait: bo
         output.data(made)
     else:
         output.say(f"{made['name']}  {_holders(made)}, {made['state']}")
+        if made["holders"] > copies:
+            output.hint(f"there are more: `minga drop {made['name']} --keep {copies}` drops the rest")
 
 
 @click.command()
+@click.option("--cancel", metavar="ID", help="Ask for no further copies (the first digits will do).")
 @click.pass_obj
-def replications(obj: tuple[Client, Output]) -> None:
+def replications(obj: tuple[Client, Output], cancel: str | None) -> None:
     """Copies that were asked for at this node.
 
     \b
     Examples:
       minga replications
+      minga replications --cancel 9a41
     """
     client, output = obj
     found = client.get("/api/v1/replications")["replications"]
+    if cancel is not None:
+        found = [client.delete(f"/api/v1/replications/{_one(found, cancel, 'replications')}")]
     if output.as_json:
         output.data(found)
         return
     output.table(
-        ["NAME", "COPIES", "STATE", "AT IT", "PROBLEM"],
+        ["ID", "NAME", "COPIES", "STATE", "AT IT", "PROBLEM"],
         [
-            [each["name"], _holders(each), each["state"], ", ".join(each["asked"]), each["problem"]]
+            [
+                each["id"][:12],
+                each["name"],
+                _holders(each),
+                each["state"],
+                ", ".join(each["asked"]),
+                each["problem"],
+            ]
             for each in found
         ],
     )
+
+
+@click.command()
+@click.argument("what", metavar="ID|NAME")
+@click.option("--peer", "peers", multiple=True, metavar="PEER", help="Whose copy; several are possible.")
+@click.option(
+    "--keep",
+    type=click.IntRange(1, 1000),
+    help="Complete copies that stay; by default as many as the network wants of each file.",
+)
+@click.option("--wait/--no-wait", default=True, help="Wait until they are gone.")
+@click.pass_obj
+def drop(obj: tuple[Client, Output], what: str, peers: tuple[str, ...], keep: int | None, wait: bool) -> None:
+    """Has nodes drop their copies of a file, never the last one.
+
+    Without --peer those drop theirs that are more than --keep.
+
+    \b
+    Examples:
+      minga drop big.bin --keep 2
+      minga drop big.bin --peer node-3
+    """
+    client, output = obj
+    query: dict[str, Any] = {"peer": list(peers)} | ({"keep": keep} if keep is not None else {})
+    jobs = client.delete(f"/api/v1/copies/{_content_id(client, what)}", **query)["jobs"]
+    while wait and any(job["state"] == "asked" for job in jobs):
+        time.sleep(POLL_SECONDS)
+        jobs = [client.get(f"/api/v1/jobs/{job['id']}") for job in jobs]
+    if not jobs:
+        output.hint("there are no more copies than that")
+    _show_jobs(output, jobs)
+    problems = [f"{job['peer']}: {job['problem']}" for job in jobs if job["state"] == "failed"]
+    if problems:
+        raise ClientError("; ".join(problems), 4)
+
+
+@click.command()
+@click.pass_obj
+def jobs(obj: tuple[Client, Output]) -> None:
+    """What this node asked others to do, and what became of it.
+
+    \b
+    Examples:
+      minga jobs
+    """
+    client, output = obj
+    _show_jobs(output, client.get("/api/v1/jobs")["jobs"])
+
+
+@click.command("dead-letters")
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 100), help="At most so many.")
+@click.pass_obj
+def dead_letters(obj: tuple[Client, Output], limit: int) -> None:
+    """Messages and jobs that could not be used, the oldest first.
+
+    \b
+    Examples:
+      minga dead-letters --limit 5
+    """
+    client, output = obj
+    found = client.get("/api/v1/dead-letters", limit=limit)["letters"]
+    if output.as_json:
+        output.data(found)
+        return
+    output.table(
+        ["SINCE", "QUEUE", "REASON", "BODY"],
+        [[when(each["since"]), each["queue"], each["reason"], each["body"][:200]] for each in found],
+    )
+
+
+def _show_jobs(output: Output, found: list[dict[str, Any]]) -> None:
+    if output.as_json:
+        output.data(found)
+        return
+    output.table(
+        ["JOB", "WHAT", "NAME", "PEER", "STATE", "SINCE", "PROBLEM"],
+        [
+            [
+                each["id"][:12],
+                each["kind"],
+                each["name"],
+                each["peer"],
+                each["state"],
+                when(each["ended"] or each["asked"]),
+                each["problem"],
+            ]
+            for each in found
+        ],
+    )
+
+
+def _content_id(client: Client, what: str) -> str:
+    """An id as it is, or that of the only content of a name."""
+    if re.fullmatch("[0-9a-f]{64}", what):
+        return what
+    rows = client.get("/api/v1/files", name=what)["files"]
+    if len(rows) != 1:
+        raise ClientError(f"{len(rows)} contents are named {what}: give an id", 4 if rows else 3)
+    return str(rows[0]["id"])
+
+
+def _one(found: list[dict[str, Any]], beginning: str, what: str) -> str:
+    """The id of the only one that begins so."""
+    matching = [each["id"] for each in found if each["id"].startswith(beginning)]
+    if len(matching) != 1:
+        raise ClientError(f"{len(matching)} {what} begin with {beginning}", 3)
+    return str(matching[0])
 
 
 def _holders(each: dict[str, Any]) -> str:
     return f"{each['holders']} of {each['copies']}"
 
 
-COMMANDS = (want, wants, replicate, replications)
+COMMANDS = (want, wants, replicate, replications, drop, jobs, dead_letters)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass
 from typing import Any
 
 from pika.channel import Channel
@@ -12,26 +11,13 @@ from pika.spec import Basic, BasicProperties
 
 from minga_node.errors import BrokerUnavailable
 from minga_node.metrics import DEAD_LETTERS
+from minga_node.model import Letter
 from minga_node.mom.topology import Topology
 
 MOST = 100
 """Letters shown at once."""
 SHOWN = 4096
 """Bytes of a body."""
-
-
-@dataclass(frozen=True, slots=True)
-class DeadLetter:
-    """A message that could not be used."""
-
-    queue: str
-    """Where it was found unusable."""
-    reason: str
-    """RabbitMQ's word: rejected, delivery_limit, expired, maxlen."""
-    since: int
-    """Milliseconds since 1970; 0 when the broker does not say."""
-    body: str
-    """As text, the beginning of it."""
 
 
 class DeadLetters:
@@ -52,10 +38,10 @@ class DeadLetters:
         self,
         open_channel: Callable[[Callable[[Channel], None]], object],
         limit: int,
-        answer: Future[list[DeadLetter]],
+        answer: Future[list[Letter]],
     ) -> None:
         """Reads up to ``limit`` letters; they go back when their channel closes, in the same order."""
-        found: list[DeadLetter] = []
+        found: list[Letter] = []
 
         def end(channel: Channel) -> None:
             if channel.is_open:
@@ -84,12 +70,12 @@ class DeadLetters:
         open_channel(on_open)
 
 
-def _letter(properties: BasicProperties, body: bytes) -> DeadLetter:
+def _letter(properties: BasicProperties, body: bytes) -> Letter:
     headers: Mapping[str, Any] = properties.headers or {}
     deaths = headers.get("x-death") or [{}]
     death: Mapping[str, Any] = deaths[0] if isinstance(deaths[0], dict) else {}
     when = death.get("time")
-    return DeadLetter(
+    return Letter(
         str(death.get("queue", "")),
         str(death.get("reason", "")),
         int(when.timestamp() * 1000) if when is not None else 0,

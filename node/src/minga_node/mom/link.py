@@ -21,9 +21,10 @@ from pika.spec import Basic, BasicProperties
 from minga_node.errors import BrokerUnavailable, MingaError
 from minga_node.events import Outbox
 from minga_node.metrics import BROKER_CONNECTED, OUTBOX
+from minga_node.model import Letter
 from minga_node.mom.address import Address, reason
 from minga_node.mom.backoff import Backoff
-from minga_node.mom.dead import DeadLetter, DeadLetters
+from minga_node.mom.dead import DeadLetters
 from minga_node.mom.publisher import Publisher
 from minga_node.mom.topology import Queue, Topology
 
@@ -266,13 +267,13 @@ class Link:
         if self._loop is not None:
             self._loop.call_later(seconds, callback)
 
-    def dead_letters(self, limit: int, seconds: float = 5.0) -> list[DeadLetter]:
+    def dead_letters(self, limit: int, seconds: float = 5.0) -> list[Letter]:
         """What could not be used, the oldest first; from any thread.
 
         Raises:
             BrokerUnavailable: it is away, or does not answer.
         """
-        answer: Future[list[DeadLetter]] = Future()
+        answer: Future[list[Letter]] = Future()
 
         def look() -> None:
             connection = self._connection

@@ -14,8 +14,8 @@ from minga_node.events import Event, Outbox, decode
 from minga_node.events.files import deltas_of
 from minga_node.index import Delta, Index
 from minga_node.metrics import JOBS, MESSAGES, REPEATED
+from minga_node.model import Letter
 from minga_node.mom.address import Address
-from minga_node.mom.dead import DeadLetter
 from minga_node.mom.link import PREFETCH, Delivery, Link
 from minga_node.mom.topology import TRIES, Topology
 from minga_node.store import Store
@@ -75,7 +75,7 @@ class Mom:
     def connected(self) -> bool:
         return self._link.connected
 
-    def dead_letters(self, limit: int) -> list[DeadLetter]:
+    def dead_letters(self, limit: int) -> list[Letter]:
         """What could not be used. Raises BrokerUnavailable."""
         return self._link.dead_letters(limit)
 

@@ -15,6 +15,7 @@ from minga_node.swarm import pieces as sets
 from minga_protos.v1 import content_pb2, content_pb2_grpc
 
 MANIFEST_SECONDS = 10.0
+KEEPS_SECONDS = 5.0
 LARGEST_MANIFEST = 64 * 1024 * 1024
 
 
@@ -42,6 +43,17 @@ class ContentClient:
                 if len(encoded) > LARGEST_MANIFEST:
                     raise PeerMisbehaved(f"{peer.id} sends a manifest without end")
         return Manifest.decode(bytes(encoded), content_id)
+
+    def keeps(self, peer: Peer, content_id: str) -> bool:
+        """Whether a node has all of a content and is not dropping it.
+
+        Raises:
+            PeerUnreachable, PeerMisbehaved
+        """
+        request = content_pb2.KeepsRequest(content_id=bytes.fromhex(content_id))
+        with grpc_errors(peer.grpc_target):
+            stub = content_pb2_grpc.ContentStub(self._channels.channel(peer.grpc_target))
+            return stub.Keeps(request, timeout=KEEPS_SECONDS).keeps
 
     def follow(self, peer: Peer, content_id: str, count: int, hear: Hear, end: End) -> Following:
         """News of a peer about a content of ``count`` pieces, told to ``hear``; ``end`` is called at the

@@ -26,8 +26,13 @@ class Follow(Protocol):
 class ContentService(content_pb2_grpc.ContentServicer):
     """Answers for the manifests and the swarms of this node."""
 
-    def __init__(self, manifest: Callable[[str], Manifest | None], follow: Follow) -> None:
-        self._manifest, self._follow = manifest, follow
+    def __init__(
+        self,
+        manifest: Callable[[str], Manifest | None],
+        follow: Follow,
+        keeps: Callable[[str], bool] = lambda _content_id: False,
+    ) -> None:
+        self._manifest, self._follow, self._keeps = manifest, follow, keeps
 
     def register(self, server: grpc.Server) -> None:
         content_pb2_grpc.add_ContentServicer_to_server(self, server)
@@ -52,6 +57,11 @@ class ContentService(content_pb2_grpc.ContentServicer):
             if not context.is_active():
                 return
             yield _message(availability)
+
+    def Keeps(  # noqa: N802
+        self, request: content_pb2.KeepsRequest, _context: grpc.ServicerContext
+    ) -> content_pb2.KeepsResponse:
+        return content_pb2.KeepsResponse(keeps=self._keeps(content_id(request.content_id)))
 
 
 def _message(news: Availability) -> content_pb2.FollowResponse:

@@ -1,5 +1,7 @@
 """What people and nodes ask of the network: wants, jobs, replication, and the network's own target."""
 
+from minga_node.requests.copies import Copies
+from minga_node.requests.drops import Drops
 from minga_node.requests.jobs import JobKind, Jobs, JobState, SentJob
 from minga_node.requests.presence import Presence
 from minga_node.requests.replication import Replication, Replications, ReplicationState
@@ -7,6 +9,8 @@ from minga_node.requests.upkeep import Upkeep
 from minga_node.requests.wants import Want, Wants, WantState
 
 __all__ = [
+    "Copies",
+    "Drops",
     "JobKind",
     "JobState",
     "Jobs",

@@ -9,9 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from minga_node.errors import BadRequest
 from minga_node.names import check_name
-from minga_node.requests import Replication, ReplicationState, Want, WantState
-from minga_node.server.documented import Operation, documented
-from minga_node.server.names import content_id
+from minga_node.requests import JobKind, JobState, Replication, ReplicationState, SentJob, Want, WantState
+from minga_node.server.documented import Operation, Parameter, documented
+from minga_node.server.names import content_id, number
 from minga_node.server.schemas import answer
 from minga_node.server.services import Services
 
@@ -85,6 +85,40 @@ class ReplicationsOut(BaseModel):
     replications: list[ReplicationOut]
 
 
+class JobOut(BaseModel):
+    id: str
+    kind: JobKind
+    content_id: str
+    name: str
+    peer: str = Field(description="The node that is to do it")
+    replication: str = Field(description="The request for copies that it serves; empty for none")
+    state: JobState
+    problem: str = Field(description="Why it failed; empty otherwise")
+    asked: int = Field(description="Milliseconds since 1970")
+    ended: int = Field(description="Milliseconds since 1970; 0 while it has not")
+
+    @classmethod
+    def of(cls, job: SentJob) -> JobOut:
+        same = ("id", "kind", "content_id", "name", "replication", "state", "problem")
+        fields = {key: getattr(job, key) for key in same}
+        return cls(**fields, peer=job.peer_id, asked=job.asked_ms, ended=job.ended_ms)
+
+
+class JobsOut(BaseModel):
+    jobs: list[JobOut]
+
+
+class LetterOut(BaseModel):
+    queue: str = Field(description="Where it was found unusable")
+    reason: str = Field(description="The broker's word: rejected, delivery_limit, expired or maxlen")
+    since: int = Field(description="Milliseconds since 1970; 0 when the broker does not say")
+    body: str = Field(description="The beginning of it")
+
+
+class LettersOut(BaseModel):
+    letters: list[LetterOut]
+
+
 def _body(model: type[Model]) -> Model:
     try:
         return model.model_validate_json(request.get_data())
@@ -147,4 +181,61 @@ def blueprint(services: Services) -> Blueprint:
     def one_replication(identity: str) -> Response:
         return answer(ReplicationOut.of(replications.get(identity)))
 
+    @routes.delete("/replications/<identity>")
+    @documented(Operation("Asks for no further copies", {200: ReplicationOut}), "DELETE")
+    def cancel_replication(identity: str) -> Response:
+        return answer(ReplicationOut.of(replications.cancel(identity)))
+
+    _copies(routes, services)
     return routes
+
+
+def _copies(routes: Blueprint, services: Services) -> None:
+    """Fewer copies, the jobs that were sent, and what became of none."""
+    messaging = services.messaging
+
+    @routes.delete("/copies/<identity>")
+    @documented(
+        Operation(
+            "Asks nodes to drop their copies of a content",
+            {202: JobsOut},
+            parameters=(
+                Parameter("peer", "Whose copy, once for each. Without it: what is more than `keep`"),
+                Parameter(
+                    "keep",
+                    "Complete copies that stay online; by default the network's replication target",
+                    {"type": "integer", "minimum": 1},
+                ),
+            ),
+        ),
+        "DELETE",
+    )
+    def drop(identity: str) -> Response:
+        keep = number("keep", 1, 1, 1000) if request.args.get("keep") else None
+        sent = messaging.drops.request(content_id(identity), request.args.getlist("peer"), keep)
+        return answer(JobsOut(jobs=[JobOut.of(job) for job in sent]), 202)
+
+    @routes.get("/jobs")
+    @documented(Operation("What this node asked others to do, the newest first", {200: JobsOut}))
+    def jobs() -> Response:
+        return answer(JobsOut(jobs=[JobOut.of(job) for job in messaging.sent_jobs()]))
+
+    @routes.get("/jobs/<identity>")
+    @documented(Operation("One job", {200: JobOut}))
+    def job(identity: str) -> Response:
+        return answer(JobOut.of(messaging.sent_job(identity)))
+
+    @routes.get("/dead-letters")
+    @documented(
+        Operation(
+            "Messages and jobs of the network that could not be used, the oldest first",
+            {200: LettersOut},
+            parameters=(Parameter("limit", "At most so many, 100 at most", {"type": "integer"}),),
+        )
+    )
+    def dead_letters() -> Response:
+        found = messaging.dead_letters(number("limit", 100, 1, 100))
+        same = ("queue", "reason", "since", "body")
+        return answer(
+            LettersOut(letters=[LetterOut(**{key: getattr(each, key) for key in same}) for each in found])
+        )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from threading import Event
+from typing import Protocol
 
 from minga_node.config import Config
 from minga_node.downloads import Downloads
@@ -14,9 +15,19 @@ from minga_node.index import Index
 from minga_node.library import Library
 from minga_node.library.digests import Digests
 from minga_node.membership import Membership
-from minga_node.model import Flow, Peer
-from minga_node.requests import Replications, Wants
+from minga_node.model import Flow, Letter, Peer
+from minga_node.requests import Drops, Replications, SentJob, Wants
 from minga_node.tokens import TokenDirectory
+
+
+class Messages(Protocol):
+    """What REST asks of jobs and of the broker."""
+
+    @property
+    def drops(self) -> Drops: ...
+    def sent_jobs(self) -> tuple[SentJob, ...]: ...
+    def sent_job(self, id_: str) -> SentJob: ...
+    def dead_letters(self, limit: int) -> Sequence[Letter]: ...
 
 
 @dataclass(frozen=True)
@@ -30,6 +41,7 @@ class Services:
     downloads: Downloads
     wants: Wants
     replications: Replications
+    messaging: Messages
     drain: Drain
     feed: Feed
     broker_connected: Callable[[], bool | None]
