@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -189,6 +190,39 @@ def test_a_file_page_tells_all_about_it(page: Page, village: Village) -> None:
         f"minga get {BIG} --id",
     ):
         assert part in text, part
+
+
+def test_the_sha256_is_shown_once_it_is_known(page: Page, village: Village) -> None:
+    village.home.put("sums/known.txt", b"known")
+    page.go("#/file/sums%2Fknown.txt")
+    page.find(".panel", hashlib.sha256(b"known").hexdigest(), timeout=90)
+    page.find(".panel h3", "SHA-256")
+
+
+def test_a_batch_is_shown_with_its_count_and_no_link(page: Page, village: Village) -> None:
+    rows = village.home.get("/api/v1/files?q=many/&prefix=true&limit=1000")["files"]
+    files = [{"name": row["name"], "id": row["id"], "size": row["size"]} for row in rows]
+    village.home.request("POST", "/api/v1/downloads", json={"files": files})
+    page.go("#/transfers")
+    card = page.find(".download[data-state=complete]", "many/")
+    assert f"{len(files)} of {len(files)} files" in card.text
+    assert page.run("return arguments[0].querySelector('h2 a')", card) is None
+    page.find(".download .sources", "peer-1")
+
+
+def test_the_page_of_a_peer_says_what_it_holds(page: Page, village: Village) -> None:
+    about = village.seed.get("/api/v1/node")
+    page.go("#/peer/seed-0")
+    page.find(".panel", f"Holds{about['files']} files, ")
+
+
+def test_why_a_download_is_slow_is_said_in_spanish(page: Page, village: Village) -> None:
+    page.run("localStorage.setItem('minga.language', 'es')")
+    page.open(village.home.url, "#/transfers")
+    wanted = {"name": "harvest/seeds.tar.zst", "limit": 200_000}
+    begun = village.home.request("POST", "/api/v1/downloads", json=wanted).json()
+    page.find(".download .card-why", "frenado por su propio límite")
+    village.home.request("DELETE", f"/api/v1/downloads/{begun['id']}")
 
 
 def test_a_node_that_stops_is_said_to_be_gone(page: Page, village: Village) -> None:

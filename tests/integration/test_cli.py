@@ -192,6 +192,47 @@ def test_contexts_name_nodes(network: tuple[RunningNode, RunningNode], tmp_path:
     assert minga.json("context", "ls") == expected
 
 
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        ("minga get mod", {"models/llama.gguf", "models/deep/x.txt"}),
+        ("minga get -r mod", {"models/"}),
+        ("minga get -r models/", {"models/deep/"}),
+        ("minga info big", {"big.bin"}),
+        ("minga rm sa", {"same.txt"}),
+        ("minga rm big", set()),
+        ("minga get big.bin --from f", {"far"}),
+        ("minga replicate spa", {r"spa\ ces\ \(1\).txt"}),
+        ("minga dow", {"down", "downloads"}),
+    ],
+)
+def test_bash_completes_what_there_is(
+    minga: Shell, network: tuple[RunningNode, RunningNode], words: str, found: set[str]
+) -> None:
+    near, far = network
+    if near.request("HEAD", "/files/spa%20ces%20(1).txt").status == 404:
+        far.put("spa%20ces%20(1).txt", b"x")
+        wait_for(lambda: "spa ces (1).txt" in near.names(), "the name with spaces")
+    near.request("DELETE", "/files/big.bin")
+    wait_for(lambda: "big.bin" not in local(near), "near has no copy")
+    script = f"""
+        minga() {{ {sys.executable} -m minga_node.cli "$@"; }}
+        export -f minga
+        eval "$(minga completion bash)"
+        COMP_WORDS=({words}); COMP_CWORD=$(( ${{#COMP_WORDS[@]}} - 1 ))
+        _minga_completion {sys.executable.rsplit("/", 1)[0]}/minga
+        printf '%s\\n' "${{COMPREPLY[@]}}"
+    """
+    ended = subprocess.run(
+        ["bash", "-c", script], env=minga.environment, cwd=minga.home, capture_output=True, check=True
+    )
+    assert set(ended.stdout.decode().split("\n")) - {""} == found, ended.stderr
+
+
+def local(node: RunningNode) -> set[str]:
+    return {row["name"] for row in node.get("/api/v1/files?scope=local&limit=1000")["files"]}
+
+
 def test_names_are_completed_from_the_index(minga: Shell) -> None:
     minga.environment |= {
         "_MINGA_COMPLETE": "bash_complete",

@@ -67,6 +67,14 @@ def save(contexts: Contexts) -> None:
     fresh.replace(where)
 
 
+def _completed(_ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+    try:
+        return [name for name in load().nodes if name.startswith(incomplete)]
+    except ClientError:
+        # A shell that completes is no place for errors.
+        return []
+
+
 @click.group()
 def context() -> None:
     """Names for nodes, and the one that is used without --node.
@@ -101,7 +109,7 @@ def add(obj: tuple[Client, Output], name: str, url: str, token_file: Path | None
 
 
 @context.command()
-@click.argument("name")
+@click.argument("name", shell_complete=_completed)
 @click.pass_obj
 def use(obj: tuple[Client, Output], name: str) -> None:
     """Talks to this node from now on."""
@@ -113,7 +121,7 @@ def use(obj: tuple[Client, Output], name: str) -> None:
 
 
 @context.command()
-@click.argument("name")
+@click.argument("name", shell_complete=_completed)
 @click.pass_obj
 def rm(obj: tuple[Client, Output], name: str) -> None:
     """Forgets a name."""

@@ -8,6 +8,7 @@ from urllib.parse import quote
 import click
 from rich.table import Table
 
+from minga_node.cli import completion
 from minga_node.cli.client import Client, ClientError
 from minga_node.cli.output import Output, size
 from minga_node.cli.watching import show, watch_option
@@ -17,7 +18,12 @@ SHOWN = 8
 
 
 @click.command()
-@click.option("--cancel", metavar="ID", help="Cancel this download (the first digits will do).")
+@click.option(
+    "--cancel",
+    metavar="ID",
+    shell_complete=completion.downloads,
+    help="Cancel this download (the first digits will do).",
+)
 @watch_option
 @click.pass_obj
 def downloads(obj: tuple[Client, Output], cancel: str | None, watch: bool) -> None:

@@ -125,7 +125,7 @@ def info(obj: tuple[Client, Output], name: str) -> None:
 
 
 @click.command()
-@click.argument("names", nargs=-1, required=True, shell_complete=completion.names)
+@click.argument("names", nargs=-1, required=True, shell_complete=completion.local_names)
 @click.pass_obj
 def rm(obj: tuple[Client, Output], names: tuple[str, ...]) -> None:
     """Removes files from the node's library.

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from minga_node.cli import completion
 from minga_node.cli.client import Client, ClientError
 from minga_node.cli.output import Output, when
 
@@ -72,7 +73,7 @@ def wants(obj: tuple[Client, Output], withdraw: str | None) -> None:
 
 
 @click.command()
-@click.argument("content_id", metavar="ID|NAME")
+@click.argument("content_id", metavar="ID|NAME", shell_complete=completion.names)
 @click.option(
     "--copies", default=3, show_default=True, type=click.IntRange(1, 1000), help="Complete holders."
 )
