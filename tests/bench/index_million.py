@@ -1,7 +1,8 @@
 """An index of many entries: ingest, size, memory, searches, and an empty node that catches up over gRPC.
 
 ``python -m tests.bench.index_million [--entries 1000000] [--logs 100]`` prints a table and a line of JSON.
-The names are made of syllables, every one different; no two logs share a file, which is the hardest case.
+The names are made of syllables; one entry of twenty is a copy of a file that an earlier log has. While
+entries come in, a second thread searches, so that it shows whether readers wait for them.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import resource
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -29,6 +31,8 @@ KINDS = (
     ("csv", "text/csv"),
 )
 CHUNK = 10_000
+COPY = 20
+"""One entry of so many is a copy."""
 EPOCH = 1_700_000_000_000_000
 
 
@@ -39,16 +43,25 @@ def word(dice: random.Random) -> str:
 def deltas(entries: int, logs: int, dice: random.Random) -> Iterator[Delta]:
     words = [word(dice) for _ in range(30_000)]
     each = entries // logs
+    copied: list[Entry] = []
     for log in range(logs):
+        earlier, taken = list(copied), 0
+        dice.shuffle(earlier)
         for start in range(0, each, CHUNK):
             stop = min(start + CHUNK, each)
             made = []
             for version in range(start + 1, stop + 1):
+                if version % COPY == 0 and taken < len(earlier):
+                    made.append(earlier[taken]._replace(version=version))
+                    taken += 1
+                    continue
                 extension, media = dice.choice(KINDS)
                 folder, first, second = dice.choice(words), dice.choice(words), dice.choice(words)
                 name = f"{folder}/{first} {second}-{log}-{version}.{extension}"
                 size = int(dice.lognormvariate(13, 3))
                 made.append(Entry(version, name, dice.randbytes(32), size, media, dice.getrandbits(40), True))
+                if version % (COPY * 10) == 1:
+                    copied.append(made[-1])
             yield Delta(f"peer-{log:03d}", EPOCH, start, stop, False, 0, made)
 
 
@@ -77,8 +90,38 @@ def searches(index: Index, dice: random.Random, count: int) -> dict[str, list[tu
         "by size": lambda: Query(some()[1:4], sort="-size", limit=50),
         "by time": lambda: Query(some()[:2], sort="modified", limit=50),
         "by holders": lambda: Query(some(), sort="-holders", limit=50),
+        "by name": lambda: Query(some()[:3], sort="-name", limit=50),
+        "all, by each sort": lambda: Query(
+            sort=dice.choice([
+                "name",
+                "-name",
+                "size",
+                "-size",
+                "modified",
+                "-modified",
+                "holders",
+                "-holders",
+            ]),
+            limit=50,
+        ),
         "size range": lambda: Query(some()[:3], min_size=10**6, max_size=2 * 10**6, limit=50),
         "type": lambda: Query(some()[:3], media_type="image/*", sort="name", limit=50),
+        "size range alone": lambda: Query(min_size=10**6, max_size=10**6 + dice.randrange(10**5), limit=50),
+        "type alone": lambda: Query(media_type=dice.choice(KINDS)[1], sort="-modified", limit=50),
+        "holder alone": lambda: Query(holder=f"peer-{dice.randrange(100):03d}", sort="-size", limit=50),
+        "min holders": lambda: Query(some()[:3], min_holders=dice.randint(2, 4), limit=50),
+        "min holders alone": lambda: Query(min_holders=dice.randint(2, 4), sort="-size", limit=50),
+        "available": lambda: Query(some()[:3], available=True, limit=50),
+        "every filter": lambda: Query(
+            some()[1:3],
+            min_size=10**4,
+            max_size=10**8,
+            media_type="application/*",
+            min_holders=1,
+            holder=f"peer-{dice.randrange(100):03d}",
+            sort="modified",
+            limit=50,
+        ),
         "holder": lambda: Query(some()[:3], holder=f"peer-{dice.randrange(100):03d}", limit=50),
     }
     taken: dict[str, list[tuple[float, float]]] = {}
@@ -100,6 +143,42 @@ def summary(times: list[tuple[float, float]]) -> dict[str, float]:
     return {"p50": part(0, 0.5), "p99": part(0, 0.99), "cpu_p50": part(1, 0.5), "cpu_p99": part(1, 0.99)}
 
 
+class Reader:
+    """Searches while entries come in."""
+
+    def __init__(self, index: Index) -> None:
+        self._index, self._ended = index, threading.Event()
+        self.times: list[tuple[float, float]] = []
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        dice = random.Random(5)
+        while not self._ended.wait(0.05):
+            began = time.perf_counter(), time.thread_time()
+            self._index.search(Query("".join(dice.choices(SYLLABLES, k=2)), prefix=True, limit=50))
+            self.times.append((
+                (time.perf_counter() - began[0]) * 1000,
+                (time.thread_time() - began[1]) * 1000,
+            ))
+
+    def stop(self) -> list[tuple[float, float]]:
+        self._ended.set()
+        self._thread.join()
+        return self.times
+
+
+def lacks_indices(node: IndexNode) -> bool:
+    """Whether there are rows that the full-text or the sorted indices do not have yet."""
+    (behind,) = (
+        node.store
+        .read()
+        .execute("SELECT (SELECT min(file, ordered) FROM names_until) < (SELECT max(file) FROM files)")
+        .fetchone()
+    )
+    return bool(behind)
+
+
 def catch_up(directory: Path, url: str, total: int) -> None:
     """In a process of its own: an empty node joins and gets everything."""
     node = IndexNode(directory, "empty", [url], network="bench")
@@ -113,12 +192,7 @@ def catch_up(directory: Path, url: str, total: int) -> None:
             raise SystemExit(f"only {count} of {total} after ten minutes")
     seconds = time.perf_counter() - began
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    while (
-        node.store
-        .read()
-        .execute("SELECT (SELECT file FROM names_until) < (SELECT max(file) FROM files)")
-        .fetchone()[0]
-    ):
+    while lacks_indices(node):
         time.sleep(0.1)
     print(json.dumps({"seconds": seconds, "indexed": time.perf_counter() - began, "peak_mib": peak}))
     node.stop()
@@ -138,20 +212,17 @@ def main() -> None:
     result: dict[str, object] = {"entries": asked.entries, "logs": asked.logs}
     with tempfile.TemporaryDirectory() as folder:
         node = IndexNode(Path(folder), "full", network="bench")
+        reader = Reader(node.index)
         spent = processor = 0.0
         for delta in deltas(asked.entries, asked.logs, dice):
             began, used = time.perf_counter(), time.thread_time()
             node.index.apply(delta)
             spent, processor = spent + time.perf_counter() - began, processor + time.thread_time() - used
+        result["prefix_search_meanwhile_ms"] = summary(reader.stop())
         result["ingest_per_second"] = round(asked.entries / spent)
         result["ingest_per_cpu_second"] = round(asked.entries / processor)
         began = time.perf_counter()
-        while (
-            node.store
-            .read()
-            .execute("SELECT (SELECT file FROM names_until) < (SELECT max(file) FROM files)")
-            .fetchone()[0]
-        ):
+        while lacks_indices(node):
             time.sleep(0.05)
         result["full_text_seconds_after"] = round(time.perf_counter() - began, 1)
         disk = sum(path.stat().st_size for path in Path(folder).rglob("*") if path.is_file())
@@ -180,7 +251,7 @@ def main() -> None:
         result["catch_up_peak_mib"] = round(caught["peak_mib"])
         node.stop()
     for key, value in result.items():
-        if isinstance(value, dict):
+        if key == "search_ms" and isinstance(value, dict):
             heads = ("p50 ms", "p99 ms", "p50 cpu", "p99 cpu")
             print(f"{'first page of':<28}", *(f"{head:>9}" for head in heads))
             for kind, numbers in value.items():

@@ -19,6 +19,9 @@ CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE schema_version (part TEXT PRIMARY KEY, version INTEGER NOT NULL) WITHOUT ROWID;
 """
 
+MAPPED = 2**30
+"""Bytes of the database that readers look at through a map, at most."""
+
 
 class Store:
     """Reads run on a connection of each thread; writes are transactions, one at a time.
@@ -85,11 +88,18 @@ class Store:
                     db.execute(statement)
             db.execute("INSERT OR REPLACE INTO schema_version VALUES (?, ?)", (part, len(steps)))
 
+    def prepare(self, script: str) -> None:
+        """Runs settings and temporary tables on the connection that writes, the only one to have them."""
+        with self._write_lock:
+            self._writer.executescript(script)
+
     def read(self) -> sqlite3.Connection:
         """This thread's own connection; not to be written with."""
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
         if connection is None:
             connection = self._local.connection = self._connect()
+            # One copy of the pages for all threads, the operating system's.
+            connection.execute(f"PRAGMA mmap_size = {MAPPED}")
         return connection
 
     @contextmanager

@@ -66,52 +66,10 @@ class Digest(_message.Message):
 Global___Digest: _TypeAlias = Digest  # noqa: Y015
 
 @_typing.final
-class Entry(_message.Message):
-    DESCRIPTOR: _descriptor.Descriptor
-
-    VERSION_FIELD_NUMBER: _builtins.int
-    REMOVED_FIELD_NUMBER: _builtins.int
-    NAME_FIELD_NUMBER: _builtins.int
-    CONTENT_ID_FIELD_NUMBER: _builtins.int
-    SIZE_FIELD_NUMBER: _builtins.int
-    MEDIA_TYPE_FIELD_NUMBER: _builtins.int
-    MODIFIED_MS_FIELD_NUMBER: _builtins.int
-    COMPLETE_FIELD_NUMBER: _builtins.int
-    version: _builtins.int
-    removed: _builtins.bool
-    """True for a tombstone; then only name and version count."""
-    name: _builtins.str
-    content_id: _builtins.bytes
-    """32 bytes: BLAKE3 of the manifest."""
-    size: _builtins.int
-    media_type: _builtins.str
-    modified_ms: _builtins.int
-    """Milliseconds since 1970."""
-    complete: _builtins.bool
-    """False while the node has only some verified pieces."""
-    def __init__(
-        self,
-        *,
-        version: _builtins.int = ...,
-        removed: _builtins.bool = ...,
-        name: _builtins.str = ...,
-        content_id: _builtins.bytes = ...,
-        size: _builtins.int = ...,
-        media_type: _builtins.str = ...,
-        modified_ms: _builtins.int = ...,
-        complete: _builtins.bool = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["complete", b"complete", "content_id", b"content_id", "media_type", b"media_type", "modified_ms", b"modified_ms", "name", b"name", "removed", b"removed", "size", b"size", "version", b"version"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___Entry: _TypeAlias = Entry  # noqa: Y015
-
-@_typing.final
 class Delta(_message.Message):
-    """Consecutive entries of one log, in the order of their versions."""
+    """Consecutive entries of one log, in the order of their versions. They are in columns, because a catch-up has a
+    million of them: the n-th entry is the n-th of each.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -121,7 +79,14 @@ class Delta(_message.Message):
     TO_VERSION_FIELD_NUMBER: _builtins.int
     RESET_FIELD_NUMBER: _builtins.int
     COMPACTED_FIELD_NUMBER: _builtins.int
-    ENTRIES_FIELD_NUMBER: _builtins.int
+    STEPS_FIELD_NUMBER: _builtins.int
+    NAMES_FIELD_NUMBER: _builtins.int
+    FLAGS_FIELD_NUMBER: _builtins.int
+    CONTENT_IDS_FIELD_NUMBER: _builtins.int
+    SIZES_FIELD_NUMBER: _builtins.int
+    MODIFIED_MS_FIELD_NUMBER: _builtins.int
+    MEDIA_TYPES_FIELD_NUMBER: _builtins.int
+    MEDIA_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     epoch: _builtins.int
     from_version: _builtins.int
@@ -130,8 +95,30 @@ class Delta(_message.Message):
     reset: _builtins.bool
     """Forget what is known of this log before applying."""
     compacted: _builtins.int
+    flags: _builtins.bytes
+    """One byte each: 1 for a tombstone, of which only name and version count; 2 while the node has only some
+    verified pieces.
+    """
+    content_ids: _builtins.bytes
+    """32 bytes each: BLAKE3 of the manifest."""
     @_builtins.property
-    def entries(self) -> _containers.RepeatedCompositeFieldContainer[Global___Entry]: ...
+    def steps(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Each version less the one before it; the first, less from_version."""
+
+    @_builtins.property
+    def names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def sizes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]: ...
+    @_builtins.property
+    def modified_ms(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Milliseconds since 1970."""
+
+    @_builtins.property
+    def media_types(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Every media type once, and the place of each entry's among them."""
+
+    @_builtins.property
+    def media(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]: ...
     def __init__(
         self,
         *,
@@ -141,11 +128,18 @@ class Delta(_message.Message):
         to_version: _builtins.int = ...,
         reset: _builtins.bool = ...,
         compacted: _builtins.int = ...,
-        entries: _abc.Iterable[Global___Entry] | None = ...,
+        steps: _abc.Iterable[_builtins.int] | None = ...,
+        names: _abc.Iterable[_builtins.str] | None = ...,
+        flags: _builtins.bytes = ...,
+        content_ids: _builtins.bytes = ...,
+        sizes: _abc.Iterable[_builtins.int] | None = ...,
+        modified_ms: _abc.Iterable[_builtins.int] | None = ...,
+        media_types: _abc.Iterable[_builtins.str] | None = ...,
+        media: _abc.Iterable[_builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["compacted", b"compacted", "entries", b"entries", "epoch", b"epoch", "from_version", b"from_version", "id", b"id", "reset", b"reset", "to_version", b"to_version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["compacted", b"compacted", "content_ids", b"content_ids", "epoch", b"epoch", "flags", b"flags", "from_version", b"from_version", "id", b"id", "media", b"media", "media_types", b"media_types", "modified_ms", b"modified_ms", "names", b"names", "reset", b"reset", "sizes", b"sizes", "steps", b"steps", "to_version", b"to_version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -227,6 +221,53 @@ class ReconcileResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ReconcileResponse: _TypeAlias = ReconcileResponse  # noqa: Y015
+
+@_typing.final
+class FetchRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NETWORK_FIELD_NUMBER: _builtins.int
+    SENDER_FIELD_NUMBER: _builtins.int
+    DIGESTS_FIELD_NUMBER: _builtins.int
+    network: _builtins.str
+    @_builtins.property
+    def sender(self) -> _peer_pb2.Peer: ...
+    @_builtins.property
+    def digests(self) -> _containers.RepeatedCompositeFieldContainer[Global___Digest]: ...
+    def __init__(
+        self,
+        *,
+        network: _builtins.str = ...,
+        sender: _peer_pb2.Peer | None = ...,
+        digests: _abc.Iterable[Global___Digest] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["sender", b"sender"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["digests", b"digests", "network", b"network", "sender", b"sender"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FetchRequest: _TypeAlias = FetchRequest  # noqa: Y015
+
+@_typing.final
+class FetchResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DELTAS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def deltas(self) -> _containers.RepeatedCompositeFieldContainer[Global___Delta]: ...
+    def __init__(
+        self,
+        *,
+        deltas: _abc.Iterable[Global___Delta] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deltas", b"deltas"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FetchResponse: _TypeAlias = FetchResponse  # noqa: Y015
 
 @_typing.final
 class PushRequest(_message.Message):

@@ -39,6 +39,11 @@ class IndexStub:
                 request_serializer=minga__protos_dot_v1_dot_index__pb2.ReconcileRequest.SerializeToString,
                 response_deserializer=minga__protos_dot_v1_dot_index__pb2.ReconcileResponse.FromString,
                 _registered_method=True)
+        self.Fetch = channel.unary_stream(
+                '/minga.v1.Index/Fetch',
+                request_serializer=minga__protos_dot_v1_dot_index__pb2.FetchRequest.SerializeToString,
+                response_deserializer=minga__protos_dot_v1_dot_index__pb2.FetchResponse.FromString,
+                _registered_method=True)
         self.Push = channel.unary_unary(
                 '/minga.v1.Index/Push',
                 request_serializer=minga__protos_dot_v1_dot_index__pb2.PushRequest.SerializeToString,
@@ -56,6 +61,14 @@ class IndexServicer:
 
     def Reconcile(self, request, context):
         """One round: the caller's digests, answered with what the caller lacks and what it should push back.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Fetch(self, request, context):
+        """All that the caller lacks, in parts that follow one another: for a node that is far behind.
+        RESOURCE_EXHAUSTED when enough others are being served.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -82,6 +95,11 @@ def add_IndexServicer_to_server(servicer, server):
                     servicer.Reconcile,
                     request_deserializer=minga__protos_dot_v1_dot_index__pb2.ReconcileRequest.FromString,
                     response_serializer=minga__protos_dot_v1_dot_index__pb2.ReconcileResponse.SerializeToString,
+            ),
+            'Fetch': grpc.unary_stream_rpc_method_handler(
+                    servicer.Fetch,
+                    request_deserializer=minga__protos_dot_v1_dot_index__pb2.FetchRequest.FromString,
+                    response_serializer=minga__protos_dot_v1_dot_index__pb2.FetchResponse.SerializeToString,
             ),
             'Push': grpc.unary_unary_rpc_method_handler(
                     servicer.Push,
@@ -121,6 +139,33 @@ class Index:
             '/minga.v1.Index/Reconcile',
             minga__protos_dot_v1_dot_index__pb2.ReconcileRequest.SerializeToString,
             minga__protos_dot_v1_dot_index__pb2.ReconcileResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Fetch(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/minga.v1.Index/Fetch',
+            minga__protos_dot_v1_dot_index__pb2.FetchRequest.SerializeToString,
+            minga__protos_dot_v1_dot_index__pb2.FetchResponse.FromString,
             options,
             channel_credentials,
             insecure,

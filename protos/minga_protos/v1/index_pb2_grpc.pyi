@@ -35,6 +35,10 @@ class IndexStub:
     def __new__(cls, channel: _aio.Channel) -> IndexAsyncStub: ...
     Reconcile: _grpc.UnaryUnaryMultiCallable[_index_pb2.ReconcileRequest, _index_pb2.ReconcileResponse]
     """One round: the caller's digests, answered with what the caller lacks and what it should push back."""
+    Fetch: _grpc.UnaryStreamMultiCallable[_index_pb2.FetchRequest, _index_pb2.FetchResponse]
+    """All that the caller lacks, in parts that follow one another: for a node that is far behind.
+    RESOURCE_EXHAUSTED when enough others are being served.
+    """
     Push: _grpc.UnaryUnaryMultiCallable[_index_pb2.PushRequest, _index_pb2.PushResponse]
     """The second half of a round: the deltas that the callee asked for."""
     Search: _grpc.UnaryUnaryMultiCallable[_index_pb2.SearchRequest, _index_pb2.SearchResponse]
@@ -45,6 +49,10 @@ class IndexAsyncStub(IndexStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     Reconcile: _aio.UnaryUnaryMultiCallable[_index_pb2.ReconcileRequest, _index_pb2.ReconcileResponse]  # type: ignore[assignment]
     """One round: the caller's digests, answered with what the caller lacks and what it should push back."""
+    Fetch: _aio.UnaryStreamMultiCallable[_index_pb2.FetchRequest, _index_pb2.FetchResponse]  # type: ignore[assignment]
+    """All that the caller lacks, in parts that follow one another: for a node that is far behind.
+    RESOURCE_EXHAUSTED when enough others are being served.
+    """
     Push: _aio.UnaryUnaryMultiCallable[_index_pb2.PushRequest, _index_pb2.PushResponse]  # type: ignore[assignment]
     """The second half of a round: the deltas that the callee asked for."""
     Search: _aio.UnaryUnaryMultiCallable[_index_pb2.SearchRequest, _index_pb2.SearchResponse]  # type: ignore[assignment]
@@ -58,6 +66,16 @@ class IndexServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_index_pb2.ReconcileResponse, _abc.Awaitable[_index_pb2.ReconcileResponse]]:
         """One round: the caller's digests, answered with what the caller lacks and what it should push back."""
+
+    @_abc_1.abstractmethod
+    def Fetch(
+        self,
+        request: _index_pb2.FetchRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_index_pb2.FetchResponse], _abc.AsyncIterator[_index_pb2.FetchResponse]]:
+        """All that the caller lacks, in parts that follow one another: for a node that is far behind.
+        RESOURCE_EXHAUSTED when enough others are being served.
+        """
 
     @_abc_1.abstractmethod
     def Push(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +14,7 @@ from minga_node.errors import Conflict, PeerMisbehaved
 from minga_node.index import Delta, Entry
 from minga_node.membership import Push
 from minga_node.membership.scuttlebutt import Digest
-from minga_node.metrics import GOSSIP_REFUSED
+from minga_node.metrics import GOSSIP_REFUSED, GRPC_REQUESTS
 from minga_node.model import PeerState, PeerStatus
 from tests.support.index_node import Nodes, file, making, until
 
@@ -41,9 +40,28 @@ def test_a_newcomer_catches_up_in_chunks(nodes: Nodes, monkeypatch: pytest.Monke
     monkeypatch.setattr("minga_node.membership.gossip.DELTA_BYTES", 2_000)
     first = nodes.make("first")
     first.index.publish([file(f"name-{n}", n + 1) for n in range(500)])
+    streams = GRPC_REQUESTS.labels("/minga.v1.Index/Fetch", "OK")._value
+    before = streams.get()
     second = nodes.make("second", [first.url])
     until(lambda: len(second.index.files_of("first")) == 500)
+    assert streams.get() > before, "what does not fit into a round comes in a stream"
     assert second.contents()["first"] == first.contents()["first"]
+
+
+def test_a_stream_of_another_nodes_entries_of_ours_is_refused(
+    nodes: Nodes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("minga_node.membership.gossip.DELTA_BYTES", 2_000)
+    first = nodes.make("first")
+    first.index.publish([file(f"name-{n}", n + 1) for n in range(500)])
+    forged = Delta("second", 2**60, 0, 1, False, 0, [Entry(1, "forged", bytes(32))])
+    monkeypatch.setattr(first.membership._gossip, "serve", lambda _request: iter([forged]))
+    refused = GOSSIP_REFUSED.labels("protocol")._value
+    before = refused.get()
+    second = nodes.make("second", [first.url])
+    until(lambda: second.membership._gossip.claims.refused("first"))
+    assert refused.get() == before + 1
+    assert second.index.by_name("forged") == ()
 
 
 def test_a_node_without_its_seed_serves_and_says_so(nodes: Nodes) -> None:
@@ -191,7 +209,7 @@ def test_a_peer_that_claims_what_it_does_not_send_is_not_heard(
         }
 
     monkeypatch.setattr(second.membership._gossip, "digests", boasting)
-    until(lambda: first.membership._gossip._trust.refused("node-1", time.monotonic()))
+    until(lambda: first.membership._gossip.claims.refused("node-1"))
     assert first.index.files_of("node-1") == {}
     first.index.publish([file("still-works.txt")])
     assert first.names() == ["still-works.txt"]

@@ -83,12 +83,20 @@ class Conditions:
         return (
             (self.min_size is None or row.size >= self.min_size)
             and (self.max_size is None or row.size <= self.max_size)
-            and (self.media_type is None or _media(self.media_type, row.media_type))
+            and self.media_test(row)
             and (self.holder is None or self.holder in row.logs)
             and row.holders >= self.min_holders
             and (self.online is None or not self.online.isdisjoint(row.logs))
             and self.text_test(row)
         )
+
+    def media_test(self, row: Row) -> bool:
+        return self.media_type is None or _media(self.media_type, row.media_type)
+
+    def sizes(self) -> tuple[int, int]:
+        """Least and most bytes."""
+        least = self.min_size if self.min_size is not None else 0
+        return least, self.max_size if self.max_size is not None else 2**63 - 1
 
     def literals(self) -> tuple[str, ...]:
         """Strings that every name found has in it."""

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 import sqlite3
-import threading
 import time
 from collections.abc import Callable, Sequence
 
-from minga_node.errors import StorageFailed
-from minga_node.index import copies, tables
+from minga_node.index import copies
 from minga_node.index.fold import fold
 from minga_node.index.log import Delta, Entry, check_delta
 from minga_node.index.logs import Logs
@@ -17,16 +14,11 @@ from minga_node.index.query import Query
 from minga_node.index.rows import RowReader
 from minga_node.index.scarce import HeldAt, scarce
 from minga_node.index.search import Searcher
+from minga_node.index.tidier import Tidier
 from minga_node.metrics import INDEX_ENTRIES
 from minga_node.model import FileRow, Holder, LocalFile, Page
 from minga_node.store import Store
 
-log = logging.getLogger(__name__)
-
-NAMES_AT_ONCE = 4_000
-"""Names that one transaction takes into the full-text index: some tens of milliseconds."""
-BULK = 2_000
-"""Entries of a delta that make it part of a catch-up, during which the full-text index waits."""
 COUNT_SECONDS = 2.0
 """Least time between two counts of all entries for the metric."""
 
@@ -48,13 +40,8 @@ class Index:
         """Called with the id of the peer whose log has news, after they are committed."""
         self._rows = RowReader(self.logs, lambda peer_id: peer_id == self_id or self.online(peer_id))
         self._searcher = Searcher(store, self.logs, self._rows)
-        self._names_lock = threading.Lock()
-        self._names_thread: threading.Thread | None = None
-        self._names_behind = False
         self._counted = -COUNT_SECONDS
-        self._bulk_until = 0.0
-        self._closed = False
-        self._changed("")
+        self._tidier = Tidier(store, self._tidied)
 
     def publish(self, files: Sequence[LocalFile]) -> int:
         """Shares files, or what became of them; how many were news. Atomic."""
@@ -122,18 +109,27 @@ class Index:
         Raises:
             PeerMisbehaved: no honest node sends this; nothing is changed.
         """
-        check_delta(delta)
-        if not self.logs.apply(delta):
-            return False
-        if len(delta.entries) > BULK:
-            self._bulk_until = time.monotonic() + 0.5
-        self._changed(delta.peer_id)
-        return True
+        return bool(self.apply_all([delta]))
+
+    def apply_all(self, deltas: Sequence[Delta]) -> tuple[Delta, ...]:
+        """Takes news of other nodes' logs, all in one transaction; those that were any.
+
+        Raises:
+            PeerMisbehaved: no honest node sends one of these; nothing is changed.
+        """
+        for delta in deltas:
+            check_delta(delta)
+        news = self.logs.apply(deltas)
+        if news:
+            self._changed(
+                *dict.fromkeys(delta.peer_id for delta in news), rows=sum(len(d.entries) for d in news)
+            )
+        return news
 
     def forget(self, peer_id: str) -> None:
         """Takes a peer's log out altogether."""
         self.logs.drop(peer_id)
-        self._changed("")
+        self._changed()
 
     def search(self, query: Query) -> Page:
         """One page of what is looked for.
@@ -152,7 +148,13 @@ class Index:
     def by_id(self, identity: str) -> tuple[FileRow, ...]:
         """All names of a content."""
         return self._rows.select(
-            self._store.read(), "WHERE content = ? ORDER BY folded, name", (bytes.fromhex(identity),)
+            self._store.read(),
+            "WHERE content = ?1 AND file IN ("
+            " SELECT file FROM files WHERE ordered = 1 AND substr(content, 1, 8) = substr(?1, 1, 8)"
+            " UNION ALL"
+            " SELECT file FROM files WHERE file > (SELECT ordered FROM names_until) AND content = ?1"
+            ") ORDER BY folded, name",
+            (bytes.fromhex(identity),),
         )
 
     def holders(self, identity: str) -> tuple[Holder, ...]:
@@ -193,52 +195,26 @@ class Index:
         """Own contents with fewer than ``target`` complete copies at nodes that count; see :mod:`.scarce`."""
         return scarce(self._store, self.logs, counts, target, after, limit)
 
-    def _changed(self, peer_id: str) -> None:
-        with self._names_lock:
-            self._names_behind = True
-            if self._names_thread is None and not self._closed:
-                self._names_thread = threading.Thread(target=self._extend, name="index-names", daemon=True)
-                self._names_thread.start()
-        if peer_id:
+    def _changed(self, *peer_ids: str, rows: int = 1) -> None:
+        self._tidier.wake(rows)
+        for peer_id in peer_ids:
             for listener in self.on_change:
                 listener(peer_id)
 
-    def _extend(self) -> None:
-        """Takes what came into the full-text index; until then searches look through it row by row."""
-        while True:
-            while time.monotonic() < self._bulk_until and not self._closed:
-                # A catch-up is going on: its entries first.
-                time.sleep(0.05)
-            with self._names_lock:
-                if self._closed or not self._names_behind:
-                    self._names_thread = None
-                    return
-                self._names_behind = False
-            try:
-                with self._store.write() as db:
-                    more = tables.extend_names(db, NAMES_AT_ONCE)
-                if not more and time.monotonic() - self._counted > COUNT_SECONDS:
-                    INDEX_ENTRIES.set(self.count())
-                    self._counted = time.monotonic()
-            except StorageFailed as error:
-                more = False
-                log.warning("names wait for the full-text index: %s", error)
-            with self._names_lock:
-                self._names_behind |= more
+    def _tidied(self) -> None:
+        if time.monotonic() - self._counted > COUNT_SECONDS:
+            INDEX_ENTRIES.set(self.count())
+            self._counted = time.monotonic()
 
     def close(self) -> None:
         """Ends the work in the background."""
-        with self._names_lock:
-            self._closed = True
-            thread = self._names_thread
-        if thread is not None:
-            thread.join(10)
+        self._tidier.close()
 
 
 def _current(db: sqlite3.Connection, number: int, name: str) -> LocalFile | None:
     row = db.execute(
         "SELECT f.content, f.size, f.media_type, h.modified, h.complete FROM files f "
-        "JOIN held h ON h.log = ? AND h.file = f.file WHERE f.folded = ? AND f.name = ?",
+        "CROSS JOIN held h ON h.log = ? AND h.file = f.file WHERE f.folded = ? AND f.name = ?",
         (number, fold(name), name),
     ).fetchone()
     if row is None:

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import sqlite3
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
-from itertools import chain
+from itertools import accumulate, chain
 
 from minga_node.errors import NotFound, PeerMisbehaved
 from minga_node.index import tables
 from minga_node.index.log import Delta, Entry, LogState
-from minga_node.index.schema import STEPS
+from minga_node.index.schema import STEPS, WRITER
 from minga_node.store import Store
 
 ROWS = 20_000
 """Entries in one delta that this node makes, at most."""
+MANY = 5_000
+"""Entries in one transaction that are part of a catch-up."""
+FEW_PAGES, MANY_PAGES = 1_000, 16_000
+"""Pages of 4 KiB in the write-ahead log before they go to their place."""
 ENTRY_BYTES = 60
 """Of an entry on the wire, besides its name and media type."""
 
@@ -28,11 +33,8 @@ class Logs:
         self._store, self.self_id = store, self_id
         self.hooks: list[Hook] = []
         store.migrate("index", STEPS)
+        store.prepare(WRITER)
         with store.write() as db:
-            # The default of 2 MB makes a large index read its pages again and again.
-            db.execute("PRAGMA cache_size = -65536")
-            # Fewer, larger checkpoints: pages that many transactions change are written once.
-            db.execute("PRAGMA wal_autocheckpoint = 4000")
             row = db.execute("SELECT log, epoch FROM logs WHERE peer = ?", (self_id,)).fetchone()
             if row is None:
                 db.execute("INSERT INTO logs VALUES (NULL, ?, ?, 0, 0)", (self_id, store.epoch))
@@ -70,54 +72,72 @@ class Logs:
             log, state = self._now(self.self_id)
             entries = tuple(make(db, log, state.version))
             if entries:
-                tables.apply(db, log, entries, fresh=state.version == 0)
+                tables.apply(db, [tables.Batch(log, state.version == 0, entries)])
                 self._save(db, self.self_id, log, LogState(state.epoch, entries[-1].version, state.compacted))
                 for hook in self.hooks:
                     hook(db, self.self_id, state.epoch, entries)
         return entries
 
-    def apply(self, delta: Delta) -> bool:
-        """Takes what another node knows of a log; whether anything was new. Deltas that do not follow what is
-        known are left alone: the next round asks again.
+    def apply(self, deltas: Sequence[Delta]) -> tuple[Delta, ...]:
+        """Takes what another node knows of logs, in one transaction; those deltas that were news. Those that
+        do not follow what is known are left alone: the next round asks again.
 
         Raises:
-            PeerMisbehaved: it is this node's own log, which nobody else writes.
+            PeerMisbehaved: one is of this node's own log, which nobody else writes; nothing is taken.
         """
-        if delta.peer_id == self.self_id:
+        if any(delta.peer_id == self.self_id for delta in deltas):
             raise PeerMisbehaved("somebody sends entries of this node's own log")
+        news: list[Delta] = []
         with self._store.write() as db:
-            known = self._latest(delta.peer_id)
-            if known is None:
-                if delta.from_version > 0:
-                    return False
-                cursor = db.execute(
-                    "INSERT INTO logs VALUES (NULL, ?, ?, 0, 0)", (delta.peer_id, delta.epoch)
-                )
-                known = int(cursor.lastrowid or 0), LogState(delta.epoch, 0)
-                self._set(delta.peer_id, *known)
-            log, state = known
-            if delta.epoch < state.epoch:
-                return False
-            needless = state.version >= delta.compacted or state.compacted >= delta.compacted
-            if delta.epoch > state.epoch or delta.reset:
-                if delta.from_version > 0 or (delta.epoch == state.epoch and needless):
-                    return False
-                tables.forget(db, log)
-                state = LogState(delta.epoch, 0)
-            elif delta.from_version > state.version or delta.to_version <= state.version:
-                return False
-            elif 0 < state.version < delta.compacted and state.compacted < delta.compacted:
-                # Its sender has dropped tombstones of names that are still here: only the whole log will do.
-                return False
-            entries = tuple(entry for entry in delta.entries if entry.version > state.version)
-            if entries:
-                tables.apply(db, log, entries, fresh=state.version == 0)
-            # A log that was begun at nothing lacks the tombstones its sender had already dropped.
-            floor = max(state.compacted, delta.compacted if delta.from_version == 0 else 0)
-            self._save(db, delta.peer_id, log, LogState(delta.epoch, delta.to_version, floor))
-            for hook in self.hooks:
-                hook(db, delta.peer_id, delta.epoch, entries)
-        return True
+            waiting: dict[int, tables.Batch] = {}
+            for delta in deltas:
+                known = self._latest(delta.peer_id) or self._first(db, delta)
+                if known is None:
+                    continue
+                log, state = known
+                if delta.epoch < state.epoch:
+                    continue
+                needless = state.version >= delta.compacted or state.compacted >= delta.compacted
+                if delta.epoch > state.epoch or delta.reset:
+                    if delta.from_version > 0 or (delta.epoch == state.epoch and needless):
+                        continue
+                    waiting.pop(log, None)
+                    tables.forget(db, log)
+                    state = LogState(delta.epoch, 0)
+                elif delta.from_version > state.version or delta.to_version <= state.version:
+                    continue
+                elif 0 < state.version < delta.compacted and state.compacted < delta.compacted:
+                    # Its sender has dropped tombstones of names that are still here: only the whole log will do.
+                    continue
+                entries = delta.entries
+                if delta.from_version < state.version:
+                    entries = tuple(entry for entry in entries if entry.version > state.version)
+                batch = waiting.get(log)
+                if batch is not None:
+                    waiting[log] = batch._replace(entries=(*batch.entries, *entries))
+                elif entries:
+                    waiting[log] = tables.Batch(log, state.version == 0, entries)
+                # A log that was begun at nothing lacks the tombstones its sender had already dropped.
+                floor = max(state.compacted, delta.compacted if delta.from_version == 0 else 0)
+                self._save(db, delta.peer_id, log, LogState(delta.epoch, delta.to_version, floor))
+                for hook in self.hooks:
+                    hook(db, delta.peer_id, delta.epoch, entries)
+                news.append(delta)
+            if waiting:
+                rows = sum(len(batch.entries) for batch in waiting.values())
+                # Pages that many transactions of a catch-up change are written to their place once.
+                db.execute(f"PRAGMA wal_autocheckpoint = {MANY_PAGES if rows > MANY else FEW_PAGES}")
+                tables.apply(db, tuple(waiting.values()))
+        return tuple(news)
+
+    def _first(self, db: sqlite3.Connection, delta: Delta) -> tuple[int, LogState] | None:
+        """A log of which nothing was known; None where the delta does not begin at its beginning."""
+        if delta.from_version > 0:
+            return None
+        cursor = db.execute("INSERT INTO logs VALUES (NULL, ?, ?, 0, 0)", (delta.peer_id, delta.epoch))
+        known = int(cursor.lastrowid or 0), LogState(delta.epoch, 0)
+        self._set(delta.peer_id, *known)
+        return known
 
     def delta(self, peer_id: str, from_version: int, max_bytes: int, *, reset: bool = False) -> Delta | None:
         """What somebody lacks who knows a log up to ``from_version``, about ``max_bytes`` of it."""
@@ -125,45 +145,26 @@ class Logs:
         if known is None or known[1].version <= from_version:
             return None
         log, state = known
-        rows = (
-            self._store
-            .read()
-            .execute(
-                "SELECT h.version, f.name, f.content, f.size, f.media_type, h.modified, h.complete "
-                "FROM (SELECT version, file, modified, complete FROM held "
-                "WHERE log = ?1 AND version > ?2 AND version <= ?3 ORDER BY version LIMIT ?4) h "
-                "CROSS JOIN files f ON f.file = h.file",
-                (log, from_version, state.version, ROWS + 1),
-            )
-            .fetchall()
-        )
-        gone = (
-            self._store
-            .read()
-            .execute(
-                "SELECT version, name, NULL, 0, '', 0, 1 FROM tombstones WHERE log = ?1 AND version > ?2 "
-                "AND version <= ?3 ORDER BY version LIMIT ?4",
-                (log, from_version, state.version, ROWS + 1),
-            )
-            .fetchall()
-        )
+        db = self._store.read()
+        limits = (log, from_version, state.version, ROWS + 1)
+        rows = db.execute(
+            "SELECT h.version, f.name, f.content, f.size, f.media_type, h.modified, h.complete "
+            "FROM held h CROSS JOIN files f ON f.file = h.file "
+            "WHERE h.log = ? AND h.version > ? AND h.version <= ? ORDER BY h.version LIMIT ?",
+            limits,
+        ).fetchall()
+        gone = db.execute(
+            "SELECT version, name, NULL, 0, '', 0, 1 FROM tombstones WHERE log = ? AND version > ? "
+            "AND version <= ? ORDER BY version LIMIT ?",
+            limits,
+        ).fetchall()
         ordered = sorted(chain(rows, gone)) if gone else rows
-        taken, size = len(ordered), 0
-        for position, row in enumerate(ordered):
-            size += len(row[1]) + len(row[4]) + ENTRY_BYTES
-            if size > max_bytes or position == ROWS:
-                taken = max(position, 1)
-                break
+        sizes = accumulate(len(row[1]) + len(row[4]) + ENTRY_BYTES for row in ordered)
+        fitting = bisect_right(tuple(sizes), max_bytes)
+        taken = min(max(fitting, 1), ROWS, len(ordered))
         to_version = ordered[taken - 1][0] if taken < len(ordered) else state.version
-        return Delta(
-            peer_id,
-            state.epoch,
-            from_version,
-            to_version,
-            reset,
-            state.compacted,
-            [Entry(*row) for row in ordered[:taken]],
-        )
+        entries = list(map(Entry._make, ordered[:taken]))
+        return Delta(peer_id, state.epoch, from_version, to_version, reset, state.compacted, entries)
 
     def compact(self, peer_id: str, floor: int) -> int:
         """Drops the tombstones of a log up to a version; how many."""

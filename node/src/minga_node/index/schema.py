@@ -1,4 +1,10 @@
-"""The tables of the index."""
+"""The tables of the index.
+
+What an entry needs at once is written at once: its row, its place among the names, its log. The indices that
+searches sort and filter by are partial, on ``ordered = 1``: rows get into them (and into the full-text index)
+later and many at a time, because a page that takes a hundred rows is written once and not a hundred times.
+Rows that are not there yet are the *tail*, which searches look through one by one.
+"""
 
 from __future__ import annotations
 
@@ -58,12 +64,64 @@ CREATE VIRTUAL TABLE trigrams USING fts5vocab (names, 'row');
 CREATE TABLE names_until (file INTEGER NOT NULL);
 INSERT INTO names_until VALUES (0);
 """,
+    """
+DROP INDEX files_name;
+DROP INDEX files_content;
+DROP INDEX files_size;
+DROP INDEX files_modified;
+DROP INDEX files_holders;
+ALTER TABLE files ADD COLUMN ordered INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE names_until ADD COLUMN ordered INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX files_folded ON files (folded);
+CREATE INDEX files_content ON files (substr(content, 1, 8)) WHERE ordered = 1;
+CREATE INDEX files_size ON files (size, folded) WHERE ordered = 1;
+CREATE INDEX files_modified ON files (modified, folded) WHERE ordered = 1;
+CREATE INDEX files_holders ON files (holders, folded) WHERE ordered = 1;
+CREATE INDEX files_type ON files (media_type) WHERE ordered = 1;
+
+ALTER TABLE held RENAME TO held_by_file;
+DROP INDEX held_file;
+CREATE TABLE held (
+    log INTEGER NOT NULL,
+    version INTEGER NOT NULL,
+    file INTEGER NOT NULL,
+    modified INTEGER NOT NULL,
+    complete INTEGER NOT NULL,
+    PRIMARY KEY (log, version)
+) WITHOUT ROWID;
+INSERT INTO held SELECT log, version, file, modified, complete FROM held_by_file;
+DROP TABLE held_by_file;
+CREATE INDEX held_file ON held (file, log, complete, modified);
+
+-- What files were sorted by before it changed, for searches that are in the middle of their pages.
+CREATE TABLE moved (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    file INTEGER NOT NULL,
+    holders INTEGER NOT NULL,
+    modified INTEGER NOT NULL
+);
+CREATE INDEX moved_file ON moved (file, seq);
+CREATE TRIGGER files_moved AFTER UPDATE OF holders, modified ON files
+WHEN old.holders <> new.holders OR old.modified <> new.modified
+BEGIN
+    INSERT INTO moved (file, holders, modified) VALUES (old.file, old.holders, old.modified);
+END;
+""",
 )
 
-STAGED = """
+WRITER = """
+PRAGMA temp_store = MEMORY;
+-- The default of 2 MB makes a large index read its pages again and again.
+PRAGMA cache_size = -65536;
+-- What is deleted need not be overwritten: it was public.
+PRAGMA secure_delete = OFF;
+-- After a catch-up the write-ahead log shrinks again.
+PRAGMA journal_size_limit = 16777216;
 CREATE TEMP TABLE IF NOT EXISTS staged (
-    version INTEGER PRIMARY KEY, name TEXT, content BLOB, size INTEGER, media_type TEXT, modified INTEGER,
-    complete INTEGER, folded TEXT
-)
+    stage INTEGER PRIMARY KEY, leader INTEGER, log INTEGER, version INTEGER, name TEXT, content BLOB,
+    size INTEGER, media_type TEXT, modified INTEGER, complete INTEGER, folded TEXT, file INTEGER
+);
+CREATE TEMP TABLE IF NOT EXISTS replaced (log INTEGER, version INTEGER, file INTEGER);
+CREATE TEMP TABLE IF NOT EXISTS touched (file INTEGER PRIMARY KEY);
 """
-TOUCHED = "CREATE TEMP TABLE IF NOT EXISTS touched (file INTEGER PRIMARY KEY)"
+"""Settings and work tables of the connection that writes."""

@@ -1,64 +1,38 @@
-"""Searches of the index, a page at a time (keyset pagination: a page begins after a key, not at a count)."""
+"""Searches of the index, a page at a time (keyset pagination: a page begins after a key, not at a count).
+
+What rows are sorted by does not change while they exist, except the number of holders and the time. For these
+a search remembers where in the history of changes it began (``moved.seq``), and every page sorts a row by
+what it was then. So each row that exists all the while is shown once, whatever happens between two pages.
+"""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from minga_node.errors import BadRequest
-from minga_node.index.conditions import Conditions, Row, after_prefix, conditions, trigrams
+from minga_node.index.conditions import Conditions, conditions
 from minga_node.index.logs import Logs
-from minga_node.index.plans import Way, estimate
+from minga_node.index.orders import BY_NAME, ORDERS, Order
+from minga_node.index.plans import Estimate, Shape, Walk, Way, estimate
 from minga_node.index.query import LONGEST, Query, read_cursor, write_cursor
+from minga_node.index.ranks import LAST, Clause, has_rank, rank_of
 from minga_node.index.rows import RowReader
 from minga_node.index.sample import Sample
-from minga_node.index.schema import PAD
+from minga_node.index.sources import Source, source
 from minga_node.model import Page
 from minga_node.store import Store
 
-SHORT_TERMS = 400
-"""Trigrams that one short word may stand for before it is looked for row by row."""
+FEW = 0.006
+"""Seconds: candidates that cost no more are all looked at, instead of looking for the most relevant first."""
+EXPIRED = "the cursor is too old, too much has changed since: begin the search again"
 
-
-NOWHERE = '"\x02\x02\x02"'
-"""A trigram that no name has."""
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """A total order of rows, and the database's index that has it."""
-
-    columns: tuple[str, ...]
-    kinds: tuple[type, ...]
-    index: str
-    key: Callable[[Row], Any]
-
-
-_BY_NAME = Order(
-    ("folded", "name", "content"),
-    (str, str, bytes),
-    "files_name",
-    lambda row: (row.folded, row.name, row.content),
-)
-ORDERS = {
-    "name": _BY_NAME,
-    "size": Order(("size", "file"), (int, int), "files_size", lambda row: (row.size, row.file)),
-    "modified": Order(
-        ("modified", "file"), (int, int), "files_modified", lambda row: (row.modified, row.file)
-    ),
-    "holders": Order(("holders", "file"), (int, int), "files_holders", lambda row: (row.holders, row.file)),
-}
-
-RANKS = (
-    ("(f.folded = ?1 OR substr(f.folded, -length(?1) - 1) = '/' || ?1)"),
-    ("((f.folded >= ?1 AND f.folded < ?2) OR instr(f.folded, '/' || ?1)) "
-     "AND NOT (f.folded = ?1 OR substr(f.folded, -length(?1) - 1) = '/' || ?1)"),
-    ("NOT ((f.folded >= ?1 AND f.folded < ?2) OR instr(f.folded, '/' || ?1))"),
-)  # fmt: skip
-"""Relevance of a word: it is the name or the last part of it; the name or a part begins with it; the rest."""
+Found = list[tuple[Any, ...]]
+"""Six columns of :data:`~.rows.COLUMNS`, then the key."""
+_KEY = 6
 
 
 class Searcher:
@@ -74,18 +48,51 @@ class Searcher:
         sort, descending = query.order()
         wanted = self._conditions(query)
         with self._snapshot() as db:
+            run = _Run(db, wanted, self._sample, query.limit + 1)
+            name = f"-{sort}" if descending else sort
+            pinned: tuple[int, ...] = ()
             if sort == "relevance":
-                found, cursor = self._by_relevance(db, query, wanted)
+                found = self._by_relevance(run, query)
+            elif ORDERS[sort].changes:
+                found, pinned = self._by_what_changes(run, query, sort, descending)
             else:
-                order = ORDERS[sort]
-                name = f"-{sort}" if descending else sort
-                after = read_cursor(query.cursor, name, order.kinds) if query.cursor else None
-                found = self._page(db, wanted, order, descending, after, query.limit + 1)
-                cursor = None
-                if len(found) > query.limit:
-                    found = found[: query.limit]
-                    cursor = write_cursor(name, found[-1][6:])
+                after = read_cursor(query.cursor, name, ORDERS[sort].kinds) if query.cursor else None
+                found = run.page(ORDERS[sort], descending, after)
+            cursor = None
+            if len(found) > query.limit:
+                found = found[: query.limit]
+                cursor = write_cursor(name, (*pinned, *found[-1][_KEY:]))
             return Page(self._rows.rows(db, found), cursor)
+
+    def _by_relevance(self, run: _Run, query: Query) -> Found:
+        (word,) = run.wanted.terms
+        kinds = (int, *BY_NAME.kinds)
+        rank, *key = read_cursor(query.cursor, "relevance", kinds) if query.cursor else (0,)
+        if not 0 <= rank <= LAST:
+            raise BadRequest("the cursor is not one")
+        return run.ranked(word, rank, tuple(key) or None)
+
+    def _by_what_changes(
+        self, run: _Run, query: Query, sort: str, descending: bool
+    ) -> tuple[Found, tuple[int, int]]:
+        """The page, and where in which node's history the search began."""
+        order = ORDERS[sort]
+        name = f"-{sort}" if descending else sort
+        oldest, newest = run.db.execute(
+            "SELECT ifnull(min(seq), 1), ifnull(max(seq), 0) FROM moved"
+        ).fetchone()
+        began, after = newest, None
+        if query.cursor:
+            where, began, *key = read_cursor(query.cursor, name, (int, int, *order.kinds))
+            after = tuple(key)
+            if where != self._store.epoch:
+                # Another node's: its history is not this one's, so the order is taken as it is now.
+                began = newest
+            elif began > newest:
+                raise BadRequest("the cursor is not one")
+            elif began + 1 < oldest:
+                raise BadRequest(EXPIRED)
+        return run.page(order, descending, after, began, newest), (self._store.epoch, began)
 
     def _conditions(self, query: Query) -> Conditions:
         holder = self._logs.self_id if query.scope == "local" else query.holder
@@ -114,153 +121,130 @@ class Searcher:
         finally:
             db.execute("ROLLBACK")
 
-    def _by_relevance(
-        self, db: sqlite3.Connection, query: Query, wanted: Conditions
-    ) -> tuple[list[tuple[Any, ...]], str | None]:
-        (word,) = wanted.terms
-        rank, after = 0, None
-        if query.cursor:
-            rank, *key = read_cursor(query.cursor, "relevance", (int, *_BY_NAME.kinds))
-            after = tuple(key)
-        if not 0 <= rank < len(RANKS):
-            raise BadRequest("the cursor is not one")
-        found: list[tuple[Any, ...]] = []
-        for tier in range(rank, len(RANKS)):
-            key_after = after if tier == rank else None
-            rows = self._page(
-                db, wanted, _BY_NAME, False, key_after, query.limit + 1 - len(found), (tier, word)
+
+class _Run:
+    """One search in one snapshot of the database."""
+
+    def __init__(self, db: sqlite3.Connection, wanted: Conditions, sample: Sample, limit: int) -> None:
+        self.db, self.wanted, self._sample, self._limit = db, wanted, sample, limit
+        self._rows, total = sample.refresh(db)
+        named, ordered, last = db.execute(
+            "SELECT file, ordered, ifnull((SELECT max(file) FROM files), 0) FROM names_until"
+        ).fetchone()
+        self._named, self._ordered = named, ordered
+        self._shape = Shape(total, max(0, last - named), max(0, last - ordered))
+
+    def page(
+        self,
+        order: Order,
+        descending: bool,
+        after: tuple[Any, ...] | None,
+        began: int = 0,
+        newest: int = 0,
+        tier: tuple[int, str] | None = None,
+        limit: int | None = None,
+    ) -> Found:
+        """Rows after a key; by what they were at ``began`` of the history, whose end is ``newest``."""
+        limit = self._limit if limit is None else limit
+        extra: list[Clause] = [has_rank(*tier)] if tier else []
+        if began < newest:
+            extra.append(("NOT EXISTS (SELECT 1 FROM moved m WHERE m.file = f.file AND m.seq > ?)", [began]))
+        keyed = [*extra, _after(order.columns, after, descending)] if after is not None else extra
+        columns = [f"f.{column}" for column in order.columns]
+        first = self._source(self._ways(order, descending, after, limit, tier), order, tier)
+        found = self._select(first, keyed, columns, descending, limit)
+        more: Found = []
+        if first.walks and not order.is_name and self._shape.unordered:
+            tail = Source("files f", [], "f.file > ?", [self._ordered])
+            more += self._select(tail, keyed, columns, descending, limit)
+        if began < newest:
+            was = Source(
+                f"(SELECT file, {order.columns[0]} AS was, min(seq) FROM moved "
+                "WHERE seq > ? GROUP BY file) m CROSS JOIN files f ON f.file = m.file",
+                [began],
             )
-            found += [(*row, tier) for row in rows]
-            if len(found) > query.limit:
-                found = found[: query.limit]
-                *_, folded, name, content, last = found[-1]
-                return found, write_cursor("relevance", (last, folded, name, content))
-        return found, None
+            columns = ["m.was", *columns[1:]]
+            clause = [_after(columns, after, descending)] if after is not None else []
+            more += self._select(was, clause, columns, descending, limit)
+        if more:
+            found = sorted([*found, *more], key=lambda row: row[_KEY:], reverse=descending)[:limit]
+        return found
 
-    def _page(
+    def ranked(self, word: str, rank: int, key: tuple[Any, ...] | None) -> Found:
+        """Rows by relevance, after a rank and the key within it."""
+        ways = self._ways(BY_NAME, False, None, self._limit, (LAST, word))
+        few = [each for each in ways if each.way is not Way.WALK and each.seconds <= FEW]
+        origin = self._source(few, BY_NAME, None)
+        if not (origin.walks and self._rows):
+            # So few that all of them are looked at and sorted.
+            expression, values = rank_of(word)
+            columns = [expression, *(f"f.{column}" for column in BY_NAME.columns)]
+            after: list[Clause] = []
+            if key is not None:
+                after = [(f"({','.join(columns)}) > (?,?,?,?)", [*values, rank, *key])]
+            return self._select(origin, after, columns, False, self._limit, values)
+        found: Found = []
+        for tier in range(rank, LAST + 1):
+            rows = self.page(
+                BY_NAME,
+                False,
+                key if tier == rank else None,
+                tier=(tier, word),
+                limit=self._limit - len(found),
+            )
+            found += [(*row[:_KEY], tier, *row[_KEY:]) for row in rows]
+            if len(found) >= self._limit:
+                break
+        return found
+
+    def _ways(
         self,
-        db: sqlite3.Connection,
-        wanted: Conditions,
         order: Order,
         descending: bool,
         after: tuple[Any, ...] | None,
         limit: int,
-        ranked: tuple[int, str] | None = None,
-    ) -> list[tuple[Any, ...]]:
-        clauses, values = wanted.sql()
-        named: list[Any] = []
-        if ranked:
-            tier, word = ranked
-            # Numbered parameters come first, then those by position go on after them.
-            named = [word, after_prefix(word)]
-            clauses.insert(0, RANKS[tier])
-        if after is not None:
-            marks = ",".join("?" * len(after))
-            columns = ",".join(f"f.{column}" for column in order.columns)
-            clauses.append(f"({columns}) {'<' if descending else '>'} ({marks})")
-            values += after
-        source, index, first = self._source(db, wanted, order, descending, after, limit, ranked)
-        direction = " DESC" if descending else ""
-        # The numbered ones must be seen before any plain mark, or SQLite would count them in.
-        prelude = "WITH given AS (SELECT ?1, ?2) " if named else ""
-        statement = (
-            f"{prelude}SELECT f.file, f.name, f.content, f.size, f.media_type, f.modified, "
-            f"{', '.join(f'f.{column}' for column in order.columns)} FROM {source}files f{index} "
-            f"{'ON f.file = c.file ' if source else ''}{'WHERE ' + ' AND '.join(clauses) if clauses else ''} "
-            f"ORDER BY {', '.join(f'f.{column}{direction}' for column in order.columns)} LIMIT {limit}"
-        )
-        return db.execute(statement, [*named, *first, *values]).fetchall()
+        tier: tuple[int, str] | None,
+    ) -> list[Estimate]:
+        walk = Walk(order.key, descending, after, limit, order.is_name, tier)
+        sample = self._sample.ordered(order.index, order.key, descending=descending) if self._rows else ()
+        return estimate(self.wanted, sample, self._shape, walk)
 
-    def _source(
-        self,
-        db: sqlite3.Connection,
-        wanted: Conditions,
-        order: Order,
-        descending: bool,
-        after: tuple[Any, ...] | None,
-        limit: int,
-        ranked: tuple[int, str] | None,
-    ) -> tuple[str, str, list[Any]]:
-        """Where rows come from: a table expression ``c`` or none, the index to walk, its values."""
-        sample, total = self._sample.refresh(db)
-        (until,) = db.execute("SELECT file FROM names_until").fetchone()
-        tail = max(db.execute("SELECT ifnull(max(file), 0) FROM files").fetchone()[0] - until, 0)
-        unknown = tail + 1 if not sample else tail
-        walk = "", f" INDEXED BY {order.index}", list[Any]()
-        if ranked is not None and ranked[0] == 0:
-            word = ranked[1]
-            found = self._match(db, [f"/{word}{PAD}"])
+    def _source(self, ways: Sequence[Estimate], order: Order, tier: tuple[int, str] | None) -> Source:
+        for each in ways:
+            found = source(self.db, each.way, self.wanted, order, (self._named, self._ordered), tier)
             if found is not None:
-                match, _ = found
-                sql = (
-                    "(SELECT file FROM files WHERE folded = ? "
-                    "UNION SELECT rowid FROM names WHERE names MATCH ? "
-                    "UNION SELECT file FROM files WHERE file > ?) c CROSS JOIN "
-                )
-                return sql, "", [word, match, until]
-        ordered = self._sample.ordered(order.index, order.key, descending=descending)
-        ways = estimate(
-            wanted, ordered, total, unknown, order.key,
-            descending=descending, after=after, limit=limit, tier=ranked,
-        )  # fmt: skip
-        for way in ways:
-            if way.way is Way.WALK:
-                return walk
-            if way.way is Way.HOLDER:
-                return "(SELECT file FROM held WHERE log = ?) c CROSS JOIN ", "", [wanted.holder]
-            if way.way is Way.BEGINS:
-                sql = "(SELECT file FROM files WHERE folded >= ? AND folded < ?) c CROSS JOIN "
-                return sql, "", [wanted.begins, after_prefix(wanted.begins)]
-            if way.way is Way.STARTS and ranked is not None:
-                word = ranked[1]
-                found = self._match(db, [f"/{word}"])
-                if found is None:
-                    continue
-                sql = (
-                    "(SELECT file FROM files WHERE folded >= ? AND folded < ? "
-                    "UNION SELECT rowid FROM names WHERE names MATCH ? "
-                    "UNION SELECT file FROM files WHERE file > ?) c CROSS JOIN "
-                )
-                # Nothing is no expression.
-                return sql, "", [word, after_prefix(word), found[0] or NOWHERE, until]
-            if way.way is Way.SIZES:
-                least = wanted.min_size if wanted.min_size is not None else 0
-                most = wanted.max_size if wanted.max_size is not None else 2**63 - 1
-                sql = "(SELECT file FROM files WHERE size BETWEEN ? AND ?) c CROSS JOIN "
-                return sql, "", [least, most]
-            found = self._match(db, wanted.literals())
-            if found is None:
-                continue
-            match, empty = found
-            tail_sql = "SELECT file FROM files WHERE file > ?"
-            if empty:
-                return f"({tail_sql}) c CROSS JOIN ", "", [until]
-            sql = f"(SELECT rowid AS file FROM names WHERE names MATCH ? UNION ALL {tail_sql}) c CROSS JOIN "
-            return sql, "", [match, until]
+                return found
+        walk = source(self.db, Way.WALK, self.wanted, order, (self._named, self._ordered), tier)
+        assert walk is not None
         return walk
 
-    def _match(
-        self, db: sqlite3.Connection, literals: tuple[str, ...] | list[str]
-    ) -> tuple[str, bool] | None:
-        """A full-text expression that finds at least the names with all of these, and whether it finds none;
-        None where the full-text index is no help."""
-        grams = sorted({gram for literal in literals for gram in trigrams(literal)})
-        if grams:
-            return " AND ".join(_quoted(gram) for gram in grams), False
-        # Only words of one or two characters: every trigram that begins so.
-        longest = max(literals, key=len, default="")
-        if not longest:
-            return None
-        terms = db.execute(
-            "SELECT term FROM trigrams WHERE term >= ? AND term < ? LIMIT ?",
-            (longest, after_prefix(longest), SHORT_TERMS + 1),
-        ).fetchall()
-        if len(terms) > SHORT_TERMS:
-            return None
-        if not terms:
-            return "", True
-        return " OR ".join(_quoted(term) for (term,) in terms), False
+    def _select(
+        self,
+        origin: Source,
+        extra: Sequence[Clause],
+        columns: Sequence[str],
+        descending: bool,
+        limit: int,
+        values_of_columns: Sequence[Any] = (),
+    ) -> Found:
+        clauses, values = self.wanted.sql()
+        if origin.clause:
+            clauses, values = [origin.clause, *clauses], [*origin.clause_values, *values]
+        for clause, more in extra:
+            clauses.append(clause)
+            values += more
+        direction = " DESC" if descending else ""
+        statement = (
+            "SELECT f.file, f.name, f.content, f.size, f.media_type, f.modified, "
+            f"{', '.join(columns)} FROM {origin.table} "
+            f"{'WHERE ' + ' AND '.join(clauses) if clauses else ''} "
+            f"ORDER BY {', '.join(f'{_KEY + place}{direction}' for place in range(1, len(columns) + 1))} "
+            f"LIMIT {limit}"
+        )
+        return self.db.execute(statement, [*values_of_columns, *origin.values, *values]).fetchall()
 
 
-def _quoted(term: str) -> str:
-    return '"' + term.replace('"', '""') + '"'
+def _after(columns: Sequence[str], key: tuple[Any, ...], descending: bool) -> Clause:
+    names = ",".join(column if "." in column else f"f.{column}" for column in columns)
+    marks = ",".join("?" * len(key))
+    return f"({names}) {'<' if descending else '>'} ({marks})", list(key)

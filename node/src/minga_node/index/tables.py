@@ -3,70 +3,140 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from operator import itemgetter
+from typing import NamedTuple
 
 from minga_node.index.fold import fold
 from minga_node.index.log import Entry
-from minga_node.index.schema import PAD, STAGED, TOUCHED
+from minga_node.index.schema import PAD
 
-# What the newest entries of the log replace: all its older files of the same names.
-_SUPERSEDED = """
-SELECT h.file FROM staged s
+MOVES = 500_000
+"""Changes of what files are sorted by that are kept for searches in the middle of their pages; some 10 MB."""
+
+# What the newest entries replace: all older files of the same names in the same logs.
+_REPLACED = """
+INSERT INTO replaced SELECT h.log, h.version, h.file FROM staged s
 CROSS JOIN files f ON f.folded = s.folded AND f.name = s.name
-CROSS JOIN held h ON h.log = :log AND h.file = f.file
+CROSS JOIN held h INDEXED BY held_file ON h.file = f.file AND h.log = s.log
+WHERE s.log NOT IN ({fresh})
+"""
+_KNOWN = """
+SELECT f.file FROM files f
+WHERE f.folded = staged.folded AND f.name = staged.name AND f.content = staged.content
 """
 
+_BY_NAME = itemgetter(0, 1, 2)
+_LOG_AND_NAME = itemgetter(3, 1)
 
-def apply(db: sqlite3.Connection, log: int, entries: Sequence[Entry], *, fresh: bool) -> None:
-    """Puts entries into a log, each the newest word on its name. In a transaction of the caller.
 
-    ``fresh`` says that the log has had no entry yet, which saves looking for older ones.
-    """
-    db.execute(STAGED)
-    db.execute(TOUCHED)
-    db.execute("DELETE FROM staged")
+class Batch(NamedTuple):
+    """Entries of one log, each of them newer than all that is in the tables of it."""
+
+    log: int
+    fresh: bool
+    """The log has had no entry yet, which saves looking for older ones."""
+    entries: Sequence[Entry]
+
+
+def apply(db: sqlite3.Connection, batches: Sequence[Batch]) -> None:
+    """Puts entries into logs, each the newest word on its name. In a transaction of the caller."""
+    # The largest number that ever was: none is used twice.
+    (last,) = db.execute("SELECT ifnull(max(seq), 0) FROM sqlite_sequence WHERE name = 'files'").fetchone()
+    followers, removals = _stage(db, batches)
+    # A file that is there already has its number, a new one gets the next that are free.
+    db.execute(
+        "UPDATE staged SET file = "
+        + (f"ifnull(({_KNOWN}), ?1 + leader)" if last else "?1 + leader")
+        + " WHERE content IS NOT NULL",
+        (last,),
+    )
     db.execute("DELETE FROM touched")
-    newest = entries if _distinct(entries) else tuple({entry.name: entry for entry in entries}.values())
-    db.executemany(
-        "INSERT INTO staged VALUES (?, ?, ?, ?, ?, ?, ?, ?)", [(*entry, fold(entry.name)) for entry in newest]
-    )
-    (last,) = db.execute("SELECT ifnull(max(file), 0) FROM files").fetchone()
-    if not fresh:
-        db.execute(f"INSERT INTO touched {_SUPERSEDED}", {"log": log})
-        db.execute("DELETE FROM held WHERE log = ? AND file IN (SELECT file FROM touched)", (log,))
-        db.execute(
-            "DELETE FROM tombstones WHERE log = ? AND name IN (SELECT name FROM staged)",
-            (log,),
-        )
-    inserted = db.execute(
-        "INSERT OR IGNORE INTO files (folded, name, content, size, media_type, modified, holders) "
-        "SELECT folded, name, content, size, media_type, modified, complete FROM staged "
-        "WHERE content IS NOT NULL ORDER BY folded"
-    ).rowcount
+    used = {batch.log for batch in batches if not batch.fresh}
+    if used:
+        fresh = ",".join(str(batch.log) for batch in batches if batch.fresh and batch.log not in used)
+        db.execute("DELETE FROM replaced")
+        if db.execute(_REPLACED.format(fresh=fresh)).rowcount:
+            db.execute("DELETE FROM held WHERE (log, version) IN (SELECT log, version FROM replaced)")
+            db.execute("INSERT OR IGNORE INTO touched SELECT file FROM replaced")
+        db.execute("DELETE FROM tombstones WHERE (log, name) IN (SELECT log, name FROM staged)")
     db.execute(
-        "INSERT INTO held SELECT ?, f.file, s.version, s.modified, s.complete FROM staged s "
-        "CROSS JOIN files f ON f.folded = s.folded AND f.name = s.name AND f.content = s.content "
-        "ORDER BY f.file",
-        (log,),
+        "INSERT INTO files (file, folded, name, content, size, media_type, modified, holders) "
+        "SELECT file, folded, name, content, size, media_type, modified, complete FROM staged "
+        "WHERE file > ? AND leader = stage",
+        (last,),
     )
     db.execute(
-        "INSERT INTO tombstones SELECT ?, name, version FROM staged WHERE content IS NULL ORDER BY name",
-        (log,),
+        "INSERT INTO held SELECT log, version, file, modified, complete FROM staged WHERE content IS NOT NULL"
     )
-    if inserted < sum(entry.content is not None for entry in newest):
+    if removals:
+        db.execute("INSERT INTO tombstones SELECT log, name, version FROM staged WHERE content IS NULL")
+    if last or followers:
         db.execute(
-            "INSERT OR IGNORE INTO touched SELECT f.file FROM staged s CROSS JOIN files f "
-            "ON f.folded = s.folded AND f.name = s.name AND f.content = s.content WHERE f.file <= ?",
-            (last,),
+            "INSERT OR IGNORE INTO touched SELECT file FROM staged WHERE file <= ? OR leader < stage", (last,)
         )
     recount(db)
 
 
+def _stage(db: sqlite3.Connection, batches: Sequence[Batch]) -> tuple[bool, bool]:
+    """Lays entries out by name, each with the first one of the same name and content as its leader.
+
+    Returns whether there are any that are not their own leader, and whether there are tombstones.
+    """
+    rows = [
+        (fold(entry[1]), entry[1], entry[2] or b"", batch.log, *entry)
+        for batch in batches
+        for entry in batch.entries
+    ]
+    if len(set(map(_LOG_AND_NAME, rows))) < len(rows):
+        # Of one name in one log the last word counts.
+        rows = list({_LOG_AND_NAME(row): row for row in rows}.values())
+    # By name, so that what is near in the index of names is written together.
+    rows.sort(key=_BY_NAME)
+    staged: list[tuple[object, ...]] = []
+    before: tuple[object, ...] = ()
+    leader, followers, removals = 0, False, False
+    for stage, (
+        folded,
+        name,
+        content,
+        log,
+        version,
+        _,
+        id_,
+        size,
+        media_type,
+        modified,
+        complete,
+    ) in enumerate(rows, 1):
+        if before != (name, content):
+            leader, before = stage, (name, content)
+        elif id_ is not None:
+            followers = True
+        removals = removals or id_ is None
+        staged.append((
+            stage,
+            leader,
+            log,
+            version,
+            name,
+            id_,
+            size,
+            media_type,
+            modified,
+            complete,
+            folded,
+            None,
+        ))
+    db.execute("DELETE FROM staged")
+    db.executemany("INSERT INTO staged VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", staged)
+    return followers, removals
+
+
 def forget(db: sqlite3.Connection, log: int) -> None:
     """Takes everything of a log out."""
-    db.execute(TOUCHED)
     db.execute("DELETE FROM touched")
-    db.execute("INSERT INTO touched SELECT file FROM held WHERE log = ?", (log,))
+    db.execute("INSERT OR IGNORE INTO touched SELECT file FROM held WHERE log = ?", (log,))
     db.execute("DELETE FROM held WHERE log = ?", (log,))
     db.execute("DELETE FROM tombstones WHERE log = ?", (log,))
     recount(db)
@@ -74,35 +144,54 @@ def forget(db: sqlite3.Connection, log: int) -> None:
 
 def recount(db: sqlite3.Connection) -> None:
     """Brings the touched files' own columns up to date; those that nobody has any more go."""
+    if not db.execute("SELECT EXISTS (SELECT 1 FROM touched)").fetchone()[0]:
+        return
     db.execute(
         "UPDATE files SET (holders, modified) = "
         "(SELECT ifnull(sum(complete), 0), ifnull(min(held.modified), 0) FROM held "
         "WHERE held.file = files.file) "
         "WHERE file IN (SELECT file FROM touched)"
     )
-    gone = "SELECT file FROM touched WHERE NOT EXISTS (SELECT 1 FROM held WHERE held.file = touched.file)"
+    db.execute("DELETE FROM touched WHERE EXISTS (SELECT 1 FROM held WHERE held.file = touched.file)")
     # A contentless full-text table forgets a row when it is told again what was in it.
     db.execute(
         "INSERT INTO names (names, rowid, folded) SELECT 'delete', file, folded || ? FROM files "
-        f"WHERE file IN ({gone}) AND file <= (SELECT file FROM names_until)",
+        "WHERE file IN (SELECT file FROM touched) AND file <= (SELECT file FROM names_until)",
         (PAD,),
     )
-    db.execute(f"DELETE FROM files WHERE file IN ({gone})")
+    db.execute("DELETE FROM files WHERE file IN (SELECT file FROM touched)")
+    db.execute("DELETE FROM moved WHERE seq <= (SELECT max(seq) FROM moved) - ?", (MOVES,))
 
 
 def extend_names(db: sqlite3.Connection, rows: int) -> bool:
     """Takes the next files into the full-text index; whether there are more."""
     (until,) = db.execute("SELECT file FROM names_until").fetchone()
-    found = db.execute(
-        "SELECT file, folded || ? FROM files WHERE file > ? ORDER BY file LIMIT ?", (PAD, until, rows)
-    ).fetchall()
-    if not found:
+    last = _after(db, until, rows)
+    if last is None:
         return False
-    db.executemany("INSERT INTO names (rowid, folded) VALUES (?, ?)", found)
-    db.execute("UPDATE names_until SET file = ?", (found[-1][0],))
-    return len(found) == rows
+    db.execute(
+        "INSERT INTO names (rowid, folded) SELECT file, folded || ? FROM files WHERE file > ? AND file <= ? "
+        "ORDER BY file",
+        (PAD, until, last),
+    )
+    db.execute("UPDATE names_until SET file = ?", (last,))
+    return _after(db, last, 1) is not None
 
 
-def _distinct(entries: Iterable[Entry]) -> bool:
-    names = [entry.name for entry in entries]
-    return len(set(names)) == len(names)
+def extend_orders(db: sqlite3.Connection, rows: int) -> bool:
+    """Takes the next files into the indices that searches sort and filter by; whether there are more."""
+    (until,) = db.execute("SELECT ordered FROM names_until").fetchone()
+    last = _after(db, until, rows)
+    if last is None:
+        return False
+    db.execute("UPDATE files SET ordered = 1 WHERE file > ? AND file <= ?", (until, last))
+    db.execute("UPDATE names_until SET ordered = ?", (last,))
+    return _after(db, last, 1) is not None
+
+
+def _after(db: sqlite3.Connection, until: int, rows: int) -> int | None:
+    """The last of the next files; None where there are none."""
+    found: int | None = db.execute(
+        "SELECT max(file) FROM (SELECT file FROM files WHERE file > ? ORDER BY file LIMIT ?)", (until, rows)
+    ).fetchone()[0]
+    return found

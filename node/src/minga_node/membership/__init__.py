@@ -1,6 +1,6 @@
 """Who is in the network: joining, gossip, failure detection."""
 
 from minga_node.membership.membership import Membership
-from minga_node.membership.messages import GossipCalls, Push, Reconcile, Reconciled
+from minga_node.membership.messages import Fetch, GossipCalls, Push, Reconcile, Reconciled
 
-__all__ = ["GossipCalls", "Membership", "Push", "Reconcile", "Reconciled"]
+__all__ = ["Fetch", "GossipCalls", "Membership", "Push", "Reconcile", "Reconciled"]

@@ -6,14 +6,15 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from minga_node.errors import Conflict, PeerMisbehaved, PeerUnreachable
+from minga_node.errors import Busy, Conflict, PeerMisbehaved, PeerUnreachable
 from minga_node.index import Delta, Index
-from minga_node.membership.messages import GossipCalls, Push, Reconcile, Reconciled
+from minga_node.membership.catching_up import CatchUp
+from minga_node.membership.claims import MOST_PEERS, Claims
+from minga_node.membership.messages import Fetch, GossipCalls, Push, Reconcile, Reconciled
 from minga_node.membership.scuttlebutt import Digest, Need, compare, need
-from minga_node.membership.trust import Trust
 from minga_node.membership.view import View
 from minga_node.metrics import GOSSIP_REFUSED, INDEX_LAG
 from minga_node.model import Peer, PeerState
@@ -24,9 +25,8 @@ DELTA_BYTES = 2 * 1024 * 1024
 """Of deltas in one message, about."""
 MOST_EXCHANGES = 10_000
 """Messages of one catch-up; a bound on what a peer that always has more can make us do."""
-MOST_PEERS = 20_000
-PATIENCE = 20
-"""Rounds in which a caller may claim a version without sending anything of it."""
+STREAMS = 4
+"""Nodes that this one brings up to date at once, at most."""
 
 
 class Gossip:
@@ -45,8 +45,9 @@ class Gossip:
         self._self_peer, self._clock = self_peer, clock
         self.lock = threading.RLock()
         """Guards the view."""
-        self._trust = Trust()
-        self._owed: dict[str, tuple[int, int]] = {}
+        self.claims = Claims(index.logs, calls.forget, clock)
+        self._catch_up = CatchUp(self._apply)
+        self._streams = threading.BoundedSemaphore(STREAMS)
         self._acknowledged: dict[str, tuple[int, int]] = {}
         """Epoch and version of this node's log that each peer has."""
         self._random = random.Random()
@@ -66,13 +67,13 @@ class Gossip:
             PeerUnreachable, PeerMisbehaved, Conflict, Busy
         """
         news = False
-        if self._trust.refused(peer.id, self._clock()):
+        if self.claims.refused(peer.id):
             return False
         for _ in range(MOST_EXCHANGES):
             try:
                 came, again = self._exchange(peer)
             except PeerMisbehaved as error:
-                self.blame(peer, error)
+                self.claims.blame(peer, error)
                 raise
             news |= came
             if not again:
@@ -86,7 +87,7 @@ class Gossip:
             answer = self._calls.reconcile(peer.grpc_target, request)
         except PeerMisbehaved as error:
             # A refusal is what it says of us, and no proof against it; too many entries are only a doubt.
-            self._doubt(peer, f"does not answer well ({error})")
+            self.claims.doubt(peer, f"does not answer well ({error})")
             raise PeerUnreachable(str(error)) from error
         if answer.id != peer.id:
             raise Conflict(f"{peer.grpc_target} is {answer.id} now, not {peer.id}")
@@ -95,8 +96,8 @@ class Gossip:
         claimed = {digest.id: digest for digest in answer.digests}
         self._take(claimed.values(), answer.peers)
         came = self._apply(answer.deltas)
-        INDEX_LAG.set(sum(max(0, digest.version - self._held(digest)) for digest in claimed.values()))
-        self._check_claims(peer, claimed.values(), answer)
+        INDEX_LAG.set(sum(max(0, digest.version - self.claims.held(digest)) for digest in claimed.values()))
+        self.claims.check_answer(peer, claimed.values(), answer)
         wanted = {digest.id: digest for digest in answer.wanted}
         self._acknowledge(peer.id, wanted.get(self._index.self_id, mine[self._index.self_id]))
         ours = self.digests()
@@ -117,7 +118,43 @@ class Gossip:
             except PeerMisbehaved as error:
                 raise PeerUnreachable(str(error)) from error
         # More is only worth asking for when what came was taken.
+        if answer.more and came:
+            self._fetch(peer)
         return came, (answer.more and came) or unsent
+
+    def _fetch(self, peer: Peer) -> None:
+        def fetch() -> Iterator[tuple[Delta, ...]]:
+            message = Fetch(self._network, self.own(), tuple(self.digests().values()))
+            return self._calls.fetch(peer.grpc_target, message)
+
+        try:
+            self._catch_up.run(fetch)
+        except Busy as error:
+            # It has no time for a stream; its rounds go on.
+            log.debug("%s: %s", peer.id, error)
+
+    def serve(self, request: Fetch) -> Iterator[Delta]:
+        """All that a caller lacks, in parts.
+
+        Raises:
+            Conflict: the caller is of another network, or is refused.
+            Busy: enough others are being served.
+        """
+        self._admit(request.network, request.sender)
+        if not self._streams.acquire(blocking=False):
+            raise Busy("enough nodes are catching up here")
+        try:
+            self.learn(request.sender, alive=True)
+            theirs = {digest.id: digest for digest in request.digests}
+            for lacking in self._shuffled(compare(self.digests(), theirs).needs):
+                known, reset = lacking.from_version, lacking.reset
+                while (
+                    delta := self._index.logs.delta(lacking.id, known, DELTA_BYTES, reset=reset)
+                ) is not None:
+                    yield delta
+                    known, reset = delta.to_version, False
+        finally:
+            self._streams.release()
 
     def answer(self, request: Reconcile) -> Reconciled:
         """The callee's half.
@@ -135,9 +172,9 @@ class Gossip:
             self._take(theirs.values(), ())
             mine = self.digests()
             comparison = compare(mine, theirs)
-            self._check_owed(request.sender, comparison.wanted, theirs)
+            self.claims.check_caller(request.sender, comparison.wanted, theirs)
         except PeerMisbehaved as error:
-            self.blame(request.sender, error)
+            self.claims.blame(request.sender, error)
             raise
         own = theirs.get(self._index.self_id)
         if own is not None:
@@ -164,7 +201,7 @@ class Gossip:
             self._take(message.digests, message.peers)
             return self._apply(message.deltas)
         except PeerMisbehaved as error:
-            self.blame(message.sender, error)
+            self.claims.blame(message.sender, error)
             raise
 
     def tell(self, peer: Peer, deltas: tuple[Delta, ...]) -> None:
@@ -176,6 +213,10 @@ class Gossip:
         ours = self.digests()
         digests = tuple(ours[delta.peer_id] for delta in deltas if delta.peer_id in ours)
         self._calls.push(peer.grpc_target, Push(self._network, self.own(), digests, deltas))
+
+    def stop(self) -> None:
+        """Ends a catch-up that is going on."""
+        self._catch_up.stop()
 
     def compact(self, patience: int) -> None:
         """Drops the own log's tombstones that all live nodes have seen, or whatever exceeds ``patience``."""
@@ -226,7 +267,7 @@ class Gossip:
             log.info("%s lost its state and begins anew", peer_id)
 
     def _apply(self, deltas: Iterable[Delta]) -> bool:
-        news = False
+        taken: list[Delta] = []
         for delta in deltas:
             with self.lock:
                 known = self._view.known.get(delta.peer_id)
@@ -234,15 +275,13 @@ class Gossip:
                 raise PeerMisbehaved(f"entries of {delta.peer_id[:128]!r}, of whom nothing is known")
             if known is not None and delta.epoch < known.epoch:
                 continue
-            news |= self._index.apply(delta)
-        return news
+            taken.append(delta)
+        return bool(taken) and bool(self._index.apply_all(taken))
 
     def _deltas(self, needs: Sequence[Need], budget: int) -> tuple[tuple[Delta, ...], bool]:
         """As much as fits, in random order so that none is always the last; whether there is more."""
-        ordered = list(needs)
-        self._random.shuffle(ordered)
         found: list[Delta] = []
-        for lacking in ordered:
+        for lacking in self._shuffled(needs):
             if budget <= 0:
                 return tuple(found), True
             delta = self._index.logs.delta(lacking.id, lacking.from_version, budget, reset=lacking.reset)
@@ -255,6 +294,9 @@ class Gossip:
                 return tuple(found), True
         return tuple(found), False
 
+    def _shuffled(self, needs: Sequence[Need]) -> list[Need]:
+        return self._random.sample(needs, len(needs))
+
     def _peers(self, ids: Iterable[str]) -> tuple[Peer, ...]:
         with self.lock:
             known = [self._view.known.get(id_) for id_ in ids if id_ != self._index.self_id]
@@ -265,58 +307,9 @@ class Gossip:
             raise Conflict(f"this is the network {self._network!r}, not {network[:128]!r}")
         if not sender.id or sender.id == self._index.self_id:
             raise Conflict(f"there is a node {sender.id!r} already: it is this one")
-        if self._trust.refused(sender.id, self._clock()):
+        if self.claims.refused(sender.id):
             GOSSIP_REFUSED.labels("quarantined").inc()
             raise Conflict("this peer broke the protocol and is not heard for a while")
 
     def _acknowledge(self, peer_id: str, digest: Digest) -> None:
         self._acknowledged[peer_id] = (digest.epoch, digest.version)
-
-    def _check_claims(self, peer: Peer, claimed: Iterable[Digest], answer: Reconciled) -> None:
-        """An answer that names a version has to bring it, or say that there is more."""
-        if answer.more:
-            return
-        sent = {delta.peer_id for delta in answer.deltas}
-        for digest in claimed:
-            if (
-                digest.version > self._held(digest)
-                and digest.id not in sent
-                and digest.id != self._index.self_id
-            ):
-                self._doubt(peer, f"claims version {digest.version} of {digest.id} and does not send it")
-
-    def _held(self, digest: Digest) -> int:
-        """The version this node has of the log that a digest speaks of."""
-        state = self._index.logs.state(digest.id)
-        return state.version if state is not None and state.epoch >= digest.epoch else 0
-
-    def _check_owed(self, sender: Peer, wanted: Iterable[Digest], theirs: dict[str, Digest]) -> None:
-        """A caller that names versions has to push some of them when it is asked to.
-
-        Any progress of the index counts for it: logs come in any order, and a catch-up takes many rounds.
-        """
-        owing = [digest.id for digest in wanted if theirs[digest.id].version > digest.version]
-        if not owing:
-            self._owed.pop(sender.id, None)
-            return
-        held = sum(state.version for state in self._index.logs.states().values())
-        before, times = self._owed.get(sender.id, (-1, 0))
-        times = times + 1 if before == held else 0
-        if len(self._owed) > MOST_PEERS:
-            self._owed.clear()
-        self._owed[sender.id] = (held, times)
-        if times >= PATIENCE:
-            self._owed.pop(sender.id)
-            raise PeerMisbehaved(f"claims entries of {owing[0]} and never sends them")
-
-    def _doubt(self, peer: Peer, why: str) -> None:
-        GOSSIP_REFUSED.labels("claim").inc()
-        if self._trust.strike(peer.id, self._clock()):
-            log.warning("%s %s: not heard for a while", peer.id, why)
-            self._calls.forget(peer.grpc_target)
-
-    def blame(self, peer: Peer, error: PeerMisbehaved) -> None:
-        GOSSIP_REFUSED.labels("protocol").inc()
-        self._trust.strike(peer.id, self._clock(), certain=True)
-        log.warning("%s breaks the protocol (%s): not heard for a while", peer.id, error)
-        self._calls.forget(peer.grpc_target)

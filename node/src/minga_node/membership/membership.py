@@ -6,13 +6,13 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 from minga_node.errors import Conflict, MingaError, PeerMisbehaved
-from minga_node.index import Index
+from minga_node.index import Delta, Index
 from minga_node.membership.gossip import Gossip
-from minga_node.membership.messages import GossipCalls, Push, Reconcile, Reconciled
+from minga_node.membership.messages import Fetch, GossipCalls, Push, Reconcile, Reconciled
 from minga_node.membership.news import Newsboy
 from minga_node.membership.records import Records
 from minga_node.membership.seeds import Seeds
@@ -165,7 +165,10 @@ class Membership:
 
     def blame(self, peer: Peer, error: PeerMisbehaved) -> None:
         """A peer sent what is not even a message."""
-        self._gossip.blame(peer, error)
+        self._gossip.claims.blame(peer, error)
+
+    def serve(self, request: Fetch) -> Iterator[Delta]:
+        return self._gossip.serve(request)
 
     def take_push(self, message: Push) -> None:
         self._gossip.take_push(message)
@@ -215,6 +218,7 @@ class Membership:
 
     def _end(self) -> None:
         self._stop.set()
+        self._gossip.stop()
         self._newsboy.stop()
 
     def _run(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -33,6 +34,15 @@ class Reconciled:
 
 
 @dataclass(frozen=True, slots=True)
+class Fetch:
+    """Asks for all that the sender lacks."""
+
+    network: str
+    sender: Peer
+    digests: tuple[Digest, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Push:
     """The second half of a round, or fresh news."""
 
@@ -54,6 +64,8 @@ class GossipCalls(Protocol):
     def reconcile(self, target: str, message: Reconcile) -> Reconciled: ...
 
     def push(self, target: str, message: Push) -> None: ...
+
+    def fetch(self, target: str, message: Fetch) -> Iterator[tuple[Delta, ...]]: ...
 
     def forget(self, target: str) -> None:
         """Closes the connection."""

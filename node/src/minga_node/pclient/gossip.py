@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from minga_node.membership.messages import Push, Reconcile, Reconciled
+from collections.abc import Iterator
+
+from minga_node.errors import PeerMisbehaved, PeerUnreachable
+from minga_node.index import Delta
+from minga_node.membership.messages import Fetch, Push, Reconcile, Reconciled
 from minga_node.metrics import GOSSIP_BYTES
 from minga_node.model import Peer, PeerState
 from minga_node.pclient.channels import Channels, grpc_errors
@@ -18,6 +22,8 @@ from minga_protos.v1 import index_pb2, index_pb2_grpc, membership_pb2, membershi
 JOIN_SECONDS = 5.0
 ROUND_SECONDS = 10.0
 LEAVE_SECONDS = 2.0
+FETCH_SECONDS = 600.0
+"""Of one stream; what is lacking then comes with the next one."""
 
 
 class GossipClient:
@@ -72,6 +78,25 @@ class GossipClient:
             tuple(map(from_message, answer.peers)),
         )
 
+    def fetch(self, target: str, message: Fetch) -> Iterator[tuple[Delta, ...]]:
+        request = index_pb2.FetchRequest(
+            network=message.network,
+            sender=to_message(message.sender),
+            digests=map(digest_to_message, message.digests),
+        )
+        GOSSIP_BYTES.labels("out").inc(request.ByteSize())
+        stream = self._stub(target).Fetch(request, timeout=FETCH_SECONDS)
+        try:
+            while (answer := _next(target, stream)) is not None:
+                GOSSIP_BYTES.labels("in").inc(answer.ByteSize())
+                yield tuple(map(delta_from_message, answer.deltas))
+        finally:
+            stream.cancel()
+
+    def _stub(self, target: str) -> index_pb2_grpc.IndexStub:
+        with grpc_errors(target):
+            return index_pb2_grpc.IndexStub(self._channels.channel(target))
+
     def push(self, target: str, message: Push) -> None:
         request = index_pb2.PushRequest(
             network=message.network,
@@ -86,6 +111,15 @@ class GossipClient:
 
     def forget(self, target: str) -> None:
         self._channels.forget(target)
+
+
+def _next(target: str, stream: Iterator[index_pb2.FetchResponse]) -> index_pb2.FetchResponse | None:
+    try:
+        with grpc_errors(target):
+            return next(stream, None)
+    except PeerMisbehaved as error:
+        # A refusal is what it says of us, and no proof against it.
+        raise PeerUnreachable(str(error)) from error
 
 
 STATES = {

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import accumulate
+from operator import sub
+
 from minga_node.errors import PeerMisbehaved
 from minga_node.index import Delta, Entry
 from minga_node.index.log import MOST_ENTRIES
@@ -33,36 +37,70 @@ def digest_from_message(message: index_pb2.Digest) -> Digest:
     )
 
 
+_NO_CONTENT = bytes(32)
+_REMOVED, _PARTIAL = 1, 2
+_FLAGS = ((_PARTIAL, 0), (_REMOVED, _REMOVED))
+"""By whether an entry is a tombstone, and whether it is of a complete file."""
+
+
 def delta_to_message(delta: Delta) -> index_pb2.Delta:
-    make = index_pb2.Entry
-    return index_pb2.Delta(
+    message = index_pb2.Delta(
         id=delta.peer_id,
         epoch=delta.epoch,
         from_version=delta.from_version,
         to_version=delta.to_version,
         reset=delta.reset,
         compacted=delta.compacted,
-        entries=[
-            make(version=version, removed=True, name=name)
-            if content is None
-            else make(
-                version=version,
-                name=name,
-                content_id=content,
-                size=size,
-                media_type=media_type,
-                modified_ms=modified_ms,
-                complete=bool(complete),
-            )
-            for version, name, content, size, media_type, modified_ms, complete in delta.entries
-        ],
     )
+    if delta.entries:
+        versions, names, contents, sizes, media_types, modified, complete = zip(*delta.entries, strict=True)
+        places = {media_type: place for place, media_type in enumerate(dict.fromkeys(media_types))}
+        message.steps.extend(map(sub, versions, (delta.from_version, *versions)))
+        message.names.extend(names)
+        message.flags = bytes(
+            _FLAGS[content is None][bool(whole)] for content, whole in zip(contents, complete, strict=True)
+        )
+        message.content_ids = b"".join(content or _NO_CONTENT for content in contents)
+        message.sizes.extend(sizes)
+        message.modified_ms.extend(modified)
+        message.media_types.extend(places)
+        message.media.extend(map(places.__getitem__, media_types))
+    return message
 
 
 def delta_from_message(message: index_pb2.Delta) -> Delta:
-    """Raises PeerMisbehaved for more entries than anybody sends, before it looks at them."""
-    if len(message.entries) > MOST_ENTRIES:
-        raise PeerMisbehaved(f"{len(message.entries)} entries at once, at most {MOST_ENTRIES}")
+    """Raises PeerMisbehaved for more entries than anybody sends, before it looks at them, and for columns
+    that do not fit together."""
+    count = len(message.steps)
+    if count > MOST_ENTRIES:
+        raise PeerMisbehaved(f"{count} entries at once, at most {MOST_ENTRIES}")
+    ids, flags, media_types = message.content_ids, message.flags, tuple(message.media_types)
+    columns = (
+        len(message.names),
+        len(flags),
+        len(message.sizes),
+        len(message.modified_ms),
+        len(message.media),
+    )
+    if set(columns) - {count} or len(ids) != 32 * count or max(message.media, default=-1) >= len(media_types):
+        raise PeerMisbehaved("the columns of a delta do not fit together")
+    versions = accumulate(message.steps, initial=message.from_version)
+    next(versions)
+    contents: Sequence[bytes | None] = [ids[start : start + 32] for start in range(0, len(ids), 32)]
+    if any(flags):
+        contents = [
+            None if flag & _REMOVED else content for content, flag in zip(contents, flags, strict=True)
+        ]
+    entries = map(
+        Entry,
+        versions,
+        message.names,
+        contents,
+        message.sizes,
+        map(media_types.__getitem__, message.media),
+        message.modified_ms,
+        [flag & _PARTIAL == 0 for flag in flags],
+    )
     return Delta(
         message.id,
         message.epoch,
@@ -70,18 +108,5 @@ def delta_from_message(message: index_pb2.Delta) -> Delta:
         message.to_version,
         message.reset,
         message.compacted,
-        [
-            Entry(entry.version, entry.name, None)
-            if entry.removed
-            else Entry(
-                entry.version,
-                entry.name,
-                entry.content_id,
-                entry.size,
-                entry.media_type,
-                entry.modified_ms,
-                entry.complete,
-            )
-            for entry in message.entries
-        ],
+        list(entries),
     )

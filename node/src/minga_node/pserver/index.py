@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import grpc
 
 from minga_node.errors import PeerMisbehaved
 from minga_node.index import Index, Query
-from minga_node.membership import Membership, Push, Reconcile
+from minga_node.membership import Fetch, Membership, Push, Reconcile
 from minga_node.metrics import GOSSIP_BYTES
 from minga_node.pclient.messages import (
     delta_from_message,
@@ -50,6 +52,18 @@ class IndexService(index_pb2_grpc.IndexServicer):
         )
         GOSSIP_BYTES.labels("out").inc(response.ByteSize())
         return response
+
+    def Fetch(  # noqa: N802
+        self, request: index_pb2.FetchRequest, _context: grpc.ServicerContext
+    ) -> Iterator[index_pb2.FetchResponse]:
+        GOSSIP_BYTES.labels("in").inc(request.ByteSize())
+        message = Fetch(
+            request.network, from_message(request.sender), tuple(map(digest_from_message, request.digests))
+        )
+        for delta in self._membership.serve(message):
+            response = index_pb2.FetchResponse(deltas=[delta_to_message(delta)])
+            GOSSIP_BYTES.labels("out").inc(response.ByteSize())
+            yield response
 
     def Push(  # noqa: N802
         self, request: index_pb2.PushRequest, _context: grpc.ServicerContext

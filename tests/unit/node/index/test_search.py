@@ -13,7 +13,8 @@ import pytest
 from minga_node.errors import BadRequest
 from minga_node.index import Delta, Entry, Index, Query, plans, search
 from minga_node.index.fold import fold
-from minga_node.index.plans import Estimate, Way, relevance
+from minga_node.index.plans import Estimate, Way
+from minga_node.index.ranks import relevance
 from minga_node.model import FileRow
 from minga_node.store import Store
 from tests.waiting import wait_for
@@ -84,6 +85,7 @@ QUERIES = [
     Query("qz 7"), Query(min_size=3000),
     Query("report", media_type="image/*"), Query(media_type="application/pdf"),
     Query(holder="peer-2"), Query("model", holder="peer-3"), Query(holder="nobody"), Query(min_holders=2),
+    Query("data", min_holders=1, media_type="image/*", holder="peer-1", min_size=1000, available=True),
     Query("llama", available=True), Query(),
 ]  # fmt: skip
 ALL_WAYS = [None, *Way]
@@ -97,6 +99,9 @@ def _applies(query: Query, way: Way | None) -> bool:
         Way.BEGINS: query.prefix,
         Way.STARTS: len(query.terms()) == 1,
         Way.NAMES: bool(query.text),
+        Way.TYPE: query.media_type is not None,
+        Way.COPIES: query.min_holders > 0,
+        Way.ONLINE: query.available,
     }
     return way is None or applies.get(way, True)
 
@@ -168,32 +173,6 @@ def test_relevance_is_exact_names_then_beginnings_then_the_rest(index: Index) ->
     ranks = [relevance(fold(row.name), "a-1") for row in found]
     assert ranks == sorted(ranks)
     assert {1, 2} <= set(ranks)
-
-
-def test_pages_neither_skip_nor_repeat_while_the_index_changes(
-    tmp_path_factory: pytest.TempPathFactory,
-) -> None:
-    store = Store(tmp_path_factory.mktemp("changing") / "s.db")
-    index = Index(store, "me")
-    stable = [Entry(n, f"stable-{n:03d}", bytes(32), n, "x/y", n, True) for n in range(1, 201)]
-    index.apply(Delta("peer", 1, 0, 200, False, 0, stable))
-    dice, version, seen = random.Random(1), 200, []
-    query = Query("stable", sort="-size", limit=10)
-    while True:
-        page = index.search(query)
-        seen += [row.name for row in page.rows if row.name.startswith("stable")]
-        if page.next_cursor is None:
-            break
-        query = dataclasses.replace(query, cursor=page.next_cursor)
-        for _ in range(5):
-            version += 1
-            name = f"other-stable-{dice.randrange(20)}"
-            content = None if dice.random() < 0.3 else bytes(32)
-            entry = Entry(version, name, content, dice.randrange(200), "x/y", 1, True)
-            index.apply(Delta("peer", 1, version - 1, version, False, 0, [entry]))
-    assert seen == [entry.name for entry in reversed(stable)]
-    index.close()
-    store.close()
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ import pytest
 
 from minga_node.errors import PeerMisbehaved
 from minga_node.index import Delta, Entry, Index
-from minga_node.membership.gossip import PATIENCE, Gossip
+from minga_node.membership.claims import PATIENCE
+from minga_node.membership.gossip import Gossip
 from minga_node.membership.messages import Reconcile
 from minga_node.membership.scuttlebutt import Digest
 from minga_node.membership.view import View
