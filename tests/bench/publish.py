@@ -36,7 +36,7 @@ def with_broker(node: IndexNode, url: str) -> Mom:
 
 
 class Arrivals:
-    """Hears of every commit at every node, which costs them less than being asked a thousand times a second."""
+    """Hears of every commit at every node, which costs less than asking a thousand times a second."""
 
     def __init__(self, network: list[IndexNode]) -> None:
         self._network = network
