@@ -19,9 +19,6 @@ CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE schema_version (part TEXT PRIMARY KEY, version INTEGER NOT NULL) WITHOUT ROWID;
 """
 
-MAPPED = 2**30
-"""Bytes of the database that readers look at through a map, at most."""
-
 
 class Store:
     """Reads run on a connection of each thread; writes are transactions, one at a time.
@@ -98,8 +95,6 @@ class Store:
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
         if connection is None:
             connection = self._local.connection = self._connect()
-            # One copy of the pages for all threads, the operating system's.
-            connection.execute(f"PRAGMA mmap_size = {MAPPED}")
         return connection
 
     @contextmanager

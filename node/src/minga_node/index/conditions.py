@@ -78,8 +78,8 @@ class Conditions:
             and (not self.glob or bool(re.match(_regex(self.glob), row.folded)))
         )
 
-    def test(self, row: Row) -> bool:
-        """The same as :meth:`sql`; the online copies count as complete."""
+    def test_but_text(self, row: Row) -> bool:
+        """The same as :meth:`sql`, of all but the name; the online copies count as complete."""
         return (
             (self.min_size is None or row.size >= self.min_size)
             and (self.max_size is None or row.size <= self.max_size)
@@ -87,7 +87,6 @@ class Conditions:
             and (self.holder is None or self.holder in row.logs)
             and row.holders >= self.min_holders
             and (self.online is None or not self.online.isdisjoint(row.logs))
-            and self.text_test(row)
         )
 
     def media_test(self, row: Row) -> bool:

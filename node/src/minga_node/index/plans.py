@@ -15,10 +15,12 @@ from minga_node.index.ranks import LAST, relevance
 
 WALK = 0.5e-6
 """Seconds to look at a row in the order of an index, and to find that its name will not do."""
-LOOK = 1.5e-6
-"""Seconds to look at the rest of such a row."""
-CANDIDATE = 2.0e-6
+LOOK = 3.0e-6
+"""Seconds to look at the rest of a row whose name will do, far from the one before."""
+CANDIDATE = 2.5e-6
 """Seconds to find a row by its number, test and sort it."""
+ASK = 1.5e-6
+"""Seconds more, where it has to be asked who holds a row."""
 TAIL = 0.4e-6
 """Seconds to look at a row that an index does not have yet."""
 
@@ -84,15 +86,23 @@ def estimate(wanted: Conditions, sample: Sequence[Row], shape: Shape, walk: Walk
     weight = shape.total / len(sample)
     tier = walk.tier
 
-    def test(row: Row) -> bool:
-        return wanted.test(row) and (tier is None or relevance(row.folded, tier[1]) == tier[0])
+    def named(row: Row) -> bool:
+        return wanted.text_test(row) and (tier is None or relevance(row.folded, tier[1]) == tier[0])
 
+    ask = ASK if wanted.holder is not None or wanted.online is not None else 0.0
     behind = 0.0 if walk.by_name else shape.unordered * TAIL
-    rows = _rows_walked(test, wanted.text_test, sample, walk, weight)
-    found = [Estimate(Way.WALK, rows * weight + behind)]
+    walked = _walked(wanted, named, sample, walk, walk.limit / weight, LOOK + ask)
+    found = [Estimate(Way.WALK, walked * weight + behind)]
     for way, of_it in _candidates(wanted, tier):
+        rows = list(filter(of_it, sample))
         # Nothing in the sample is less than one of it, not nothing.
-        seconds = max(sum(map(of_it, sample)), 0.5) * weight * CANDIDATE
+        count = max(len(rows), 0.5)
+        asked = 0.0 if way in {Way.HOLDER, Way.ONLINE} else ask
+        if way in {Way.SIZES, Way.COPIES}:
+            looked = sum(map(wanted.text_test, rows)) + 0.5
+            seconds = (count * WALK + looked * (LOOK + asked)) * weight
+        else:
+            seconds = count * weight * (CANDIDATE + asked)
         if way in {Way.NAMES, Way.STARTS}:
             seconds += shape.unnamed * TAIL
         elif way in {Way.SIZES, Way.TYPE, Way.COPIES}:
@@ -126,25 +136,39 @@ def _candidates(wanted: Conditions, tier: tuple[int, str] | None) -> list[tuple[
     return found
 
 
-def _rows_walked(
-    test: Callable[[Row], bool],
-    text_test: Callable[[Row], bool],
+def _walked(
+    wanted: Conditions,
+    named: Callable[[Row], bool],
     sample: Sequence[Row],
     walk: Walk,
-    weight: float,
+    enough: float,
+    look: float,
 ) -> float:
-    """Seconds until the page is full, for each row of the sample one."""
-    enough = walk.limit / weight
-    matched, spent = 0, 0.0
-    for row in sample:
-        if walk.after is not None:
-            key = walk.key(row)
-            if key >= walk.after if walk.descending else key <= walk.after:
-                continue
+    """Seconds until the page is full, if the sample were all; ``enough`` of its rows fill it."""
+    rows = sample
+    if walk.after is not None:
+        rows = [
+            row
+            for row in sample
+            if (walk.key(row) < walk.after if walk.descending else walk.key(row) > walk.after)
+        ]
+    spent, names, others, both = 0.0, 0, 0, 0
+    for row in rows:
         spent += WALK
-        if text_test(row):
-            spent += LOOK
-            matched += test(row)
-            if matched > enough:
-                return spent * max(enough / matched, 0.05)
-    return spent
+        fits = wanted.test_but_text(row)
+        others += fits
+        if named(row):
+            spent += look
+            names += 1
+            both += fits
+            if both >= CERTAIN and both > enough:
+                return spent * max(enough / both, 0.05)
+    # Too few to count on: expect what there would be if names had nothing to do with the rest, as far as what
+    # was found does not speak against it (the mean of a gamma distribution after the observation).
+    expected = names * others / max(len(rows), 1)
+    likely = expected * (both + 1) / (expected + 1)
+    return spent * min(1.0, enough / likely) if likely else spent
+
+
+CERTAIN = 4
+"""Rows of the sample that are enough to count on."""

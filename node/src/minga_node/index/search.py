@@ -26,8 +26,6 @@ from minga_node.index.sources import Source, source
 from minga_node.model import Page
 from minga_node.store import Store
 
-FEW = 0.006
-"""Seconds: candidates that cost no more are all looked at, instead of looking for the most relevant first."""
 EXPIRED = "the cursor is too old, too much has changed since: begin the search again"
 
 Found = list[tuple[Any, ...]]
@@ -151,12 +149,9 @@ class _Run:
             extra.append(("NOT EXISTS (SELECT 1 FROM moved m WHERE m.file = f.file AND m.seq > ?)", [began]))
         keyed = [*extra, _after(order.columns, after, descending)] if after is not None else extra
         columns = [f"f.{column}" for column in order.columns]
-        first = self._source(self._ways(order, descending, after, limit, tier), order, tier)
-        found = self._select(first, keyed, columns, descending, limit)
+        ways = self._ways(order, descending, after, limit, tier)
+        found = self._select(self._source(ways, order, tier), keyed, columns, descending, limit)
         more: Found = []
-        if first.walks and not order.is_name and self._shape.unordered:
-            tail = Source("files f", [], "f.file > ?", [self._ordered])
-            more += self._select(tail, keyed, columns, descending, limit)
         if began < newest:
             was = Source(
                 f"(SELECT file, {order.columns[0]} AS was, min(seq) FROM moved "
@@ -167,22 +162,17 @@ class _Run:
             clause = [_after(columns, after, descending)] if after is not None else []
             more += self._select(was, clause, columns, descending, limit)
         if more:
-            found = sorted([*found, *more], key=lambda row: row[_KEY:], reverse=descending)[:limit]
+            found = sorted([*found, *more], key=_key, reverse=descending)[:limit]
         return found
 
     def ranked(self, word: str, rank: int, key: tuple[Any, ...] | None) -> Found:
         """Rows by relevance, after a rank and the key within it."""
         ways = self._ways(BY_NAME, False, None, self._limit, (LAST, word))
-        few = [each for each in ways if each.way is not Way.WALK and each.seconds <= FEW]
-        origin = self._source(few, BY_NAME, None)
-        if not (origin.walks and self._rows):
-            # So few that all of them are looked at and sorted.
-            expression, values = rank_of(word)
-            columns = [expression, *(f"f.{column}" for column in BY_NAME.columns)]
-            after: list[Clause] = []
-            if key is not None:
-                after = [(f"({','.join(columns)}) > (?,?,?,?)", [*values, rank, *key])]
-            return self._select(origin, after, columns, False, self._limit, values)
+        candidates = [each for each in ways if each.way is not Way.WALK]
+        if not self._rows or candidates[0].seconds <= self._seconds_by_rank(word):
+            origin = self._source(candidates, BY_NAME, None)
+            if not self._rows or not origin.walks:
+                return self._all_ranked(origin, word, rank, key)
         found: Found = []
         for tier in range(rank, LAST + 1):
             rows = self.page(
@@ -196,6 +186,20 @@ class _Run:
             if len(found) >= self._limit:
                 break
         return found
+
+    def _all_ranked(self, origin: Source, word: str, rank: int, key: tuple[Any, ...] | None) -> Found:
+        """Looks at all rows of a source and sorts them."""
+        expression, values = rank_of(word)
+        columns = [expression, *(f"f.{column}" for column in BY_NAME.columns)]
+        after: list[Clause] = []
+        if key is not None:
+            after = [(f"({','.join(columns)}) > (?,?,?,?)", [*values, rank, *key])]
+        return self._select(origin, after, columns, False, self._limit, values)
+
+    def _seconds_by_rank(self, word: str) -> float:
+        """What it costs to look for one rank after the other."""
+        ways = [self._ways(BY_NAME, False, None, self._limit, (tier, word))[0] for tier in range(1, LAST + 1)]
+        return sum(each.seconds for each in ways)
 
     def _ways(
         self,
@@ -234,14 +238,26 @@ class _Run:
             clauses.append(clause)
             values += more
         direction = " DESC" if descending else ""
-        statement = (
-            "SELECT f.file, f.name, f.content, f.size, f.media_type, f.modified, "
-            f"{', '.join(columns)} FROM {origin.table} "
-            f"{'WHERE ' + ' AND '.join(clauses) if clauses else ''} "
-            f"ORDER BY {', '.join(f'{_KEY + place}{direction}' for place in range(1, len(columns) + 1))} "
-            f"LIMIT {limit}"
+        order = ", ".join(f"{_KEY + place}{direction}" for place in range(1, len(columns) + 1))
+        select = (
+            f"SELECT f.file, f.name, f.content, f.size, f.media_type, f.modified, {', '.join(columns)} FROM "
         )
-        return self.db.execute(statement, [*values_of_columns, *origin.values, *values]).fetchall()
+        tail = f" ORDER BY {order} LIMIT {limit}"
+        statement = f"{select}{origin.table}{_where(clauses)}{tail}"
+        found = self.db.execute(statement, [*values_of_columns, *origin.values, *values]).fetchall()
+        if origin.behind and self._shape.unordered:
+            rest = Source("files f", [], "f.file > ?", [self._ordered])
+            found += self._select(rest, extra, columns, descending, limit, values_of_columns)
+            found.sort(key=_key, reverse=descending)
+        return found[:limit]
+
+
+def _key(row: tuple[Any, ...]) -> tuple[Any, ...]:
+    return row[_KEY:]
+
+
+def _where(clauses: Sequence[str]) -> str:
+    return f" WHERE {' AND '.join(clauses)}" if clauses else ""
 
 
 def _after(columns: Sequence[str], key: tuple[Any, ...], descending: bool) -> Clause:

@@ -26,8 +26,10 @@ class Source:
     values: list[Any]
     clause: str = ""
     clause_values: list[Any] = field(default_factory=list)
+    behind: bool = False
+    """Without the rows that the sorted indices lack."""
     walks: bool = False
-    """In order, and without the rows that a sorted index lacks."""
+    """In the order that is asked for."""
 
 
 def source(
@@ -57,8 +59,9 @@ def source(
             )
     match way:
         case Way.WALK:
-            clause = "" if order.is_name else "f.ordered = 1"
-            return Source(f"files f INDEXED BY {order.index}", [], clause, walks=True)
+            behind = not order.is_name
+            clause = "f.ordered = 1" if behind else ""
+            return Source(f"files f INDEXED BY {order.index}", [], clause, behind=behind, walks=True)
         case Way.HOLDER:
             return _in("SELECT file FROM held WHERE log = ?", wanted.holder)
         case Way.ONLINE:
@@ -71,7 +74,7 @@ def source(
                 after_prefix(wanted.begins),
             )
         case Way.SIZES:
-            return _ordered("size BETWEEN ? AND ?", ordered, *wanted.sizes())
+            return _range("files_size", "f.size BETWEEN ? AND ?", *wanted.sizes())
         case Way.TYPE:
             kind = wanted.media_type or ""
             if kind.endswith("/*"):
@@ -80,7 +83,7 @@ def source(
                 )
             return _ordered("media_type = ?", ordered, kind)
         case Way.COPIES:
-            return _ordered("holders >= ?", ordered, wanted.min_holders)
+            return _range("files_holders", "f.holders >= ?", wanted.min_holders)
         case Way.STARTS:
             if tier is None:
                 return None
@@ -110,6 +113,13 @@ def source(
 
 def _in(select: str, *values: Any) -> Source:
     return Source(f"({select}) c CROSS JOIN files f ON f.file = c.file", list(values))
+
+
+def _range(index: str, condition: str, *values: Any) -> Source:
+    """Rows by a sorted index that has the names as well, so that most rows need not be looked up."""
+    return Source(
+        f"files f INDEXED BY {index}", [], f"f.ordered = 1 AND {condition}", list(values), behind=True
+    )
 
 
 def _ordered(condition: str, ordered: int, *values: Any) -> Source:
