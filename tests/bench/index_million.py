@@ -190,11 +190,18 @@ def catch_up(directory: Path, url: str, total: int) -> None:
         count = sum(state.version for state in node.index.logs.states().values())
         if time.perf_counter() - began > 600:
             raise SystemExit(f"only {count} of {total} after ten minutes")
-    seconds = time.perf_counter() - began
+    seconds, processor = time.perf_counter() - began, time.process_time()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     while lacks_indices(node):
         time.sleep(0.1)
-    print(json.dumps({"seconds": seconds, "indexed": time.perf_counter() - began, "peak_mib": peak}))
+    print(
+        json.dumps({
+            "seconds": seconds,
+            "processor": processor,
+            "indexed": time.perf_counter() - began,
+            "peak_mib": peak,
+        })
+    )
     node.stop()
 
 
@@ -235,6 +242,7 @@ def main() -> None:
             everything["p99"],
             everything["cpu_p99"],
         )
+        serving = time.process_time()
         node.start()
         for log in range(asked.logs):
             node.membership.hear_of(_phantom(log))
@@ -245,7 +253,9 @@ def main() -> None:
                 check=True, capture_output=True, text=True,
             )  # fmt: skip
         caught = json.loads(done.stdout)
+        result["serving_per_cpu_second"] = round(asked.entries / (time.process_time() - serving))
         result["catch_up_per_second"] = round(asked.entries / caught["seconds"])
+        result["catch_up_per_cpu_second"] = round(asked.entries / caught["processor"])
         result["catch_up_seconds"] = round(caught["seconds"], 1)
         result["catch_up_full_text_seconds"] = round(caught["indexed"], 1)
         result["catch_up_peak_mib"] = round(caught["peak_mib"])

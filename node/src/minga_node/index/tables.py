@@ -26,7 +26,6 @@ SELECT f.file FROM files f
 WHERE f.folded = staged.folded AND f.name = staged.name AND f.content = staged.content
 """
 
-_BY_NAME = itemgetter(0, 1, 2)
 _LOG_AND_NAME = itemgetter(3, 1)
 
 
@@ -92,7 +91,7 @@ def _stage(db: sqlite3.Connection, batches: Sequence[Batch]) -> tuple[bool, bool
         # Of one name in one log the last word counts.
         rows = list({_LOG_AND_NAME(row): row for row in rows}.values())
     # By name, so that what is near in the index of names is written together.
-    rows.sort(key=_BY_NAME)
+    rows.sort()
     staged: list[tuple[object, ...]] = []
     before: tuple[object, ...] = ()
     leader, followers, removals = 0, False, False

@@ -22,7 +22,7 @@ FEW = 1_000
 """Rows that are taken in at once; more are likely a catch-up, whose end is worth waiting for."""
 QUIET_SECONDS = 0.5
 """A catch-up is over when nothing has come for so long."""
-PATIENCE = 60.0
+PATIENCE = 300.0
 """Seconds that a catch-up may put the work off."""
 PAUSE = 0.1
 """Seconds that new rows wait for others to go with them. They are found all the while."""
