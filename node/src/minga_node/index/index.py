@@ -149,11 +149,7 @@ class Index:
         """All names of a content."""
         return self._rows.select(
             self._store.read(),
-            "WHERE content = ?1 AND file IN ("
-            " SELECT file FROM files WHERE ordered = 1 AND substr(content, 1, 8) = substr(?1, 1, 8)"
-            " UNION ALL"
-            " SELECT file FROM files WHERE file > (SELECT ordered FROM names_until) AND content = ?1"
-            ") ORDER BY folded, name",
+            "WHERE substr(content, 1, 8) = substr(?1, 1, 8) AND content = ?1 ORDER BY folded, name",
             (bytes.fromhex(identity),),
         )
 

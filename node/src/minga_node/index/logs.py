@@ -107,7 +107,7 @@ class Logs:
                 elif delta.from_version > state.version or delta.to_version <= state.version:
                     continue
                 elif 0 < state.version < delta.compacted and state.compacted < delta.compacted:
-                    # Its sender has dropped tombstones of names that are still here: only the whole log will do.
+                    # Its sender has dropped tombstones of names that are still here: only all of it will do.
                     continue
                 entries = delta.entries
                 if delta.from_version < state.version:

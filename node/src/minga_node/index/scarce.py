@@ -31,18 +31,20 @@ def scarce(
     here = ",".join(str(number) for number, peer_id in peers.items() if counts(peer_id))
     db = store.read()
     found = db.execute(
-        "SELECT DISTINCT f.content FROM files f WHERE f.content > :after"
+        "SELECT DISTINCT f.content FROM files f"
+        " WHERE substr(f.content, 1, 8) >= ifnull(substr(:after, 1, 8), x'') AND f.content > :after"
         " AND EXISTS (SELECT 1 FROM held o WHERE o.file = f.file AND o.log = :own AND o.complete)"
         " AND (SELECT count(DISTINCT h.log) FROM files g CROSS JOIN held h ON h.file = g.file AND h.complete"
-        f" AND h.log IN ({here}) WHERE g.content = f.content) < :target"
-        " ORDER BY f.content LIMIT :limit",
+        f" AND h.log IN ({here})"
+        "  WHERE substr(g.content, 1, 8) = substr(f.content, 1, 8) AND g.content = f.content) < :target"
+        " ORDER BY substr(f.content, 1, 8), f.content LIMIT :limit",
         {"after": bytes.fromhex(after), "own": logs.number(logs.self_id), "target": target, "limit": limit},
     ).fetchall()
     copies: dict[str, list[HeldAt]] = {}
     for (content,) in found:
         rows = db.execute(
             "SELECT h.log, min(h.modified) FROM files f CROSS JOIN held h ON h.file = f.file AND h.complete"
-            " WHERE f.content = ? GROUP BY h.log",
+            " WHERE substr(f.content, 1, 8) = substr(?1, 1, 8) AND f.content = ?1 GROUP BY h.log",
             (content,),
         )
         copies[content.hex()] = [HeldAt(peers[log], modified) for log, modified in rows if log in peers]

@@ -73,7 +73,7 @@ DROP INDEX files_holders;
 ALTER TABLE files ADD COLUMN ordered INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE names_until ADD COLUMN ordered INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX files_folded ON files (folded);
-CREATE INDEX files_content ON files (substr(content, 1, 8)) WHERE ordered = 1;
+CREATE INDEX files_content ON files (substr(content, 1, 8));
 CREATE INDEX files_size ON files (size, folded) WHERE ordered = 1;
 CREATE INDEX files_modified ON files (modified, folded) WHERE ordered = 1;
 CREATE INDEX files_holders ON files (holders, folded) WHERE ordered = 1;
@@ -118,8 +118,8 @@ PRAGMA secure_delete = OFF;
 -- After a catch-up the write-ahead log shrinks again.
 PRAGMA journal_size_limit = 16777216;
 CREATE TEMP TABLE IF NOT EXISTS staged (
-    stage INTEGER PRIMARY KEY, leader INTEGER, log INTEGER, version INTEGER, name TEXT, content BLOB,
-    size INTEGER, media_type TEXT, modified INTEGER, complete INTEGER, folded TEXT, file INTEGER
+    stage INTEGER PRIMARY KEY, folded TEXT, name TEXT, content BLOB, log INTEGER, version INTEGER,
+    size INTEGER, media_type TEXT, modified INTEGER, complete INTEGER, leader INTEGER, file INTEGER
 );
 CREATE TEMP TABLE IF NOT EXISTS replaced (log INTEGER, version INTEGER, file INTEGER);
 CREATE TEMP TABLE IF NOT EXISTS touched (file INTEGER PRIMARY KEY);

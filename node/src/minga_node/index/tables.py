@@ -26,7 +26,10 @@ SELECT f.file FROM files f
 WHERE f.folded = staged.folded AND f.name = staged.name AND f.content = staged.content
 """
 
+_FOLDED = itemgetter(0)
 _LOG_AND_NAME = itemgetter(3, 1)
+_NAME_AND_CONTENT = itemgetter(1, 2)
+_NEW = "?1 + ifnull(leader, stage)"
 
 
 class Batch(NamedTuple):
@@ -46,7 +49,7 @@ def apply(db: sqlite3.Connection, batches: Sequence[Batch]) -> None:
     # A file that is there already has its number, a new one gets the next that are free.
     db.execute(
         "UPDATE staged SET file = "
-        + (f"ifnull(({_KNOWN}), ?1 + leader)" if last else "?1 + leader")
+        + (f"ifnull(({_KNOWN}), {_NEW})" if last else _NEW)
         + " WHERE content IS NOT NULL",
         (last,),
     )
@@ -62,7 +65,7 @@ def apply(db: sqlite3.Connection, batches: Sequence[Batch]) -> None:
     db.execute(
         "INSERT INTO files (file, folded, name, content, size, media_type, modified, holders) "
         "SELECT file, folded, name, content, size, media_type, modified, complete FROM staged "
-        "WHERE file > ? AND leader = stage",
+        "WHERE file > ? AND leader IS NULL",
         (last,),
     )
     db.execute(
@@ -72,64 +75,43 @@ def apply(db: sqlite3.Connection, batches: Sequence[Batch]) -> None:
         db.execute("INSERT INTO tombstones SELECT log, name, version FROM staged WHERE content IS NULL")
     if last or followers:
         db.execute(
-            "INSERT OR IGNORE INTO touched SELECT file FROM staged WHERE file <= ? OR leader < stage", (last,)
+            "INSERT OR IGNORE INTO touched SELECT file FROM staged WHERE file <= ? OR leader IS NOT NULL",
+            (last,),
         )
     recount(db)
 
 
 def _stage(db: sqlite3.Connection, batches: Sequence[Batch]) -> tuple[bool, bool]:
-    """Lays entries out by name, each with the first one of the same name and content as its leader.
+    """Lays entries out by name, those of one name and content with the first of them as their leader.
 
-    Returns whether there are any that are not their own leader, and whether there are tombstones.
+    Returns whether there are any that have another leader than themselves, and whether there are tombstones.
     """
     rows = [
-        (fold(entry[1]), entry[1], entry[2] or b"", batch.log, *entry)
+        (fold(name), name, content, batch.log, version, size, media_type, modified, complete)
         for batch in batches
-        for entry in batch.entries
+        for version, name, content, size, media_type, modified, complete in batch.entries
     ]
     if len(set(map(_LOG_AND_NAME, rows))) < len(rows):
         # Of one name in one log the last word counts.
         rows = list({_LOG_AND_NAME(row): row for row in rows}.values())
     # By name, so that what is near in the index of names is written together.
-    rows.sort()
-    staged: list[tuple[object, ...]] = []
-    before: tuple[object, ...] = ()
-    leader, followers, removals = 0, False, False
-    for stage, (
-        folded,
-        name,
-        content,
-        log,
-        version,
-        _,
-        id_,
-        size,
-        media_type,
-        modified,
-        complete,
-    ) in enumerate(rows, 1):
-        if before != (name, content):
-            leader, before = stage, (name, content)
-        elif id_ is not None:
-            followers = True
-        removals = removals or id_ is None
-        staged.append((
-            stage,
-            leader,
-            log,
-            version,
-            name,
-            id_,
-            size,
-            media_type,
-            modified,
-            complete,
-            folded,
-            None,
-        ))
+    rows.sort(key=_FOLDED)
     db.execute("DELETE FROM staged")
-    db.executemany("INSERT INTO staged VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", staged)
-    return followers, removals
+    db.executemany(
+        "INSERT INTO staged (folded, name, content, log, version, size, media_type, modified, complete) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        rows,
+    )
+    followers = False
+    if len(set(map(_NAME_AND_CONTENT, rows))) < len(rows):
+        leaders: dict[object, int] = {}
+        found = (
+            (leaders.setdefault(_NAME_AND_CONTENT(row), stage), stage) for stage, row in enumerate(rows, 1)
+        )
+        others = [(leader, stage) for leader, stage in found if leader < stage]
+        db.executemany("UPDATE staged SET leader = ? WHERE stage = ?", others)
+        followers = True
+    return followers, any(row[2] is None for row in rows)
 
 
 def forget(db: sqlite3.Connection, log: int) -> None:
