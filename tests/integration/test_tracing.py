@@ -244,7 +244,21 @@ def test_nothing_of_opentelemetry_is_imported_unless_asked(environment: dict[str
 def test_the_console_gets_a_line_for_each_span() -> None:
     state, log = begin(OTEL_TRACES_EXPORTER="console")
     assert state.startswith("on")
-    assert json.loads(log)["name"] == "x"
+    span = json.loads(log)
+    assert span["name"] == "x"
+    said = span["resource"]["attributes"]
+    assert (said["service.name"], said["service.instance.id"], said["service.namespace"]) == (
+        "minga-node",
+        "me",
+        "net",
+    )
+
+
+def test_the_environment_says_what_the_process_is() -> None:
+    environment = {"OTEL_SERVICE_NAME": "library", "OTEL_RESOURCE_ATTRIBUTES": "team=a,service.instance.id=b"}
+    _, log = begin(OTEL_TRACES_EXPORTER="console", **environment)
+    said = json.loads(log)["resource"]["attributes"]
+    assert (said["service.name"], said["service.instance.id"], said["team"]) == ("library", "b", "a")
 
 
 @pytest.mark.parametrize(

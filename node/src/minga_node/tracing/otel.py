@@ -21,7 +21,7 @@ from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExport
 from opentelemetry.instrumentation.flask import FlaskInstrumentor
 from opentelemetry.instrumentation.grpc import client_interceptor, server_interceptor
 from opentelemetry.instrumentation.grpc.grpcext import intercept_channel
-from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import (
     BatchSpanProcessor,
@@ -86,14 +86,14 @@ class OpenTelemetry(Tracing):
 
     def __init__(self, peer_id: str, network: str, version: str) -> None:
         processors = _processors()
-        service = {} if os.environ.get("OTEL_SERVICE_NAME") else {"service.name": "minga-node"}
         resource = Resource.create({
-            **service,
+            "service.name": "minga-node",
             "service.instance.id": peer_id,
             "service.namespace": network,
             "service.version": version,
         })
-        # What the environment says of the resource wins; see Resource.create.
+        # OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES win over what we say.
+        resource = resource.merge(OTELResourceDetector().detect())
         self._provider = TracerProvider(resource=resource, shutdown_on_exit=False)
         for processor in processors:
             self._provider.add_span_processor(processor)

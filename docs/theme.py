@@ -1,7 +1,8 @@
-"""A hook of MkDocs: the site brings Mermaid itself, so that a reader's browser asks nobody else for it.
+"""Hooks of MkDocs: what the theme lacks.
 
-The theme takes a Mermaid that is there already, and would load one from a CDN otherwise. It comes from npm
-once, is checked, and is put only into pages that have a diagram: it is large.
+The site brings Mermaid itself, so that a reader's browser asks nobody else for it: the theme takes one that
+is there already, and would load it from a CDN otherwise. It comes from npm once, is checked, and is put only
+into pages that have a diagram, since it is large. And the search gets a name, for those who hear the page.
 """
 
 from __future__ import annotations
@@ -22,8 +23,10 @@ PACKAGE = "@mermaid-js/tiny"
 VERSION = "11.17.2"
 SHA256 = "7a644017d37f93c8359790884e6b67fb1f747c78eb20475952404bd87190a3f8"
 ADDRESS = "assets/mermaid.js"
+MARK = Path(__file__).parents[1] / "node" / "src" / "minga_node" / "page" / "mark.svg"
 DIAGRAM = '<pre class="mermaid">'
 THEME = '<script src="'
+DIALOG = 'data-md-component="search" role="dialog"'
 
 
 def script() -> Path:
@@ -49,13 +52,15 @@ def script() -> Path:
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Adds it to what is copied into the site."""
+    """Adds Mermaid and the page's mark to what is copied into the site."""
     files.append(File.generated(config, ADDRESS, abs_src_path=str(script())))
+    files.append(File.generated(config, "images/mark.svg", abs_src_path=str(MARK)))
     return files
 
 
 def on_post_page(output: str, page: Page, config: MkDocsConfig) -> str:  # noqa: ARG001
-    """Loads it before the theme's own script, where there is a diagram."""
+    """Loads Mermaid before the theme's own script, where there is a diagram."""
+    output = output.replace(DIALOG, f'{DIALOG} aria-label="Search"')
     if DIAGRAM not in output:
         return output
     before, mark, after = output.rpartition(THEME)
