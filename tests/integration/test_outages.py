@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import sqlite3
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -12,7 +11,7 @@ import pytest
 
 from minga_node.local.broker import PrivateBroker, private
 from tests.nodes import Nodes, RunningNode
-from tests.support.directories import known, union
+from tests.support.directories import known, state, told, union
 from tests.support.witness import Follower, Witness
 from tests.waiting import wait_for
 
@@ -59,24 +58,6 @@ def equal(network: list[RunningNode], what: str) -> None:
     wanted = union(network)
     for node in network:
         wait_for(lambda node=node: known(node) == wanted, f"{what}: {node.name}", 120, every=0.5)  # type: ignore[misc]
-
-
-def state(node: RunningNode, question: str) -> list[tuple[Any, ...]]:
-    """Asks a node's database."""
-    path = node.directory / ".minga" / "minga.sqlite3"
-    with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as db:
-        found = db.execute(question, {"self": node.name}).fetchall()
-    db.close()
-    return found
-
-
-def told(network: list[RunningNode]) -> set[str]:
-    """The ids of all events of files that there must have been: one for each version of each log."""
-    found = set()
-    for node in network:
-        ((epoch, version),) = state(node, "SELECT epoch, version FROM logs WHERE peer = :self")
-        found |= {f"{node.name}.{epoch}.{number}" for number in range(1, version + 1)}
-    return found
 
 
 def test_a_file_is_searchable_at_sixteen_nodes_with_the_broker_and_without(

@@ -22,6 +22,7 @@ class Witness:
         self.bodies: list[bytes] = []
         with pika.BlockingConnection(pika.URLParameters(url)) as connection:
             channel = connection.channel()
+            channel.exchange_declare(self._exchange, "topic", durable=True)
             channel.queue_declare(self._queue, durable=True)
             channel.queue_bind(self._queue, self._exchange, "#")
 
