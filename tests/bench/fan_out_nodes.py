@@ -130,7 +130,8 @@ class Node:
                 if line.startswith(b"event: "):
                     state = line[7:].strip().decode()
             if state != "complete":
-                raise RuntimeError(f"{self.name}: the download ended as {state!r}")
+                why = self.ask("GET", f"/api/v1/downloads/{download}")["error"]
+                raise RuntimeError(f"{self.name}: the download ended as {state!r}: {why}")
         finally:
             connection.close()
 

@@ -14,6 +14,7 @@ import signal
 import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 CLONE_NEWNET = 0x40000000
 QUEUE_MS = 50
@@ -89,6 +90,9 @@ class Star:
         run("ip", "-n", self.middle, "link", "add", "br0", "type", "bridge")
         run("ip", "-n", self.middle, "link", "set", "br0", "up")
         run("ip", "-n", self.middle, "addr", "add", f"{self.middle_address}/15", "dev", "br0")
+        with entered(self.middle), contextlib.suppress(OSError):
+            # Where Kubernetes or Docker has loaded br_netfilter, each packet would go through iptables too.
+            Path("/proc/sys/net/bridge/bridge-nf-call-iptables").write_text("0")
         for number, leaf in enumerate(self.leaves):
             port = f"p{number}"
             run("ip", "netns", "add", leaf.namespace)

@@ -18,11 +18,13 @@ from minga_node.downloads.model import Availability
 from minga_node.errors import NotFound
 from minga_node.model import Peer
 from minga_node.swarm import pieces as sets
-from minga_node.swarm.news import ENOUGH, seconds_until_told
+from minga_node.swarm.news import seconds_until_told
 from minga_node.swarm.pieces import Pieces
 
 REPEAT = 5.0
 """Seconds after which a stream repeats everything, in case a header got lost with its connection."""
+LOOK = 0.1
+"""Seconds after which new pieces may have made news urgent."""
 INTRODUCTIONS = 16
 FOLLOWERS = 64
 
@@ -109,10 +111,10 @@ class Exchange:
             if swarm is None:
                 return
             swarm.log.append(piece)
-            self._dirty.add(content_id)
-            # Often enough for everybody; a look at every piece would cost more than it tells.
-            if len(swarm.log) % ENOUGH == 0 or len(swarm.log) < ENOUGH**2:
+            # Once awake the thread looks again by itself; waking it at every piece would cost more than that.
+            if not self._dirty:
                 self._news.notify()
+            self._dirty.add(content_id)
 
     def forget(self, content_id: str) -> None:
         """Nobody needs to follow this content here any more."""
@@ -206,4 +208,5 @@ class Exchange:
                             follower.told, follower.at = len(swarm.log), now
                         else:
                             due = min(due, now + wait)
-                self._news.wait(max(0.0, due - now))
+                wait = max(0.0, due - now)
+                self._news.wait(min(wait, LOOK) if self._dirty else wait)

@@ -37,6 +37,11 @@ RETRY = 0.5
 LONGEST_RETRY = 15.0
 DISK_SHARE = 0.5
 """Of a receiver's time: what it spends writing beyond this makes the disk the reason why it is not faster."""
+IN = {kind: metrics.BYTES.labels("in", kind) for kind in ("seed", "peer")}
+RECEIVED = {
+    Outcome.NEW: metrics.PIECES.labels("verified"),
+    Outcome.DUPLICATE: metrics.PIECES.labels("duplicate"),
+}
 CORRUPT = 2
 """Wrong pieces after which a holder is not asked again."""
 
@@ -356,7 +361,7 @@ class Task:
             assert self.swarm is not None
             self.swarm.chosen(ask.id, pieces, time.monotonic())
 
-    def on_piece(self, ask: Ask, piece: int, *, new: bool, last: bool) -> None:
+    def on_piece(self, ask: Ask, piece: int, *, last: bool) -> None:
         assert self.manifest is not None
         assert self.swarm is not None
         start, end = self.manifest.span(piece)
@@ -370,14 +375,13 @@ class Task:
                 self.swarm.finished(ask.id)
             if outcome is Outcome.NEW:
                 neighbour.pieces |= 1 << piece
-            if outcome is Outcome.DUPLICATE or not new:
+            if outcome is Outcome.DUPLICATE:
                 self.duplicate_bytes += end - start
                 metrics.WASTED.labels("duplicate").inc(end - start)
             complete = self.swarm.complete
             self.changed.notify_all()
-        kind = "seed" if neighbour.peer.seed else "peer"
-        metrics.BYTES.labels("in", kind).inc(end - start)
-        metrics.PIECES.labels("verified" if outcome is Outcome.NEW else "duplicate").inc()
+        IN["seed" if neighbour.peer.seed else "peer"].inc(end - start)
+        RECEIVED[outcome].inc()
         if outcome is Outcome.NEW:
             self._exchange.announce(self.content_id, piece)
         if complete:

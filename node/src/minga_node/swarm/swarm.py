@@ -27,7 +27,7 @@ SMALLEST_WINDOW = 8
 """Pieces under way at least, however slow it goes."""
 QUEUE_SECONDS = 0.4
 """How much of what is under way may wait in holders' queues, as time at the present rate."""
-LATE = 2.0
+LATE = 4.0
 LATE_AT_LEAST = 0.3
 REPEAT_EVERY = 0.05
 RATE_SECONDS = 1.0

@@ -17,6 +17,11 @@ HAVE = "minga-have"
 
 _RANGE = re.compile(r"(\d{0,19})-(\d{0,19})")
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19})")
+_KNOWN = frozenset({
+    *("Accept-Ranges", "Content-Length", "Content-Range", "Content-Type", "ETag", "Host"),
+    *("Minga-Have", "Minga-Peer", "Range"),
+})
+"""Names that need no look at their letters: nearly all that nodes send each other."""
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
@@ -41,7 +46,7 @@ def parse_head(data: bytes) -> Head:
     fields: dict[str, str] = {}
     for line in lines[1:]:
         name, colon, value = line.partition(":")
-        if not colon or not _TOKEN.fullmatch(name):
+        if not colon or (name not in _KNOWN and not _TOKEN.fullmatch(name)):
             raise BadRequest("a header field is broken")
         key = name.lower()
         fields[key] = f"{fields[key]}, {value.strip()}" if key in fields else value.strip()

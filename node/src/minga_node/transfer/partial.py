@@ -7,7 +7,7 @@ import mmap
 import os
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from blake3 import blake3
@@ -25,7 +25,8 @@ class Claim:
 
     piece: int
     give_up: Callable[[], None]
-    released: threading.Event = field(default_factory=threading.Event)
+    released: threading.Event | None = None
+    """Made by who waits for its end, which is rare."""
 
 
 class PartialFile:
@@ -123,18 +124,19 @@ class PartialFile:
             del self._claims[claim.piece]
             if verified:
                 self._mark(claim.piece)
-        claim.released.set()
+            if claim.released is not None:
+                claim.released.set()
 
     def put(self, piece: int, data: memoryview, *, patience: float = 10.0) -> bool:
-        """Stores a piece verified elsewhere; whoever has a claim on it gives it up first. False if it was
-        here.
+        """Stores a piece verified elsewhere; whoever has a claim on it gives it up first. Whether
+        it is here now.
 
         Never called by a receiver that has a claim itself, so nobody waits in a circle.
         """
         while True:
             with self._lock:
                 if self._have >> piece & 1:
-                    return False
+                    return True
                 claim = self._claims.get(piece)
                 if claim is None:
                     if self.closed:
@@ -143,8 +145,9 @@ class PartialFile:
                         write_all(self._descriptor, data, self.manifest.span(piece)[0])
                     self._mark(piece)
                     return True
+                released = claim.released = claim.released or threading.Event()
             claim.give_up()
-            if not claim.released.wait(patience):
+            if not released.wait(patience):
                 return False
 
     def _mark(self, piece: int) -> None:

@@ -47,11 +47,11 @@ class Listener(Protocol):
     def on_chosen(self, ask: Ask, pieces: range) -> None:
         """The holder answers with these."""
 
-    def on_piece(self, ask: Ask, piece: int, *, new: bool, last: bool) -> None:
-        """Verified and stored; ``new`` is False if it was here already, ``last`` True at the answer's end."""
+    def on_piece(self, ask: Ask, piece: int, *, last: bool) -> None:
+        """Verified and stored, now or before; ``last`` is True at the answer's end."""
 
     def on_finished(self, ask: Ask) -> None:
-        """The answer has ended without a piece."""
+        """The answer has ended without a piece that could be kept."""
 
     def on_refused(self, ask: Ask, retry_after: float) -> None:
         """503: the holder has no slot."""
@@ -255,13 +255,17 @@ class Receiver:
             raise PeerMisbehaved(f"{self.remote.peer_id} answers with another range than asked for")
         self._listener.on_chosen(ask, pieces)
         for piece in pieces:
-            new = self._take_piece(sock, piece)
-            if piece == pieces[-1]:
+            here, last = self._take_piece(sock, piece), piece == pieces[-1]
+            if last:
                 with self._lock:
                     self._asked.popleft()
-            self._listener.on_piece(ask, piece, new=new, last=piece == pieces[-1])
+            if here:
+                self._listener.on_piece(ask, piece, last=last)
+            elif last:
+                self._listener.on_finished(ask)
 
     def _take_piece(self, sock: socket.socket, piece: int) -> bool:
+        """Whether it is here now."""
         start, end = self._partial.manifest.span(piece)
         claim = self._partial.claim(piece, self.close)
         if claim is None:

@@ -50,6 +50,7 @@ KEPT_OPEN = 5.0
 MOST_KEPT_OPEN = 64
 """Contents that stay open without a reader: many small ones would use up the descriptors."""
 TICK = 0.05
+OUT = {kind: metrics.BYTES.labels("out", kind) for kind in ("peer", "client")}
 ID_DIGITS = frozenset("0123456789abcdef")
 
 
@@ -471,8 +472,7 @@ class PieceServer:
         connection.sending = False
         connection.last_progress = now
         if connection.request is not None:
-            kind = "peer" if connection.request.peer else "client"
-            metrics.BYTES.labels("out", kind).inc(connection.body)
+            OUT["peer" if connection.request.peer else "client"].inc(connection.body)
             connection.sent += connection.body
             self._queue.charge(connection.party, now - connection.begun)
         self._release(connection)

@@ -97,7 +97,17 @@ def test_who_has_a_verified_copy_makes_the_slower_receiver_give_up_first(tmp_pat
     assert put(partial, 2)
     thread.join()
     assert partial.path.read_bytes()[2 * 65536 : 3 * 65536] == PIECES[2]
-    assert not put(partial, 2)
+    assert put(partial, 2), "it is here already"
+    partial.close()
+
+
+def test_what_a_claim_does_not_let_in_is_not_said_to_be_here(tmp_path: Path) -> None:
+    partial = PartialFile(tmp_path, MANIFEST)
+    claim = partial.claim(2, lambda: None)
+    assert claim is not None
+    assert not partial.put(2, memoryview(PIECES[2]), patience=0.01)
+    partial.release(claim, verified=False)
+    assert not partial.have
     partial.close()
 
 
