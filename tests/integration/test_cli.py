@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -172,6 +174,41 @@ def test_doctor_finds_nothing_wrong_with_a_good_node(minga: Shell) -> None:
     assert {"node", "network", "gRPC", "pieces", "peers", "broker", "clock", "disk", "version"} == {
         finding["check"] for finding in findings
     }
+
+
+@pytest.mark.parametrize(("no_color", "coloured"), [("", True), ("1", False)])
+def test_colours_are_for_terminals_and_can_be_switched_off(
+    minga: Shell, no_color: str, coloured: bool
+) -> None:
+    assert b"\x1b[" not in minga.run("doctor").stdout
+    ours, theirs = pty.openpty()
+    minga.environment["NO_COLOR"] = no_color
+    process = subprocess.Popen(
+        [sys.executable, "-m", "minga_node.cli", "doctor"],
+        env=minga.environment,
+        stdout=theirs,
+        stdin=subprocess.DEVNULL,
+    )
+    os.close(theirs)
+    said = b""
+    with contextlib.suppress(OSError):  # the other end is closed
+        while chunk := os.read(ours, 4096):
+            said += chunk
+    os.close(ours)
+    assert process.wait() == 0
+    assert (b"\x1b[32m" in said) is coloured
+
+
+def test_interrupting_put_says_what_is_shared(minga: Shell, network: tuple[RunningNode, RunningNode]) -> None:
+    (minga.home / "folder").mkdir()
+    (minga.home / "folder/first").write_bytes(b"1")
+    os.mkfifo(minga.home / "pipe")
+    process = minga.popen("put", "folder/first", "pipe")
+    wait_for(lambda: "first" in network[0].names(), "the first is shared")
+    process.send_signal(signal.SIGINT)
+    said = process.communicate(timeout=20)[1]
+    assert process.returncode == 130
+    assert b"interrupted; 1 of 2 files are shared, and the same command goes on" in said
 
 
 def test_doctor_says_when_nobody_answers(minga: Shell) -> None:

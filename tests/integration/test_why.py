@@ -6,6 +6,7 @@ import os
 import shutil
 import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -72,13 +73,20 @@ def test_its_own_limit_which_holds(nodes: Nodes, tmp_path: Path) -> None:
     near = nodes.start("near", far).ready()
     wait_for(lambda: "big.bin" in near.names(), "near knows it")
     minga = Shell(tmp_path, near.url)
+    began = time.monotonic()
     process = minga.popen("get", "big.bin", "--limit-rate", "1M", "-o", "big.bin")
     wait_for(lambda: near.get("/api/v1/downloads")["downloads"], "it has begun")
     (download,) = near.get("/api/v1/downloads")["downloads"]
     assert download["limit"] == MIB
     says(near, download["id"], "held back by a limit: its own")
     assert process.wait(60) == 0
-    (download,) = near.get("/api/v1/downloads")["downloads"]
+    took = time.monotonic() - began
+    assert took > 5.4
+    # What the node has already comes no faster.
+    began = time.monotonic()
+    minga("get", "big.bin", "--limit-rate", "2M", "-o", "again.bin")
+    assert time.monotonic() - began > 2.5
+    (download, *_) = near.get("/api/v1/downloads")["downloads"]
     assert download["seconds"] > 5.4, "6 MiB at 1 MiB a second, less what a burst may be ahead"
     assert (tmp_path / "big.bin").read_bytes() == body
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -99,7 +100,7 @@ def get(
     if len(small) < FEW:
         small = []
     with out.progress() as progress, _interruptible(client) as running:
-        fetching = Fetching(client, out, progress, saver, running, limit)
+        fetching = Fetching(client, out, progress, saver, running, limit, Overall(progress, wanted))
         fetched = []
         for start in range(0, len(small), LARGEST_BATCH):
             fetched += fetching.batch(small[start : start + LARGEST_BATCH])
@@ -115,14 +116,47 @@ def get(
         out.data(fetched)
 
 
+class Overall:
+    """One bar for all files together, where there are several."""
+
+    def __init__(self, progress: Progress, wanted: Sequence[Wanted]) -> None:
+        self._progress = progress
+        self._lock = threading.Lock()
+        self._moved: dict[str, int] = {}
+        known = all(item.size >= 0 for item in wanted)
+        total = sum(item.size for item in wanted) if known else None
+        self.shown = len(wanted) > 1
+        self._task = (
+            progress.add_task(f"all {len(wanted)} files", total=total, note="") if self.shown else None
+        )
+
+    def add(self, count: int) -> None:
+        """So many bytes more."""
+        if self._task is not None:
+            self._progress.advance(self._task, count)
+
+    def moved(self, identity: str, verified: int) -> None:
+        """One download has so many bytes now."""
+        with self._lock:
+            before, self._moved[identity] = self._moved.get(identity, 0), verified
+        self.add(verified - before)
+
+
 class Fetching:
     """Has the node fetch files, shows how far that is, and saves them. Results are ready for ``--json``."""
 
     def __init__(
-        self, client: Client, out: Output, progress: Progress, saver: Saver, running: set[str], limit: int
+        self,
+        client: Client,
+        out: Output,
+        progress: Progress,
+        saver: Saver,
+        running: set[str],
+        limit: int,
+        overall: Overall,
     ) -> None:
         self._client, self._out, self._progress, self._saver = client, out, progress, saver
-        self._running, self._limit = running, limit
+        self._running, self._limit, self._overall = running, limit, overall
 
     def one(self, wanted: Wanted, digest: tuple[str, str] | None) -> dict[str, Any]:
         """One file, whatever its size."""
@@ -132,10 +166,14 @@ class Fetching:
                 return self._result(wanted.name, wanted.id, wanted.size, str(target), "there already")
         download = self._follow(wanted)
         name, identity, count = download["name"], download["content_id"], download["size"]
-        where = self._saver.copy(name, identity, count, self._saver.target(name, wanted.below), digest)
+        target = self._saver.target(name, wanted.below)
+        came = sum(download["sources"].values())
+        where = self._saver.copy(name, identity, count, target, digest, paced=came < count)
         return self._result(name, identity, count, where, "verified")
 
     def _result(self, name: str, identity: str, count: int, where: str, about: str) -> dict[str, Any]:
+        if about == "there already":
+            self._overall.add(count)
         if where != "-":
             self._out.say(f"{where}  {size(count)}, {about}")
         return {"name": name, "content_id": identity, "size": count, "path": where}
@@ -150,7 +188,11 @@ class Fetching:
             download = state
             total = download["size"] if download["size"] >= 0 else None
             self._progress.update(task, total=total, completed=download["verified"], note=note(download))
+            self._overall.moved(identity, download["verified"])
         self._running.discard(identity)
+        if self._overall.shown:
+            # Finished ones would push the others off the screen.
+            self._progress.update(task, visible=False)
         if download["state"] != "complete":
             raise _failure(download)
         return download
@@ -180,6 +222,7 @@ class Fetching:
                 for member in tar.members(response):
                     fetched.append(self._save(member, left))
                     self._progress.advance(task, member.size)
+                    self._overall.add(member.size)
                     if time.monotonic() - looked > LOOK_SECONDS:
                         looked = time.monotonic()
                         self._progress.update(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -74,6 +75,9 @@ def group(
     4 several contents have that name, 5 nobody who has it is online, 6 the node does not answer,
     7 the node asks for another token, 130 interrupted.
     """
+    if os.environ.get("NO_COLOR"):
+        # https://no-color.org; rich knows it by itself.
+        ctx.color = False
     given = _token(ctx, token, token_file)
     if kube_network is not None:
         if node is not None:

@@ -15,7 +15,7 @@ from rich.progress import Progress, TaskID
 
 from minga_node import tar
 from minga_node.cli.client import Client, ClientError
-from minga_node.cli.output import Output
+from minga_node.cli.output import Output, counted
 from minga_node.manifest import SMALLEST_PIECE
 
 BATCH_FILES = 500
@@ -64,10 +64,17 @@ def put(obj: tuple[Client, Output], paths: tuple[str, ...], name: str | None, re
     in_batches = set(small)
     with output.progress() as progress:
         sending = Sending(client, output, progress)
-        sending.batches(small)
-        for source in sources:
-            if source not in in_batches:
-                sending.one(source)
+        try:
+            sending.batches(small)
+            for source in sources:
+                if source not in in_batches:
+                    sending.one(source)
+        except KeyboardInterrupt:
+            raise ClientError(
+                f"interrupted; {len(sending.results)} of {counted(len(sources), 'file')} "
+                "are shared, and the same command goes on with the rest",
+                130,
+            ) from None
     if output.as_json:
         output.data(sending.results)
     if sending.refused:
@@ -146,7 +153,8 @@ def _plan(paths: Sequence[str], name: str | None, recursive: bool) -> Iterator[S
                 if item.is_file() and not any(part.startswith(".") for part in below.parts):
                     yield Source(item, f"{root}/{below.as_posix()}", item.stat().st_size)
         else:
-            yield Source(path, name or path.name, path.stat().st_size)
+            # A pipe has no size that says anything.
+            yield Source(path, name or path.name, path.stat().st_size if path.is_file() else None)
 
 
 def _batches(sources: Sequence[Source]) -> Iterator[list[Source]]:

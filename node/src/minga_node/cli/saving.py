@@ -54,9 +54,18 @@ class Saver:
             return False
 
     def copy(
-        self, name: str, identity: str, size: int, target: Path | None, digest: tuple[str, str] | None
+        self,
+        name: str,
+        identity: str,
+        size: int,
+        target: Path | None,
+        digest: tuple[str, str] | None,
+        *,
+        paced: bool = True,
     ) -> str:
         """Copies a content that the node has, and checks its id; where it is now.
+
+        Without ``paced`` the limit is left aside: the bytes have waited for it on their way to the node.
 
         Raises:
             ClientError: it is not what its id or ``digest`` says.
@@ -69,13 +78,13 @@ class Saver:
         with ExitStack() as stack:
             response = stack.enter_context(self._client.open(f"/files/{quote(name)}", id=identity))
             if target is None:
-                self._pour(response, sys.stdout.buffer.write)
+                self._pour(response, sys.stdout.buffer.write, paced)
                 sys.stdout.buffer.flush()
                 return "-"
             partial = self._beside(target)
             stack.callback(partial.unlink, missing_ok=True)
             with partial.open("wb") as out:
-                self._pour(response, out.write)
+                self._pour(response, out.write, paced)
             if hash_file(partial).id != identity:
                 raise ClientError(f"{target}: what came from the node is not what its id says")
             if digest is not None:
@@ -104,9 +113,10 @@ class Saver:
             self._folders.add(target.parent)
         return target.with_name(f".{target.name[:200]}.{os.getpid()}.part")
 
-    def _pour(self, response: Any, write: Callable[[bytes], Any]) -> None:
+    def _pour(self, response: Any, write: Callable[[bytes], Any], paced: bool) -> None:
         for chunk in response.stream(BLOCK):
-            self.wait(len(chunk))
+            if paced:
+                self.wait(len(chunk))
             write(chunk)
 
 
