@@ -44,9 +44,9 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateBroker]:
         yield running
 
 
-def network(nodes: Nodes, broker: PrivateBroker, name: str) -> list[RunningNode]:
+def network(nodes: Nodes, broker: PrivateBroker, name: str, **more: str) -> list[RunningNode]:
     """Three nodes that know each other; the first has a file of some pieces."""
-    common: dict[str, Any] = {"broker_url": broker.url, "network": name}
+    common: dict[str, Any] = {"broker_url": broker.url, "network": name, **more}
     files = {"film.mkv": os.urandom(3 * MIB + 17)}
     first = nodes.start("holder", files=files, **common)
     others = [nodes.start(each, first, **common) for each in ("fetcher", "listener")]
@@ -93,7 +93,7 @@ def sends(otlp: Receiver) -> list[Received]:
 def test_one_trace_follows_a_download_across_three_nodes_and_the_broker(
     nodes: Nodes, broker: PrivateBroker, otlp: Receiver
 ) -> None:
-    holder, fetcher, listener = network(nodes, broker, "traced")
+    holder, fetcher, listener = network(nodes, broker, "traced", log_format="json")
     outside = Outside(broker, "traced")
     asked = fetcher.request("POST", "/api/v1/downloads", json={"name": "film.mkv"}, headers=TRACEPARENT)
     assert asked.status == 202, asked.data
@@ -149,6 +149,9 @@ def test_one_trace_follows_a_download_across_three_nodes_and_the_broker(
     for node in (listener, holder):
         taken = one(spans, node.name, "process file.published")
         assert (taken.parent, taken.kind) == (created.id, "CONSUMER")
+    lines = [json.loads(line) for line in fetcher.log.splitlines() if line.startswith("{")]
+    (fetched,) = [line for line in lines if line["message"].startswith("fetched film.mkv")]
+    assert (fetched["trace_id"], fetched["span_id"]) == (TRACE, download.id)
     # A consumer of yours can go on from there, by the event or by the message's header.
     assert outside.traces("file.published") == {created.traceparent}
     assert {span.node for span in spans} == {"holder", "fetcher", "listener"}

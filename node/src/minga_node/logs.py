@@ -7,6 +7,8 @@ import logging
 import sys
 from datetime import UTC, datetime
 
+from minga_node import tracing
+
 
 class HumanFormatter(logging.Formatter):
     """``12:30:01 INFO    library  3 files shared``"""
@@ -21,7 +23,10 @@ class HumanFormatter(logging.Formatter):
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line: time (RFC 3339), level, part, message and, after a failure of ours, error."""
+    """One JSON object a line: time (RFC 3339), level, part, message and, after a failure of ours, error.
+
+    Within a span also trace_id and span_id, as OpenTelemetry names them in logs that are not its own.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
         event = {
@@ -30,6 +35,8 @@ class JsonFormatter(logging.Formatter):
             "part": record.name.removeprefix("minga_node."),
             "message": record.getMessage(),
         }
+        if traceparent := tracing.traceparent():
+            _, event["trace_id"], event["span_id"], _ = traceparent.split("-")
         if record.exc_info:
             event["error"] = self.formatException(record.exc_info)
         return json.dumps(event, ensure_ascii=False)
