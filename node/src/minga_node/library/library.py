@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import mimetypes
-import os
 import threading
 import uuid
 from collections.abc import Callable, Iterable, Sequence
@@ -13,17 +12,15 @@ from pathlib import Path
 from typing import IO, Protocol
 
 from minga_node.disk import disk_errors, sync_directory, sync_filesystem
-from minga_node.errors import BadRequest, Conflict, InvalidName, MingaError, NotFound
+from minga_node.errors import BadRequest, Conflict, MingaError, NotFound
+from minga_node.library import intake
+from minga_node.library.catalogue import Catalogue, Shared
 from minga_node.library.hashes import Hashes
 from minga_node.library.scan import Found, Signature, look
 from minga_node.manifest import Manifest
-from minga_node.metrics import LIBRARY_BYTES, LIBRARY_FILES
 from minga_node.model import LocalFile
-from minga_node.names import check_name
 
 log = logging.getLogger(__name__)
-
-COPY_BYTES = 1024 * 1024
 
 
 class Publisher(Protocol):
@@ -49,12 +46,6 @@ class OpenFile:
     file: LocalFile
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    signature: Signature
-    file: LocalFile
-
-
 class Library:
     """Knows the directory's files by name and by id; every change of it goes to the index.
 
@@ -77,34 +68,32 @@ class Library:
         self._manifests = manifests
         self._hash_file = hash_file
         self._lock = threading.RLock()
-        self._entries: dict[str, _Entry] = {}
-        self._names: dict[str, set[str]] = {}
-        self._bytes = 0
+        self._catalogue = Catalogue()
         self.on_shared: list[Callable[[Sequence[LocalFile]], None]] = []
         """Called with files that became part of the library."""
 
     def files(self) -> tuple[LocalFile, ...]:
         with self._lock:
-            return tuple(entry.file for entry in self._entries.values())
+            return self._catalogue.files()
 
     def totals(self) -> tuple[int, int]:
         """How many files, and how many bytes they have together."""
         with self._lock:
-            return len(self._entries), self._bytes
+            return self._catalogue.totals()
 
     def signatures(self) -> dict[str, Signature]:
         """What every shared name looked like when it was shared."""
         with self._lock:
-            return {name: entry.signature for name, entry in self._entries.items()}
+            return self._catalogue.signatures()
 
     def find(self, name: str) -> LocalFile | None:
         with self._lock:
-            entry = self._entries.get(name)
+            entry = self._catalogue.get(name)
         return entry.file if entry else None
 
     def names_of(self, identity: str) -> tuple[str, ...]:
         with self._lock:
-            return tuple(sorted(self._names.get(identity, ())))
+            return self._catalogue.names_of(identity)
 
     def open(self, name: str) -> OpenFile:
         """Opens a shared file.
@@ -113,10 +102,10 @@ class Library:
             NotFound: not shared, or not any more what it was when it was shared.
         """
         with self._lock:
-            entry = self._entries.get(name)
+            entry = self._catalogue.get(name)
         if entry is None:
             raise NotFound(f"{name} is not here")
-        return OpenFile(self._open(name, entry), entry.file)
+        return OpenFile(entry.open(self.directory), entry.file)
 
     def has(self, name: str, identity: str) -> bool:
         """Whether a file of that name has this content, and still is what it was when it was shared."""
@@ -131,25 +120,13 @@ class Library:
         """Opens any file with this content, if there is one."""
         for name in self.names_of(identity):
             with self._lock:
-                entry = self._entries.get(name)
+                entry = self._catalogue.get(name)
             if entry is not None and entry.file.id == identity:
                 try:
-                    return OpenFile(self._open(name, entry), entry.file)
+                    return OpenFile(entry.open(self.directory), entry.file)
                 except NotFound:
                     continue
         return None
-
-    def _open(self, name: str, entry: _Entry) -> IO[bytes]:
-        try:
-            stream = (self.directory / name).open("rb")
-        except OSError:
-            raise NotFound(f"{name} is not here any more") from None
-        status = os.fstat(stream.fileno())
-        now = Signature(status.st_ino & (2**63 - 1), status.st_size, status.st_mtime_ns)
-        if now != entry.signature:
-            stream.close()
-            raise NotFound(f"{name} is being changed")
-        return stream
 
     def put(self, name: str, body: IO[bytes], length: int | None) -> tuple[LocalFile, bool]:
         """Takes a file in: all of it or nothing. Returns it and whether the name is new.
@@ -159,20 +136,12 @@ class Library:
         Raises:
             InvalidName, BadRequest, Conflict, StorageFull, ReadOnly
         """
-        target = self._target(name)
+        target = intake.target(self.directory, name)
         with disk_errors(name):
             self._incoming.mkdir(parents=True, exist_ok=True)
         partial = self._incoming / uuid.uuid4().hex
         try:
-            with disk_errors(name), partial.open("xb") as out:
-                received = 0
-                while chunk := _read(body, length, received):
-                    out.write(chunk)
-                    received += len(chunk)
-                if length is not None and received != length:
-                    raise BadRequest(f"the body ended after {received} of {length} bytes")
-                out.flush()
-                os.fsync(out.fileno())
+            intake.write(partial, name, body, length)
             manifest = self._hash_file(partial)
             with self._lock:
                 is_new = not target.exists()
@@ -202,7 +171,7 @@ class Library:
                     here.append(known)
                     continue
                 try:
-                    target = self._target(name)
+                    target = intake.target(self.directory, name)
                     with disk_errors(name):
                         target.parent.mkdir(parents=True, exist_ok=True)
                 except (BadRequest, Conflict) as error:
@@ -234,17 +203,9 @@ class Library:
         """
         taken: list[tuple[Path, Path, str, Manifest]] = []
         for partial, wanted, manifest in files:
-            name = self._name_for(wanted, manifest)
-            taken.append((partial, self._target(name), name, manifest))
+            name = intake.name_beside(wanted, manifest.id, self.find(wanted))
+            taken.append((partial, intake.target(self.directory, name), name, manifest))
         self._take(taken)
-
-    def _name_for(self, name: str, manifest: Manifest) -> str:
-        current = self.find(name)
-        if current is None or current.id == manifest.id:
-            return name
-        stem, dot, ending = name.rpartition(".")
-        mark = manifest.id[:8]
-        return f"{stem}.{mark}.{ending}" if dot and "/" not in ending else f"{name}.{mark}"
 
     def delete(self, name: str) -> None:
         """Removes a file from the directory and from the index.
@@ -253,21 +214,11 @@ class Library:
             NotFound, ReadOnly
         """
         with self._lock:
-            if name not in self._entries:
+            if name not in self._catalogue:
                 raise NotFound(f"{name} is not here")
             with disk_errors(name):
                 (self.directory / name).unlink(missing_ok=True)
             self.forget([name])
-
-    def _target(self, name: str) -> Path:
-        check_name(name)
-        target = self.directory / name
-        root = self.directory.resolve()
-        if not target.parent.resolve().is_relative_to(root):
-            raise InvalidName(f"{name} leads out of the library")
-        if target.is_dir():
-            raise Conflict(f"{name} is a folder")
-        return target
 
     def _take(self, files: Sequence[tuple[Path, Path, str, Manifest]]) -> list[LocalFile]:
         """Renames files to their targets, all under one lock and with one sync a folder, and shares them."""
@@ -320,12 +271,9 @@ class Library:
         with self._lock:
             self._hashes.put([(found.signature, identity) for found, identity in files])
             self._publisher.publish(shared)
-            for (found, identity), file in zip(files, shared, strict=True):
-                self._drop(found.name)
-                self._entries[found.name] = _Entry(found.signature, file)
-                self._names.setdefault(identity, set()).add(found.name)
-                self._bytes += file.size
-            self._measure()
+            for (found, _), file in zip(files, shared, strict=True):
+                self._catalogue.put(Shared(found.signature, file))
+            self._catalogue.measure()
         for listener in self.on_shared:
             listener(shared)
         return shared
@@ -336,8 +284,8 @@ class Library:
         with self._lock:
             self._publisher.remove(gone)
             for name in gone:
-                self._drop(name)
-            self._measure()
+                self._catalogue.drop(name)
+            self._catalogue.measure()
 
     def published(self) -> set[str]:
         """Names that the index says are completely here, among them some from before the last start."""
@@ -346,21 +294,3 @@ class Library:
     def tidy(self) -> None:
         """Forgets hashes of files that are no more."""
         self._hashes.keep_only(set(self.signatures().values()))
-
-    def _drop(self, name: str) -> None:
-        entry = self._entries.pop(name, None)
-        if entry is not None:
-            self._bytes -= entry.file.size
-            names = self._names[entry.file.id]
-            names.discard(name)
-            if not names:
-                del self._names[entry.file.id]
-
-    def _measure(self) -> None:
-        LIBRARY_FILES.set(len(self._entries))
-        LIBRARY_BYTES.set(self._bytes)
-
-
-def _read(body: IO[bytes], length: int | None, received: int) -> bytes:
-    wanted = COPY_BYTES if length is None else min(COPY_BYTES, length - received)
-    return body.read(wanted) if wanted else b""
