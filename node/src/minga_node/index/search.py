@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import Any
 
 from minga_node.errors import BadRequest
+from minga_node.index import tables
 from minga_node.index.conditions import Conditions, conditions
 from minga_node.index.logs import Logs
 from minga_node.index.orders import BY_NAME, ORDERS, Order
@@ -76,9 +77,7 @@ class Searcher:
         """The page, and where in which node's history the search began."""
         order = ORDERS[sort]
         name = f"-{sort}" if descending else sort
-        oldest, newest = run.db.execute(
-            "SELECT ifnull(min(seq), 1), ifnull(max(seq), 0) FROM moved"
-        ).fetchone()
+        newest = tables.moves(run.db)
         began, after = newest, None
         if query.cursor:
             where, began, *key = read_cursor(query.cursor, name, (int, int, *order.kinds))
@@ -88,7 +87,7 @@ class Searcher:
                 began = newest
             elif began > newest:
                 raise BadRequest("the cursor is not one")
-            elif began + 1 < oldest:
+            elif began < newest - tables.MOVES:
                 raise BadRequest(EXPIRED)
         return run.page(order, descending, after, began, newest), (self._store.epoch, began)
 

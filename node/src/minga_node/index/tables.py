@@ -127,21 +127,28 @@ def recount(db: sqlite3.Connection) -> None:
     """Brings the touched files' own columns up to date; those that nobody has any more go."""
     if not db.execute("SELECT EXISTS (SELECT 1 FROM touched)").fetchone()[0]:
         return
+    gone = "SELECT file FROM touched WHERE NOT EXISTS (SELECT 1 FROM held WHERE held.file = touched.file)"
+    # A contentless full-text table forgets a row when it is told again what was in it.
+    db.execute(
+        "INSERT INTO names (names, rowid, folded) SELECT 'delete', file, folded || ? FROM files "
+        f"WHERE file IN ({gone}) AND file <= (SELECT file FROM names_until)",
+        (PAD,),
+    )
+    if db.execute(f"DELETE FROM files WHERE file IN ({gone})").rowcount:
+        db.execute(f"DELETE FROM moved WHERE file IN ({gone})")
     db.execute(
         "UPDATE files SET (holders, modified) = "
         "(SELECT ifnull(sum(complete), 0), ifnull(min(held.modified), 0) FROM held "
         "WHERE held.file = files.file) "
         "WHERE file IN (SELECT file FROM touched)"
     )
-    db.execute("DELETE FROM touched WHERE EXISTS (SELECT 1 FROM held WHERE held.file = touched.file)")
-    # A contentless full-text table forgets a row when it is told again what was in it.
-    db.execute(
-        "INSERT INTO names (names, rowid, folded) SELECT 'delete', file, folded || ? FROM files "
-        "WHERE file IN (SELECT file FROM touched) AND file <= (SELECT file FROM names_until)",
-        (PAD,),
-    )
-    db.execute("DELETE FROM files WHERE file IN (SELECT file FROM touched)")
-    db.execute("DELETE FROM moved WHERE seq <= (SELECT max(seq) FROM moved) - ?", (MOVES,))
+    db.execute("DELETE FROM moved WHERE seq <= ?", (moves(db) - MOVES,))
+
+
+def moves(db: sqlite3.Connection) -> int:
+    """Changes of what files are sorted by, so far; of the last :data:`MOVES` it is known what it was."""
+    (count,) = db.execute("SELECT ifnull(max(seq), 0) FROM sqlite_sequence WHERE name = 'moved'").fetchone()
+    return int(count)
 
 
 def extend_names(db: sqlite3.Connection, rows: int) -> bool:

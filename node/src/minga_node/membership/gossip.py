@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import random
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -13,8 +12,10 @@ from minga_node.errors import Busy, Conflict, PeerMisbehaved, PeerUnreachable
 from minga_node.index import Delta, Index
 from minga_node.membership.catching_up import CatchUp
 from minga_node.membership.claims import MOST_PEERS, Claims
+from minga_node.membership.compaction import Compaction
 from minga_node.membership.messages import Fetch, GossipCalls, Push, Reconcile, Reconciled
-from minga_node.membership.scuttlebutt import Digest, Need, compare, need
+from minga_node.membership.scuttlebutt import Digest, compare, need
+from minga_node.membership.supply import Supply
 from minga_node.membership.view import View
 from minga_node.metrics import GOSSIP_REFUSED, INDEX_LAG
 from minga_node.model import Peer, PeerState
@@ -25,8 +26,6 @@ DELTA_BYTES = 2 * 1024 * 1024
 """Of deltas in one message, about."""
 MOST_EXCHANGES = 10_000
 """Messages of one catch-up; a bound on what a peer that always has more can make us do."""
-STREAMS = 4
-"""Nodes that this one brings up to date at once, at most."""
 
 
 class Gossip:
@@ -47,10 +46,8 @@ class Gossip:
         """Guards the view."""
         self.claims = Claims(index.logs, calls.forget, clock)
         self._catch_up = CatchUp(self._apply)
-        self._streams = threading.BoundedSemaphore(STREAMS)
-        self._acknowledged: dict[str, tuple[int, int]] = {}
-        """Epoch and version of this node's log that each peer has."""
-        self._random = random.Random()
+        self._supply = Supply(index.logs)
+        self._compaction = Compaction(index)
 
     def own(self) -> Peer:
         with self.lock:
@@ -99,7 +96,7 @@ class Gossip:
         INDEX_LAG.set(sum(max(0, digest.version - self.claims.held(digest)) for digest in claimed.values()))
         self.claims.check_answer(peer, claimed.values(), answer)
         wanted = {digest.id: digest for digest in answer.wanted}
-        self._acknowledge(peer.id, wanted.get(self._index.self_id, mine[self._index.self_id]))
+        self._compaction.acknowledge(peer.id, wanted.get(self._index.self_id, mine[self._index.self_id]))
         ours = self.digests()
         needs = [
             lacking for id_, theirs in wanted.items()
@@ -110,7 +107,7 @@ class Gossip:
         ]
         unsent = False
         if needs or addresses:
-            deltas, unsent = self._deltas(needs, DELTA_BYTES)
+            deltas, unsent = self._supply.some(needs, DELTA_BYTES)
             news = tuple(ours[delta.peer_id] for delta in deltas)
             message = Push(self._network, self.own(), news, deltas, self._peers(addresses))
             try:
@@ -141,20 +138,9 @@ class Gossip:
             Busy: enough others are being served.
         """
         self._admit(request.network, request.sender)
-        if not self._streams.acquire(blocking=False):
-            raise Busy("enough nodes are catching up here")
-        try:
-            self.learn(request.sender, alive=True)
-            theirs = {digest.id: digest for digest in request.digests}
-            for lacking in self._shuffled(compare(self.digests(), theirs).needs):
-                known, reset = lacking.from_version, lacking.reset
-                while (
-                    delta := self._index.logs.delta(lacking.id, known, DELTA_BYTES, reset=reset)
-                ) is not None:
-                    yield delta
-                    known, reset = delta.to_version, False
-        finally:
-            self._streams.release()
+        self.learn(request.sender, alive=True)
+        theirs = {digest.id: digest for digest in request.digests}
+        yield from self._supply.all(compare(self.digests(), theirs).needs, DELTA_BYTES)
 
     def answer(self, request: Reconcile) -> Reconciled:
         """The callee's half.
@@ -178,8 +164,8 @@ class Gossip:
             raise
         own = theirs.get(self._index.self_id)
         if own is not None:
-            self._acknowledge(request.sender.id, own)
-        deltas, more = self._deltas(comparison.needs, min(request.max_bytes, DELTA_BYTES))
+            self._compaction.acknowledge(request.sender.id, own)
+        deltas, more = self._supply.some(comparison.needs, min(request.max_bytes, DELTA_BYTES))
         return Reconciled(
             self._index.self_id,
             comparison.newer,
@@ -218,17 +204,11 @@ class Gossip:
         """Ends a catch-up that is going on."""
         self._catch_up.stop()
 
-    def compact(self, patience: int) -> None:
-        """Drops the own log's tombstones that all live nodes have seen, or whatever exceeds ``patience``."""
-        logs = self._index.logs
-        own = logs.own
+    def compact(self) -> None:
+        """Drops the own log's tombstones that need not be kept."""
         with self.lock:
             alive = self._view.in_states(self._clock(), PeerState.ALIVE, PeerState.SUSPECT)
-        seen = [self._acknowledged.get(peer.id, (0, 0)) for peer in alive]
-        floor = min((version if epoch == own.epoch else 0 for epoch, version in seen), default=own.version)
-        if own.version - max(floor, own.compacted) > patience:
-            floor = own.version
-        logs.compact(self._index.self_id, floor)
+        self._compaction.run(alive)
 
     def _take(self, digests: Iterable[Digest], peers: Sequence[Peer]) -> None:
         digests = tuple(digests)
@@ -278,25 +258,6 @@ class Gossip:
             taken.append(delta)
         return bool(taken) and bool(self._index.apply_all(taken))
 
-    def _deltas(self, needs: Sequence[Need], budget: int) -> tuple[tuple[Delta, ...], bool]:
-        """As much as fits, in random order so that none is always the last; whether there is more."""
-        found: list[Delta] = []
-        for lacking in self._shuffled(needs):
-            if budget <= 0:
-                return tuple(found), True
-            delta = self._index.logs.delta(lacking.id, lacking.from_version, budget, reset=lacking.reset)
-            if delta is None:
-                continue
-            found.append(delta)
-            budget -= sum(len(entry.name) + len(entry.media_type) + 60 for entry in delta.entries)
-            state = self._index.logs.state(lacking.id)
-            if state is not None and delta.to_version < state.version:
-                return tuple(found), True
-        return tuple(found), False
-
-    def _shuffled(self, needs: Sequence[Need]) -> list[Need]:
-        return self._random.sample(needs, len(needs))
-
     def _peers(self, ids: Iterable[str]) -> tuple[Peer, ...]:
         with self.lock:
             known = [self._view.known.get(id_) for id_ in ids if id_ != self._index.self_id]
@@ -310,6 +271,3 @@ class Gossip:
         if self.claims.refused(sender.id):
             GOSSIP_REFUSED.labels("quarantined").inc()
             raise Conflict("this peer broke the protocol and is not heard for a while")
-
-    def _acknowledge(self, peer_id: str, digest: Digest) -> None:
-        self._acknowledged[peer_id] = (digest.epoch, digest.version)

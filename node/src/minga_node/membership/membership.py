@@ -12,26 +12,20 @@ from concurrent.futures import ThreadPoolExecutor
 from minga_node.errors import Conflict, MingaError, PeerMisbehaved
 from minga_node.index import Delta, Index
 from minga_node.membership.gossip import Gossip
+from minga_node.membership.joining import Joining
 from minga_node.membership.messages import Fetch, GossipCalls, Push, Reconcile, Reconciled
 from minga_node.membership.news import Newsboy
 from minga_node.membership.records import Records
-from minga_node.membership.seeds import Seeds
+from minga_node.membership.states import States
 from minga_node.membership.view import View
-from minga_node.metrics import PEERS
 from minga_node.model import Peer, PeerState, PeerStatus
 from minga_node.store import Store
 
 log = logging.getLogger(__name__)
 
-LONGEST_WAIT = 10.0
-"""Seconds between two tries to join, at most."""
-SEED_SECONDS = 5.0
-"""Time between two looks at seeds that are not among the live peers."""
 SAVE_SECONDS = 30.0
 FAREWELLS = 16
 """Peers that are told goodbye by ourselves; they tell the others."""
-TOMBSTONES = 10_000
-"""Versions a slow reader may be behind before the tombstones it lacks are dropped (it then starts anew)."""
 
 
 class Membership:
@@ -74,27 +68,41 @@ class Membership:
         self._gossip = Gossip(index, self._view, calls, self_peer, network)
         self._lock = self._gossip.lock
         self._view.beat(time.time_ns() // 1_000_000)
-        self._seed_urls = tuple(seeds)
-        self._seed_ids: dict[str, str] = {}
-        """Who answered at a seed's address."""
-        self._seeds = Seeds()
-        self.joined = not self._seed_urls
-        self.problem: str | None = None if self.joined else "joining the network"
-        self._said_problem = False
+        self._joining = Joining(
+            tuple(seeds),
+            network,
+            self._gossip,
+            calls,
+            self._self_id,
+            self.is_online,
+            lambda: len(self.alive()),
+        )
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
         self._pool = ThreadPoolExecutor(8, thread_name_prefix="gossip")
         self._busy: set[str] = set()
-        self._states: dict[str, PeerState] = {}
-        self.on_state: list[Callable[[PeerStatus], None]] = []
+        self._noticed = States()
+        self.on_state = self._noticed.listeners
         """Called when a peer's state changes."""
-        self.on_joined: list[Callable[[], None]] = []
-        """Called once this node is in the network."""
         self.eager = eager
         index.online = self.is_online
         self._newsboy = Newsboy(index, self._gossip, self.alive, lambda: self.eager(), self._pool)
 
     # What others ask about.
+
+    @property
+    def joined(self) -> bool:
+        return self._joining.joined
+
+    @property
+    def problem(self) -> str | None:
+        """Why this node is not in the network; None when it is."""
+        return self._joining.problem
+
+    @property
+    def on_joined(self) -> list[Callable[[], None]]:
+        """Called once this node is in the network."""
+        return self._joining.on_joined
 
     def is_online(self, peer_id: str) -> bool:
         if peer_id == self._self_id:
@@ -177,7 +185,7 @@ class Membership:
 
     def start(self) -> None:
         if self.joined:
-            self._tell_joined()
+            self._joining.tell_joined()
         for target in (self._run, self._newsboy.run):
             thread = threading.Thread(target=target, name="membership", daemon=True)
             thread.start()
@@ -214,7 +222,7 @@ class Membership:
         self._pool.shutdown(wait=True, cancel_futures=True)
         for thread in self._threads:
             thread.join(3.0)
-        self._seeds.close()
+        self._joining.close()
 
     def _end(self) -> None:
         self._stop.set()
@@ -222,15 +230,11 @@ class Membership:
         self._newsboy.stop()
 
     def _run(self) -> None:
-        wait, next_join, next_save, rounds = 0.2, 0.0, time.monotonic() + SAVE_SECONDS, 0
+        next_save, rounds = time.monotonic() + SAVE_SECONDS, 0
         while not self._stop.is_set():
             try:
                 now = time.monotonic()
-                if self._seed_urls and now >= next_join and not self._seeds_are_known():
-                    self._join_seeds()
-                    # Often at first, then less and less, so that a network that starts is quick to meet.
-                    wait = min(wait * 1.6, LONGEST_WAIT) if not self.joined else SEED_SECONDS
-                    next_join = time.monotonic() + (wait if not self.joined else SEED_SECONDS)
+                self._joining.try_again(now, self._stop.is_set)
                 self._round(rounds)
                 rounds += 1
                 if now >= next_save:
@@ -239,7 +243,7 @@ class Membership:
             except MingaError as error:
                 log.warning("round of gossip: %s", error)
             pause = self._seconds * random.uniform(0.9, 1.1)
-            self._stop.wait(pause if self.joined else min(pause, wait))
+            self._stop.wait(pause if self.joined else min(pause, self._joining.wait))
 
     def _round(self, number: int) -> None:
         with self._lock:
@@ -261,7 +265,7 @@ class Membership:
         for peer in targets:
             self._submit(peer)
         if number % 10 == 0:
-            self._gossip.compact(TOMBSTONES)
+            self._gossip.compact()
             for id_ in forgettable:
                 log.info("%s has been silent for too long: forgotten", id_)
                 with self._lock:
@@ -284,7 +288,7 @@ class Membership:
             self._gossip.meet(peer)
             if not self.joined:
                 # Any member will do: the seeds are only how a newcomer finds the first one.
-                self._set_joined(f"through {peer.id}")
+                self._joining.set_joined(f"through {peer.id}")
         except MingaError as error:
             log.debug("gossip with %s: %s", peer.id, error)
         finally:
@@ -297,67 +301,8 @@ class Membership:
         if peer is not None and not self._stop.is_set():
             self._submit(peer)
 
-    def _seeds_are_known(self) -> bool:
-        return all(url in self._seed_ids and self.is_online(self._seed_ids[url]) for url in self._seed_urls)
-
-    def _join_seeds(self) -> None:
-        problems: list[str] = []
-        for url in self._seed_urls:
-            id_ = self._seed_ids.get(url)
-            if self._stop.is_set() or (id_ is not None and self.is_online(id_)):
-                continue
-            try:
-                seed = self._seeds.ask(url)
-                if seed.id == self._self_id:
-                    # A seed is told of all seeds, itself among them.
-                    self._seed_ids[url] = seed.id
-                    if not self.joined:
-                        self._set_joined("as a seed")
-                    continue
-                self._join(seed)
-                self._seed_ids[url] = seed.id
-            except MingaError as error:
-                problems.append(str(error))
-        if not self.joined:
-            self.problem = f"cannot join: {problems[0]}" if problems else self.problem
-            if problems and not self._said_problem:
-                self._said_problem = True
-                log.warning("%s; keeps trying", self.problem)
-
-    def _join(self, seed: Peer) -> None:
-        found, others = self._calls.join(seed.grpc_target, self._network, self._gossip.own())
-        self._gossip.learn(found, alive=True)
-        for peer in others:
-            self._gossip.learn(peer)
-        self._gossip.meet(found)
-        if not self.joined:
-            self._set_joined(f"through {found.id}")
-
-    def _set_joined(self, how: str) -> None:
-        self.joined, self.problem = True, None
-        log.info("joined the network %s %s, %d peers", self._network, how, len(self.alive()))
-        self._tell_joined()
-
-    def _tell_joined(self) -> None:
-        for listener in self.on_joined:
-            listener()
-
     def _notice_states(self) -> None:
-        statuses = self.statuses()
-        counts = dict.fromkeys(PeerState, 0)
-        changed: list[PeerStatus] = []
-        with self._lock:
-            for status in statuses:
-                counts[status.state] += 1
-                if self._states.get(status.peer.id) is not status.state:
-                    self._states[status.peer.id] = status.state
-                    changed.append(status)
-        for state, count in counts.items():
-            PEERS.labels(state.value).set(count)
-        for status in changed:
-            log.info("%s is %s", status.peer.id, status.state.value)
-            for listener in self.on_state:
-                listener(status)
+        self._noticed.notice(self.statuses())
 
     def _save(self) -> None:
         with self._lock:

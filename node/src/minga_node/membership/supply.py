@@ -1,0 +1,60 @@
+"""What others lack, taken from the logs: as much as fits into a message, or all of it in a stream."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Iterator, Sequence
+
+from minga_node.errors import Busy
+from minga_node.index import Delta
+from minga_node.index.logs import ENTRY_BYTES, Logs
+from minga_node.membership.scuttlebutt import Need
+
+STREAMS = 4
+"""Nodes that this one brings up to date at once, at most."""
+
+
+class Supply:
+    """Logs are given in random order, so that none is always the last."""
+
+    def __init__(self, logs: Logs) -> None:
+        self._logs = logs
+        self._random = random.Random()
+        self._streams = threading.BoundedSemaphore(STREAMS)
+
+    def some(self, needs: Sequence[Need], budget: int) -> tuple[tuple[Delta, ...], bool]:
+        """About ``budget`` bytes of it, and whether there is more."""
+        found: list[Delta] = []
+        for lacking in self._shuffled(needs):
+            if budget <= 0:
+                return tuple(found), True
+            delta = self._logs.delta(lacking.id, lacking.from_version, budget, reset=lacking.reset)
+            if delta is None:
+                continue
+            found.append(delta)
+            budget -= sum(len(entry.name) + len(entry.media_type) + ENTRY_BYTES for entry in delta.entries)
+            state = self._logs.state(lacking.id)
+            if state is not None and delta.to_version < state.version:
+                return tuple(found), True
+        return tuple(found), False
+
+    def all(self, needs: Sequence[Need], part_bytes: int) -> Iterator[Delta]:
+        """All of it, in parts.
+
+        Raises:
+            Busy: enough others are being served.
+        """
+        if not self._streams.acquire(blocking=False):
+            raise Busy("enough nodes are catching up here")
+        try:
+            for lacking in self._shuffled(needs):
+                known, reset = lacking.from_version, lacking.reset
+                while (delta := self._logs.delta(lacking.id, known, part_bytes, reset=reset)) is not None:
+                    yield delta
+                    known, reset = delta.to_version, False
+        finally:
+            self._streams.release()
+
+    def _shuffled(self, needs: Sequence[Need]) -> list[Need]:
+        return self._random.sample(needs, len(needs))
