@@ -1,0 +1,37 @@
+"""The state of an earlier version is taken over as it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from minga_node.index import Index, Query
+from minga_node.index.schema import STEPS
+from minga_node.store import Store
+from tests.waiting import wait_for
+
+
+def test_the_tables_of_the_first_version_are_brought_up_to_date(tmp_path: Path) -> None:
+    store = Store(tmp_path / "s.db")
+    store.migrate("index", STEPS[:1])
+    with store.write() as db:
+        db.execute("INSERT INTO logs VALUES (1, 'me', 7, 9, 4), (2, 'peer', 8, 3, 0)")
+        for n, name in enumerate(["Información.pdf", "b.bin", "c.bin"], 1):
+            row = (n, name.lower().replace("ó", "o"), name, bytes([n]) * 32, n, "x/y", n, 1 + (n == 2))
+            db.execute("INSERT INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
+            db.execute("INSERT INTO held VALUES (1, ?, ?, ?, 1)", (n, n * 3, n))
+        db.execute("INSERT INTO held VALUES (2, 2, 3, 5, 1)")
+        db.execute("INSERT INTO tombstones VALUES (1, 'gone', 5)")
+    index = Index(store, "me")
+    behind = "SELECT (SELECT min(file, ordered) FROM names_until) < (SELECT max(file) FROM files)"
+    wait_for(lambda: not store.read().execute(behind).fetchone()[0], "every row is in every index")
+    assert [row.name for row in index.search(Query("informacion")).rows] == ["Información.pdf"]
+    assert index.search(Query(sort="-holders")).rows[0].name == "b.bin"
+    assert index.files_of("peer") == {"b.bin": "02" * 32}
+    assert index.logs.own.version == 9
+    delta = index.logs.delta("me", 0, 2**20)
+    assert delta is not None
+    assert [(entry.version, entry.name) for entry in delta.entries] == [
+        (3, "Información.pdf"), (5, "gone"), (6, "b.bin"), (9, "c.bin")
+    ]  # fmt: skip
+    index.close()
+    store.close()

@@ -1,0 +1,52 @@
+"""What is given to those who lack something."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from minga_node.errors import Busy
+from minga_node.index import Index
+from minga_node.membership.scuttlebutt import Need
+from minga_node.membership.supply import STREAMS, Supply
+from minga_node.model import LocalFile
+from minga_node.store import Store
+
+
+@pytest.fixture
+def index(tmp_path: Path) -> Iterator[Index]:
+    store = Store(tmp_path / "s.db")
+    made = Index(store, "me")
+    made.publish([LocalFile(f"name-{n}", f"{n:064x}", 1, "x/y", 1) for n in range(50)])
+    yield made
+    made.close()
+    store.close()
+
+
+def test_a_stream_has_everything_in_parts_that_follow_one_another(index: Index) -> None:
+    deltas = list(Supply(index.logs).all([Need("me", 10)], 500))
+    assert len(deltas) > 3
+    assert [delta.from_version for delta in deltas] == [10, *(delta.to_version for delta in deltas[:-1])]
+    assert sum(len(delta.entries) for delta in deltas) == 40
+
+
+def test_some_is_bounded_and_says_that_there_is_more(index: Index) -> None:
+    (delta,), more = Supply(index.logs).some([Need("me", 0)], 500)
+    assert more
+    assert len(delta.entries) < 10
+    assert Supply(index.logs).some([Need("me", 0)], 2**20)[1] is False
+
+
+def test_there_are_so_many_streams_and_one_that_is_left_gives_its_place_back(
+    index: Index,
+) -> None:
+    supply = Supply(index.logs)
+    running = [supply.all([Need("me", 0)], 500) for _ in range(STREAMS)]
+    for stream in running:
+        next(stream)
+    with pytest.raises(Busy):
+        next(supply.all([Need("me", 0)], 500))
+    running.pop().close()  # type: ignore[attr-defined]
+    assert next(supply.all([Need("me", 0)], 500))
