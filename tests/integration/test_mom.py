@@ -245,6 +245,60 @@ def test_a_job_is_finished_by_its_redelivery_from_the_verified_pieces(start: Sta
     assert fetched <= len(content) - before + 3_000_000, (fetched, before)
 
 
+def test_a_job_outlives_the_broker_and_its_copy_is_made_once(
+    start: Start, tmp_path: Path, network: str
+) -> None:
+    content = os.urandom(9_000_000)
+    with private(tmp_path / "own-broker") as own:
+        a = start("a", broker_url=own.url, upload_limit=3_000_000)
+        row = a.put("big.bin", content)
+        b = start("b", broker_url=own.url)
+        connected(a, b)
+        wait_for(lambda: "big.bin" in b.names(), "b knows it")
+        where = a.request("POST", "/api/v1/replications", json={"id": row["id"], "copies": 2}).headers[
+            "Location"
+        ]
+        wait_for(lambda: any(d["verified"] for d in b.get("/api/v1/downloads")["downloads"]), "b is at it")
+        queue = f"minga.{network}.jobs.b"
+        assert a.get("/api/v1/jobs")["jobs"][0]["state"] == "asked"
+        own.kill()
+        own.start()
+        wait_for(lambda: a.get(where)["state"] == "complete", "the job is done", 90)
+        wait_for(lambda: a.get("/api/v1/jobs")["jobs"][0]["state"] == "done", "and known to be", 60)
+        connected(a, b)
+        with pika.BlockingConnection(pika.URLParameters(own.url)) as connection:
+            channel = connection.channel()
+            wait_for(
+                lambda: channel.queue_declare(queue, passive=True).method.message_count == 0, "acknowledged"
+            )
+        assert (b.directory / "big.bin").read_bytes() == content
+        fetched = b.metric("minga_transfer_bytes_total", direction="in")
+        assert fetched < 1.2 * len(content), "not once more because it was told once more"
+        b.kill()
+        with pika.BlockingConnection(pika.URLParameters(own.url)) as connection:
+            left = connection.channel().queue_declare(queue, passive=True).method.message_count
+        assert left == 0, "nothing comes again: it was acknowledged"
+
+
+def test_a_job_is_acknowledged_only_when_its_copy_is_complete(
+    start: Start, broker: PrivateBroker, network: str
+) -> None:
+    a = start("a", upload_limit=1_000_000)
+    row = a.put("big.bin", os.urandom(8_000_000))
+    b = start("b")
+    connected(a, b)
+    wait_for(lambda: "big.bin" in b.names(), "b knows it")
+    a.request("POST", "/api/v1/replications", json={"id": row["id"], "copies": 2})
+    wait_for(lambda: any(d["verified"] for d in b.get("/api/v1/downloads")["downloads"]), "b is at it")
+    b.kill()
+    with pika.BlockingConnection(pika.URLParameters(broker.url)) as connection:
+        channel = connection.channel()
+        wait_for(
+            lambda: channel.queue_declare(f"minga.{network}.jobs.b", passive=True).method.message_count == 1,
+            "the job is there for b's next process",
+        )
+
+
 def test_a_poison_job_ends_in_the_dead_letters(start: Start, broker: PrivateBroker, network: str) -> None:
     a = start("a")
     connected(a)
