@@ -79,7 +79,8 @@ def test_its_own_limit_which_holds(nodes: Nodes, tmp_path: Path) -> None:
     (download,) = near.get("/api/v1/downloads")["downloads"]
     assert download["limit"] == MIB
     says(near, download["id"], "held back by a limit: its own")
-    assert process.wait(60) == 0
+    process.communicate(timeout=60)
+    assert process.returncode == 0
     took = time.monotonic() - began
     assert took > 5.4
     # What the node has already comes no faster.
