@@ -84,6 +84,23 @@ def test_an_archive_holds_what_matches_fetched_as_it_is_sent(taker: RunningNode)
     assert unpacked(taker.request("GET", "/api/v1/archive?q=many/&prefix=true").data) == ALL
 
 
+@pytest.mark.parametrize(
+    ("query", "status", "words"),
+    [
+        ("", 400, b"q is missing"),
+        ("?q=nothing-like-it", 404, b"nobody shares anything like"),
+        ("?q=many&min_size=x", 400, b"min_size"),
+        ("?q=many/&prefix=true&peer=nobody", 404, b"nobody shares"),
+    ],
+)
+def test_an_archive_of_nothing_is_a_problem_document(
+    giver: tuple[Nodes, RunningNode], query: str, status: int, words: bytes
+) -> None:
+    response = giver[1].request("GET", f"/api/v1/archive{query}")
+    assert (response.status, words in response.data) == (status, True)
+    assert response.headers["Content-Type"] == "application/problem+json"
+
+
 def test_a_batch_is_one_download_and_its_files_come_as_a_tar(taker: RunningNode) -> None:
     files = [
         {"name": n, "id": Manifest.of_one_piece(b).id, "size": len(b)} for n, b in (SMALL | TWINS).items()

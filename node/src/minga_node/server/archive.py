@@ -6,7 +6,7 @@ from flask import Blueprint, Response, request
 from pydantic import BaseModel, Field
 
 from minga_node import tar
-from minga_node.errors import AmbiguousName, Choice, NoHolders, NotFound
+from minga_node.errors import AmbiguousName, BadRequest, Choice, NoHolders, NotFound
 from minga_node.index import Query
 from minga_node.model import FileRow
 from minga_node.names import check_name
@@ -51,14 +51,18 @@ def blueprint(services: Services) -> Blueprint:
             "Many files as one tar; those that are not here are fetched and sent as they come",
             {200: "a tar stream; it breaks off where a file cannot be had"},
             (
-                Parameter("q", "Part of a name, or a glob; without it everything"),
+                Parameter("q", "Part of a name, or a glob; `*` is everything there is"),
                 Parameter("peer", "Whose content, where several have one name"),
                 *(each for each in FILTERS if each.name != "sort"),
             ),
         )
     )
     def pack() -> Response:
-        rows = chosen(services, request.args.get("q", ""), request.args.get("peer"))
+        text = request.args.get("q", "")
+        if not text:
+            # Everything may be more than this node's disk holds: nobody is to ask for it by mistake.
+            raise BadRequest("q is missing: expected part of a name, or a glob; * for everything")
+        rows = chosen(services, text, request.args.get("peer"))
         return _tar(packing.everything(rows), "minga.tar")
 
     @routes.get("/downloads/<identity>/archive")
@@ -124,7 +128,7 @@ def chosen(services: Services, text: str, peer: str | None) -> list[FileRow]:
         if cursor is None:
             break
     if not rows:
-        raise NotFound(f"nobody shares anything like {text!r}" if text else "nobody shares anything")
+        raise NotFound(f"nobody shares anything like {text!r}")
     for row in rows.values():
         if not any(holder.online for holder in row.holders):
             raise NoHolders(f"nobody who has {row.name} is online")
