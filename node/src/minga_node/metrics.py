@@ -120,6 +120,9 @@ def _begin_at_zero() -> None:
         DOWNLOADS.labels(result)
     for reason in ("duplicate", "corrupt"):
         WASTED.labels(reason)
+    for kind in ("hold", "drop"):
+        for result in ("done", "failed", "retried"):
+            JOBS.labels(kind, result)
     for reason in ("protocol", "claim", "quarantined", "garbage"):
         GOSSIP_REFUSED.labels(reason)
     for reason in ("token-needed", "invalid-token", "insufficient-scope"):

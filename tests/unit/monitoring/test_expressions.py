@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from prometheus_client import REGISTRY
+from prometheus_client import REGISTRY, Counter
 from prometheus_client.metrics import MetricWrapperBase
 
 import minga_node.metrics
@@ -88,6 +88,20 @@ def test_every_metric_is_looked_at() -> None:
     }
     endings = [ending for suffixes in SUFFIXES.values() for ending in suffixes]
     assert {name for name in families if not any(name + ending in shown for ending in endings)} == set()
+
+
+ALWAYS = {"minga_rest_requests", "minga_grpc_requests", "minga_gossip_bytes", "minga_messages"}
+"""Counted in every network that does anything."""
+
+
+def test_what_seldom_happens_reads_zero_before() -> None:
+    """A counter without any series is an empty panel, and its first increase is not seen."""
+    silent = [
+        family._name
+        for family in vars(minga_node.metrics).values()
+        if isinstance(family, Counter) and family._labelnames and not family._metrics
+    ]
+    assert set(silent) <= ALWAYS
 
 
 def test_the_label_that_tells_networks_apart_is_made_by_the_operator() -> None:
