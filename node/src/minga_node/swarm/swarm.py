@@ -28,6 +28,9 @@ SMALLEST_WINDOW = 8
 QUEUE_SECONDS = 0.4
 """How much of what is under way may wait in holders' queues, as time at the present rate."""
 LATE = 4.0
+LATE_AT_THE_END = 2.0
+"""After how many times the delay that was to be expected a piece is asked for again; sooner when nothing
+else is left to ask for, since then the uplinks begin to be idle."""
 LATE_AT_LEAST = 0.3
 REPEAT_EVERY = 0.05
 RATE_SECONDS = 1.0
@@ -271,6 +274,7 @@ class Swarm:
         if now < self._repeat_at:
             return None
         end = not self._missing & ~self._reserved()
+        late_after = LATE_AT_THE_END if end else LATE
         idle = sorted(
             ((self._delay(holder), holder.name, holder) for holder in ready if not holder.running),
             key=lambda one: one[:2],
@@ -282,7 +286,7 @@ class Swarm:
             if running.begun is not None and not end:
                 continue
             for delay, name, holder in idle:
-                if now - running.sent <= max(LATE_AT_LEAST, LATE * delay):
+                if now - running.sent <= max(LATE_AT_LEAST, late_after * delay):
                     break
                 both = late & holder.pieces
                 if both:
