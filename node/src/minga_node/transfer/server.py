@@ -13,22 +13,23 @@ import socket
 import threading
 import time
 from collections import deque
+from collections.abc import Sequence
 
 from minga_node import metrics, tracing
 from minga_node.errors import BadRequest, RangeNotSatisfiable
-from minga_node.manifest import piece_size
-from minga_node.swarm import FairQueue, least_sent, still_wanted
+from minga_node.swarm import FairQueue
 from minga_node.transfer import http
+from minga_node.transfer.answers import Answer, answer, refusal, unsatisfiable
 from minga_node.transfer.limiter import TokenBucket
+from minga_node.transfer.requests import Asked, Refusal, heads
+from minga_node.transfer.shelf import Shelf
 from minga_node.transfer.uploads import (
     Connection,
     Contents,
     Gossip,
     OpenContent,
     Request,
-    Served,
     pieces_of,
-    servable,
 )
 
 __all__ = ["Contents", "Gossip", "OpenContent", "PieceServer"]
@@ -46,12 +47,10 @@ STALLED = 0.2
 """Seconds without progress after which a transfer no longer counts as using a slot."""
 GONE = 30.0
 IDLE = 120.0
-KEPT_OPEN = 5.0
-MOST_KEPT_OPEN = 64
-"""Contents that stay open without a reader: many small ones would use up the descriptors."""
 TICK = 0.05
+PIPELINE = 128
+"""Requests of one connection that are read before the first is answered."""
 OUT = {kind: metrics.BYTES.labels("out", kind) for kind in ("peer", "client")}
-ID_DIGITS = frozenset("0123456789abcdef")
 
 
 class PieceServer:
@@ -80,7 +79,7 @@ class PieceServer:
         limiter: TokenBucket | None = None,
         gossip: Gossip | None = None,
     ) -> None:
-        self._contents, self._slots, self._most_queued = contents, slots, queue
+        self._slots, self._most_queued = slots, queue
         self._limiter = limiter or TokenBucket(0)
         self._gossip = gossip
         family = socket.AF_INET6 if ":" in bind else socket.AF_INET
@@ -90,7 +89,7 @@ class PieceServer:
         self._epoll = select.epoll()
         self._wake_read, self._wake_write = socket.socketpair()
         self._connections: dict[int, Connection] = {}
-        self._served: dict[str, Served] = {}
+        self._shelf = Shelf(contents)
         self._queue: FairQueue[Connection] = FairQueue()
         self._sending: dict[int, Connection] = {}
         self._limited: deque[Connection] = deque()
@@ -170,12 +169,13 @@ class PieceServer:
                 self._accept()
             return
         try:
-            if event & select.EPOLLIN:
-                self._readable(connection)
-            elif event & (select.EPOLLHUP | select.EPOLLERR):
+            if event & (select.EPOLLHUP | select.EPOLLERR):
                 self._drop(connection)
-            elif event & select.EPOLLOUT:
+                return
+            if event & select.EPOLLOUT:
                 self._advance(connection, time.monotonic())
+            if event & select.EPOLLIN and descriptor in self._connections:
+                self._readable(connection)
         except OSError:
             self._drop(connection)
 
@@ -222,9 +222,7 @@ class PieceServer:
     def _close_all(self) -> None:
         for connection in list(self._connections.values()):
             self._drop(connection)
-        for served in self._served.values():
-            served.content.close()
-        self._served.clear()
+        self._shelf.close()
         self._listener.close()
         self._wake_read.close()
         self._wake_write.close()
@@ -237,147 +235,75 @@ class PieceServer:
             queued = connection.request is not None and not connection.sending
             if not queued and now - connection.last_progress > patience:
                 self._drop(connection)
-        for content_id, served in list(self._served.items()):
-            if not served.users and now - served.idle_since > KEPT_OPEN:
-                del self._served[content_id]
-                served.content.close()
+        self._shelf.sweep(now)
 
     # requests
 
     def _readable(self, connection: Connection) -> None:
+        """Takes in what came. What a peer says it has counts at once, though its request may have to wait."""
         try:
             data = connection.sock.recv(16 * 1024)
         except BlockingIOError:
             return
         if not data:
-            self._drop(connection)
+            if connection.sending:
+                # It may only have ended its own side, and still read.
+                connection.closing = True
+                self._want(connection, connection.events & ~select.EPOLLIN)
+            else:
+                self._drop(connection)
             return
         connection.read += data
         connection.last_progress = time.monotonic()
+        for asked in heads(connection.read):
+            connection.asked.append(asked)
+            if isinstance(asked, Asked) and asked.peer and asked.have and self._gossip:
+                self._gossip.heard(asked.content_id, asked.peer, asked.have)
         if connection.request is None and not connection.sending and connection not in self._answered:
             self._next_request(connection)
-        elif len(connection.read) > http.LARGEST_HEAD:
-            # It sends faster than it is answered: listen again when it is.
+        elif len(connection.asked) > PIPELINE:
+            # It asks faster than it is answered: listen again when it is.
             self._want(connection, connection.events & ~select.EPOLLIN)
 
     def _next_request(self, connection: Connection) -> None:
-        """Looks at what was read; ends with a request in the queue, an answer on its way, or nothing to
-        do.
-        """
-        end = connection.read.find(b"\r\n\r\n")
-        if max(end, len(connection.read) if end < 0 else 0) > http.LARGEST_HEAD:
-            self._answer(connection, "431 Request Header Fields Too Large", closing=True)
+        """Looks at what was asked next; ends with it in the queue, an answer on its way, or nothing to do."""
+        self._want(connection, select.EPOLLIN)
+        if not connection.asked:
             return
-        if end < 0:
-            self._want(connection, select.EPOLLIN)
+        asked = connection.asked.popleft()
+        if isinstance(asked, Refusal):
+            said = refusal(asked.status, asked.text, allow=asked.allow)
+            self._say(connection, said, closing=asked.closing)
             return
-        head = bytes(connection.read[:end])
-        del connection.read[: end + 4]
+        connection.closing = connection.closing or asked.closing
+        served = self._shelf.open(asked.content_id) if asked.content_id else None
+        if served is None:
+            self._say(connection, refusal("404 Not Found", "this content is not here"))
+            return
         try:
-            request = self._understand(connection, http.parse_head(head))
+            ranges = http.parse_ranges(asked.range, served.content.size) if asked.range else []
         except BadRequest as error:
-            self._answer(connection, "400 Bad Request", str(error), closing=True)
+            self._say(connection, refusal("400 Bad Request", str(error)), closing=True)
             return
         except RangeNotSatisfiable as error:
-            self._unsatisfiable(connection, error.size)
+            self._say(connection, unsatisfiable(error.size))
             return
-        if request is None:
-            return
+        if asked.traceparent and connection.span is tracing.NOTHING:
+            attributes = {"minga.peer": asked.peer, "minga.content.id": asked.content_id}
+            connection.span = tracing.span("serve pieces", "server", attributes, parent=asked.traceparent)
         if len(self._queue) >= self._most_queued:
             wait = max(1, round(len(self._queue) / self._slots * self._service_seconds))
-            self._answer(
-                connection, "503 Service Unavailable", "all upload slots are taken", retry_after=wait
-            )
+            full = refusal("503 Service Unavailable", "all upload slots are taken", retry_after=wait)
+            self._say(connection, full)
             return
-        connection.request = request
-        request.served.users += 1
+        connection.request = Request(served, ranges, asked.head_only, asked.peer)
+        self._shelf.take(served)
         self._queue.add(connection.party, connection)
-        self._want(connection, select.EPOLLIN)
 
-    def _understand(self, connection: Connection, head: http.Head) -> Request | None:
-        method, target, version = head.start
-        fields = head.fields
-        if not version.startswith("HTTP/1."):
-            raise BadRequest("only HTTP/1.1 is spoken here")
-        if fields.get("content-length", "0") != "0" or "transfer-encoding" in fields:
-            self._answer(connection, "413 Content Too Large", "requests have no body here", closing=True)
-            return None
-        if version == "HTTP/1.0" or "close" in fields.get("connection", "").lower():
-            connection.closing = True
-        if method not in {"GET", "HEAD"}:
-            self._answer(connection, "405 Method Not Allowed", allow="GET, HEAD")
-            return None
-        path, content_id = target.partition("?")[0].rsplit("/", 1) if "/" in target else ("", "")
-        served = None
-        if path == "/pieces" and len(content_id) == 64 and ID_DIGITS.issuperset(content_id):
-            served = self._open(content_id)
-        if served is None:
-            self._answer(connection, "404 Not Found", "this content is not here")
-            return None
-        peer = fields.get(http.PEER, "")[:253]
-        if tracing.TRACEPARENT in fields and connection.span is tracing.NOTHING:
-            connection.span = tracing.span(
-                "serve pieces",
-                "server",
-                {"minga.peer": peer, "minga.content.id": content_id},
-                parent=fields[tracing.TRACEPARENT],
-            )
-        if peer and self._gossip and http.HAVE in fields:
-            self._gossip.heard(content_id, peer, fields[http.HAVE])
-        ranges = http.parse_ranges(fields["range"], served.content.size) if "range" in fields else []
-        return Request(served, ranges, method == "HEAD", peer)
-
-    def _open(self, content_id: str) -> Served | None:
-        served = self._served.get(content_id)
-        if served is None:
-            content = self._contents.open(content_id)
-            if content is None:
-                return None
-            piece = piece_size(content.size)
-            sent = [0] * -(-content.size // piece)
-            served = self._served[content_id] = Served(content_id, content, piece, sent)
-            served.idle_since = time.monotonic()
-        return served
-
-    def _answer(
-        self,
-        connection: Connection,
-        status: str,
-        text: str = "",
-        *,
-        closing: bool = False,
-        retry_after: int | None = None,
-        allow: str = "",
-    ) -> None:
-        body = (text or status).encode() + b"\n"
-        fields = [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(body)))]
-        if retry_after is not None:
-            fields.append(("Retry-After", str(retry_after)))
-        if allow:
-            fields.append(("Allow", allow))
-        self._send_head(connection, status, fields, body, closing=closing)
-
-    def _unsatisfiable(self, connection: Connection, size: int) -> None:
-        fields = [("Content-Range", f"bytes */{size}"), ("Content-Length", "0")]
-        self._send_head(connection, "416 Range Not Satisfiable", fields)
-
-    def _send_head(
-        self,
-        connection: Connection,
-        status: str,
-        fields: list[tuple[str, str]],
-        body: bytes = b"",
-        *,
-        closing: bool = False,
-    ) -> None:
+    def _say(self, connection: Connection, said: Answer, *, closing: bool = False) -> None:
+        """Answers without a slot."""
         connection.closing = connection.closing or closing
-        if connection.closing:
-            fields.append(("Connection", "close"))
-        connection.pending = http.format_response(status, fields) + body
-        connection.offset = connection.end = 0
-        connection.sending = True
-        self._sending[connection.sock.fileno()] = connection
-        self._advance(connection, time.monotonic())
+        self._send(connection, said, time.monotonic())
 
     # answers
 
@@ -393,56 +319,26 @@ class PieceServer:
                 self._drop(connection)
 
     def _begin(self, connection: Connection, now: float) -> None:
+        """A queued request has its slot."""
         request = connection.request
         assert request is not None
         served = request.served
-        size = served.content.size
-        available = served.content.available
-        whole = available is None or available.bit_count() == len(served.sent)
-        ranges = servable(request.ranges or [(0, size)], None if whole else available, served.piece_size)
-        if not ranges and size:
+        gossip = self._gossip if request.peer else None
+        said = answer(request, gossip.has(served.id, request.peer) if gossip and request.ranges else 0)
+        if said.end == said.start and not request.head_only and served.content.size:
             self._release(connection)
-            self._unsatisfiable(connection, size)
+            self._send(connection, said, now)
             return
-        start, end = 0, size
-        if request.ranges:
-            pieces = [pieces_of(start, end, served.piece_size) for start, end in ranges]
-            wanted = pieces
-            if request.peer and self._gossip:
-                wanted = still_wanted(pieces, self._gossip.has(served.id, request.peer))
-            if not wanted:
-                self._release(connection)
-                self._send_head(connection, "204 No Content", [])
-                return
-            start, end = ranges[pieces.index(least_sent(wanted, served.sent))]
-        elif not whole:
-            self._release(connection)
-            self._answer(connection, "404 Not Found", "only a part of this content is here: name a range")
-            return
-        fields = [
-            ("Content-Type", "application/octet-stream"),
-            ("Content-Length", str(end - start)),
-            ("ETag", f'"{served.id}"'),
-            ("Accept-Ranges", "bytes"),
-        ]
-        if request.ranges:
-            fields.append(("Content-Range", f"bytes {start}-{end - 1}/{size}"))
-        if request.peer and self._gossip:
-            news = self._gossip.news(served.id, request.peer)
-            if news:
-                fields.append(("Minga-Have", http.format_pieces(news)))
-        if connection.closing:
-            fields.append(("Connection", "close"))
-        connection.pending = http.format_response(
-            "206 Partial Content" if request.ranges else "200 OK", fields
-        )
-        connection.offset, connection.end, connection.body = start, end, end - start
-        if request.head_only:
-            connection.offset = connection.end
-            connection.body = 0
-        else:
-            for piece in pieces_of(start, end, served.piece_size):
-                served.sent[piece] += 1
+        news = gossip.news(served.id, request.peer) if gossip else 0
+        for piece in pieces_of(said.start, said.end, served.piece_size):
+            served.sent[piece] += 1
+        self._send(connection, said, now, [("Minga-Have", http.format_pieces(news))] if news else [])
+
+    def _send(
+        self, connection: Connection, said: Answer, now: float, more: Sequence[tuple[str, str]] = ()
+    ) -> None:
+        connection.pending = said.head([*more, *([("Connection", "close")] if connection.closing else [])])
+        connection.offset, connection.end, connection.body = said.start, said.end, said.end - said.start
         connection.sending = True
         connection.last_progress = connection.begun = now
         self._sending[connection.sock.fileno()] = connection
@@ -454,7 +350,7 @@ class PieceServer:
             return
         most = min(QUANTUM, self._limiter.available())
         if most < SMALLEST_WRITE and connection.offset < connection.end:
-            self._want(connection, 0)
+            self._want(connection, connection.events & select.EPOLLIN)
             self._limited.append(connection)
             return
         try:
@@ -466,7 +362,7 @@ class PieceServer:
             self._limiter.take(count)
             connection.last_progress = now
         if not connection.done:
-            self._want(connection, select.EPOLLOUT)
+            self._want(connection, select.EPOLLOUT | (connection.events & select.EPOLLIN))
             return
         del self._sending[connection.sock.fileno()]
         connection.sending = False
@@ -485,8 +381,4 @@ class PieceServer:
     def _release(self, connection: Connection) -> None:
         request, connection.request = connection.request, None
         if request is not None:
-            request.served.users -= 1
-            request.served.idle_since = time.monotonic()
-            if not request.served.users and len(self._served) > MOST_KEPT_OPEN:
-                del self._served[request.served.id]
-                request.served.content.close()
+            self._shelf.give_back(request.served)

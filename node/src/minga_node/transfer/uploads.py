@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import socket
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from minga_node.swarm.pieces import Pieces
 from minga_node.tracing import NOTHING, Span
+from minga_node.transfer.requests import Asked, Refusal
 
 
 class OpenContent(Protocol):
@@ -76,6 +78,8 @@ class Connection:
     sock: socket.socket
     address: str
     read: bytearray = field(default_factory=bytearray)
+    asked: deque[Asked | Refusal] = field(default_factory=deque)
+    """Requests that were read and have not had their turn."""
     request: Request | None = None
     sending: bool = False
     pending: bytes = b""
