@@ -146,7 +146,8 @@ class Logs:
             return None
         log, state = known
         db = self._store.read()
-        limits = (log, from_version, state.version, ROWS + 1)
+        most = min(ROWS, max_bytes // ENTRY_BYTES + 1)
+        limits = (log, from_version, state.version, most + 1)
         rows = db.execute(
             "SELECT h.version, f.name, f.content, f.size, f.media_type, h.modified, h.complete "
             "FROM held h CROSS JOIN files f ON f.file = h.file "
@@ -161,7 +162,7 @@ class Logs:
         ordered = sorted(chain(rows, gone)) if gone else rows
         sizes = accumulate(len(row[1]) + len(row[4]) + ENTRY_BYTES for row in ordered)
         fitting = bisect_right(tuple(sizes), max_bytes)
-        taken = min(max(fitting, 1), ROWS, len(ordered))
+        taken = min(max(fitting, 1), most, len(ordered))
         to_version = ordered[taken - 1][0] if taken < len(ordered) else state.version
         entries = list(map(Entry._make, ordered[:taken]))
         return Delta(peer_id, state.epoch, from_version, to_version, reset, state.compacted, entries)

@@ -20,7 +20,7 @@ ROWS_AT_ONCE = 20_000
 """Rows that one transaction takes into the sorted indices: some tenths of a second."""
 FEW = 1_000
 """Rows that are taken in at once; more are likely a catch-up, whose end is worth waiting for."""
-QUIET_SECONDS = 0.5
+QUIET_SECONDS = 2.0
 """A catch-up is over when nothing has come for so long."""
 PATIENCE = 300.0
 """Seconds that a catch-up may put the work off."""
@@ -80,7 +80,7 @@ class Tidier:
                 now = time.monotonic()
                 if now - self._last >= QUIET_SECONDS or now - self._since >= PATIENCE:
                     break
-                self._wake.wait_for(lambda: self._closed, QUIET_SECONDS / 5)
+                self._wake.wait_for(lambda: self._closed, PAUSE)
             self._behind = False
             return not self._closed
 

@@ -12,7 +12,7 @@ from minga_node.index import Delta
 
 ENOUGH = 50_000
 """Entries that are applied in one transaction, about: half a second of work."""
-AHEAD = 3
+AHEAD = 5
 """Messages that wait to be applied, at most; each has about 2 MiB."""
 LOOK_SECONDS = 0.5
 
@@ -30,6 +30,10 @@ class CatchUp:
         self._apply = apply
         self._running = threading.Lock()
         self._stop = threading.Event()
+
+    @property
+    def running(self) -> bool:
+        return self._running.locked()
 
     def run(self, fetch: Callable[[], Iterable[Part]]) -> bool:
         """Whether anything came. Nothing happens while another one runs.

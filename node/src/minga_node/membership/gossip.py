@@ -79,7 +79,9 @@ class Gossip:
 
     def _exchange(self, peer: Peer) -> tuple[bool, bool]:
         mine = self.digests()
-        request = Reconcile(self._network, self.own(), tuple(mine.values()), DELTA_BYTES)
+        # What a stream is bringing must not come a second time from elsewhere.
+        budget = 0 if self._catch_up.running else DELTA_BYTES
+        request = Reconcile(self._network, self.own(), tuple(mine.values()), budget)
         try:
             answer = self._calls.reconcile(peer.grpc_target, request)
         except PeerMisbehaved as error:
@@ -158,6 +160,10 @@ class Gossip:
             self._take(theirs.values(), ())
             mine = self.digests()
             comparison = compare(mine, theirs)
+            if self._catch_up.running:
+                # A stream is bringing it. But who writes a log must hear how much of it is here.
+                its_own = (digest for digest in comparison.wanted if digest.id == request.sender.id)
+                comparison = replace(comparison, wanted=tuple(its_own))
             self.claims.check_caller(request.sender, comparison.wanted, theirs)
         except PeerMisbehaved as error:
             self.claims.blame(request.sender, error)

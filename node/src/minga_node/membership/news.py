@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from minga_node.errors import MingaError
 from minga_node.index import Delta, Index
+from minga_node.index.logs import ENTRY_BYTES
 from minga_node.membership.gossip import Gossip
 from minga_node.model import Peer
 
@@ -22,6 +23,8 @@ log = logging.getLogger(__name__)
 
 LARGEST = 256 * 1024
 """Bytes of news that are pushed; larger ones wait for the rounds."""
+MANY = LARGEST // ENTRY_BYTES
+"""Entries that are more than so many bytes, however short their names are."""
 PAUSE = 0.01
 """Seconds that news wait for more to go with them."""
 
@@ -81,8 +84,8 @@ class Newsboy:
             self._told[peer_id] = (state.epoch, state.version)
             if not self._eager() or state.version <= version or epoch != state.epoch:
                 continue
-            if version < state.compacted:
-                # Tombstones between the two are gone: the rounds bring the whole log.
+            if version < state.compacted or state.version - version > MANY:
+                # Tombstones between the two are gone, or there is more than fits: the rounds bring it.
                 continue
             delta = self._index.logs.delta(peer_id, version, LARGEST)
             if delta is not None and delta.to_version == state.version:
