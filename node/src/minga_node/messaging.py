@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import time
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -18,6 +20,16 @@ from minga_node.model import Letter, Peer
 from minga_node.mom import Address, Mom, trust
 from minga_node.requests import Copies, Drops, Jobs, Presence, Replications, SentJob, Upkeep, Wants
 from minga_node.store import Store
+
+NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,126}[A-Za-z0-9])?")
+"""Of a node."""
+HOST = re.compile(r"[A-Za-z0-9:._-]{1,255}")
+DAY_MS = 86_400_000
+
+
+def _latest() -> int:
+    """The latest moment, in milliseconds since 1970, that a clock of another node may show."""
+    return time.time_ns() // 1_000_000 + DAY_MS
 
 
 class Messaging:
@@ -154,9 +166,15 @@ class Messaging:
 
     def _joined(self, event: Event) -> None:
         rest, grpc, data = (event.number(key) for key in ("rest_port", "grpc_port", "data_port"))
-        if event.text("peer") == self._index.self_id or not all(
-            0 < port < 65536 for port in (rest, grpc, data)
+        if (
+            event.text("peer") == self._index.self_id
+            or not NAME.fullmatch(event.text("peer"))
+            or not HOST.fullmatch(event.text("host"))
+            or not all(0 < port < 65536 for port in (rest, grpc, data))
+            or event.number("epoch") <= 0
+            or not 0 <= event.number("started") <= _latest()
         ):
+            # Whatever it is, it is no node; and told on by gossip it would discredit this one.
             return
         self._membership.hear_of(
             Peer(
@@ -173,6 +191,8 @@ class Messaging:
         )
 
     def _left(self, event: Event) -> None:
+        if event.number("heartbeat") > _latest():
+            return
         with suppress(MingaError):
             self._membership.say_goodbye_of(
                 event.text("peer"), event.number("epoch"), event.number("heartbeat")

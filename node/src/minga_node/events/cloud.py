@@ -15,6 +15,9 @@ from minga_node.events.types import PREFIX, TYPES, Field, Kind
 
 CONTENT_TYPE = "application/cloudevents+json"
 LARGEST = 64 * 1024
+LONGEST_TEXT = 4096
+LONGEST_ATTRIBUTE = 256
+SOURCE = re.compile(r"/networks/[^/\s]{1,128}/peers/[^/\s]{1,128}")
 TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 Value = str | int | bool
@@ -85,6 +88,9 @@ def decode(body: bytes) -> Event:
         raise BadRequest(f"a message of {len(body)} bytes")
     try:
         found = json.loads(body)
+        if b"\\u" in body:
+            # Half a pair of surrogates is JSON but no text (RFC 8259, 8.2): nothing here can keep it.
+            json.dumps(found, ensure_ascii=False).encode()
     except ValueError:
         raise BadRequest("not JSON") from None
     if not isinstance(found, dict) or found.get("specversion") != "1.0":
@@ -93,6 +99,8 @@ def decode(body: bytes) -> Event:
     if not all(isinstance(value, str) and value for value in attributes):
         raise BadRequest("id, type or source is missing")
     id_, type_, source = (str(value) for value in attributes)
+    if len(id_) > LONGEST_ATTRIBUTE or not SOURCE.fullmatch(source):
+        raise BadRequest("its id or source is not what it should be")
     known = TYPES.get(type_)
     if known is None:
         raise BadRequest("of an unknown type")
@@ -123,7 +131,7 @@ def traceparent_of(message: Mapping[str, Any]) -> str:
 
 def _check(field: Field, value: Any) -> None:
     good = {
-        Kind.TEXT: isinstance(value, str),
+        Kind.TEXT: isinstance(value, str) and len(value) <= LONGEST_TEXT,
         Kind.BOOLEAN: isinstance(value, bool),
         Kind.INTEGER: isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63,
         Kind.ID: isinstance(value, str) and len(value) == 64 and not set(value) - set("0123456789abcdef"),

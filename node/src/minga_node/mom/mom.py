@@ -179,6 +179,11 @@ class Mom:
                     REPEATED.inc()
         except MingaError as error:
             log.warning("event %s: %s", event.routing_key, error)
+        except (ValueError, KeyError, TypeError) as error:
+            # Nonsense that no check foresaw must not end the consumer, nor come again for ever.
+            MESSAGES.labels("in", "invalid").inc()
+            log.warning("event %s goes to the dead letters: %r", event.routing_key, error)
+            return "reject"
         return "ack"
 
     def _reject(self, delivery: Delivery, error: Exception) -> None:
@@ -205,7 +210,7 @@ class Mom:
         try:
             with _span(event):
                 self._work(event)
-        except MingaError as error:
+        except (MingaError, ValueError, KeyError, TypeError) as error:
             if self._stop.is_set():
                 return  # not the job's fault
             if delivery.tries >= TRIES - 1:

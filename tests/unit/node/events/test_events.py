@@ -55,6 +55,11 @@ GOOD = json.loads(event_of("test", "a", 7, ENTRIES[0]).encode())
         json.dumps({**GOOD, "data": {**GOOD["data"], "version": True}}).encode(),
         json.dumps({**GOOD, "data": {**GOOD["data"], "id": "ZZ" * 32}}).encode(),
         json.dumps({**GOOD, "data": {"peer": "a"}}).encode(),
+        json.dumps({**GOOD, "data": {**GOOD["data"], "name": "\ud800"}}).encode(),
+        json.dumps({**GOOD, "data": {**GOOD["data"], "name": "x" * 5000}}).encode(),
+        json.dumps({**GOOD, "id": "x" * 300}).encode(),
+        json.dumps({**GOOD, "id": "\ud800"}).encode(),
+        json.dumps({**GOOD, "source": "somewhere"}).encode(),
     ],
 )  # fmt: skip
 def test_what_is_not_an_event_is_refused(body: bytes) -> None:
