@@ -303,7 +303,7 @@ class Downloads:
         before = time.monotonic() - seconds
         with self._lock:
             tasks = [entry.task for entry in self._active.values()]
-        return sum(task is not None and task.last_piece < before for task in tasks)
+        return sum(task is not None and task.tally.last_piece < before for task in tasks)
 
     def cancel(self, download_id: str) -> Download:
         """Ends a download and forgets what has come of it; one that has ended is left as it is.
@@ -598,8 +598,8 @@ class Downloads:
             created_ms=entry.created_ms,
             seconds=time.monotonic() - entry.started if task else entry.seconds,
             sources=sources if task else dict(last.sources) if last else {},
-            duplicate_bytes=task.duplicate_bytes if task else last.duplicate_bytes if last else 0,
-            corrupt_pieces=task.corrupt_pieces if task else last.corrupt_pieces if last else 0,
-            stalls=task.stalls if task else last.stalls if last else 0,
+            duplicate_bytes=task.tally.duplicate_bytes if task else last.duplicate_bytes if last else 0,
+            corrupt_pieces=task.tally.corrupt_pieces if task else last.corrupt_pieces if last else 0,
+            stalls=task.tally.stalls if task else last.stalls if last else 0,
             limit=entry.limit,
         )

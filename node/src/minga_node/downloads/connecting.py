@@ -1,0 +1,132 @@
+"""Whom a running download looks for, connects to and follows."""
+
+from __future__ import annotations
+
+import time
+
+from minga_node import tracing
+from minga_node.downloads.asking import Asking
+from minga_node.downloads.model import Availability, Following, Network
+from minga_node.downloads.neighbours import Neighbour
+from minga_node.model import Peer
+from minga_node.swarm.pieces import Pieces
+from minga_node.transfer import PartialFile, Receiver, Remote, TokenBucket
+
+
+class Connecting:
+    """Finds neighbours, opens connections to them and hears their news.
+
+    Args:
+        asking: what is told of all that comes; its lock guards the neighbours.
+        partial: where pieces go.
+        trace: the parent of the connections' spans, as a traceparent.
+    """
+
+    def __init__(
+        self,
+        asking: Asking,
+        partial: PartialFile,
+        *,
+        name: str,
+        network: Network,
+        limiter: TokenBucket,
+        trace: str,
+    ) -> None:
+        self._asking, self._partial = asking, partial
+        self._manifest, self._swarm = asking.manifest, asking.swarm
+        self._neighbours, self._lock = asking.neighbours, asking.lock
+        self._name, self._network, self._limiter, self._trace = name, network, limiter, trace
+
+    def introduce(self, peer: Peer, *, follows: bool = False) -> None:
+        """Another node is in this swarm, and maybe takes pieces from here."""
+        with self._lock:
+            new = self._neighbours.introduce(peer, follows=follows)
+        if new:
+            self._connect_more(time.monotonic())
+
+    def look_for_holders(self, now: float) -> None:
+        """Takes in who has the content by now, and connects to some if there are too few neighbours."""
+        holders = self._network.holders(self._manifest.id)
+        with self._lock:
+            for neighbour in self._neighbours.update(holders):
+                if neighbour.connected:
+                    self._give(neighbour, 0)
+            for neighbour in self._neighbours.connected():
+                if not neighbour.complete and neighbour.following is None:
+                    self._start_following(neighbour)
+        self._connect_more(now)
+
+    def _connect_more(self, now: float) -> None:
+        """Connects to some more of the known nodes, if there are too few neighbours."""
+        with self._lock:
+            if self._neighbours.over or self._swarm.complete:
+                return
+            chosen = self._neighbours.choose(now)
+            count = len(chosen) + len(self._neighbours.connected())
+            started = [receiver for neighbour in chosen for receiver in self._connect(neighbour, count)]
+        for receiver in started:
+            receiver.start()
+        if started:
+            self._asking.pump()
+
+    def _connect(self, neighbour: Neighbour, neighbours: int) -> list[Receiver]:
+        """Receivers to be started; the lock is held."""
+        remote = Remote(neighbour.peer.id, neighbour.peer.host, neighbour.peer.data_port)
+        # Two connections hash on two cores where there is hardly anybody else to receive from.
+        connections = 2 if neighbours <= 2 and self._manifest.pieces > 8 else 1
+        neighbour.receivers = [
+            Receiver(
+                remote,
+                self._partial,
+                self._asking,
+                name=self._name,
+                limiter=self._limiter,
+                span=tracing.span("fetch", "client", {"minga.peer": remote.peer_id}, parent=self._trace),
+            )
+            for _ in range(connections)
+        ]
+        self._give(neighbour, 0, depth=2 * connections)
+        if neighbour.following is None:
+            self._start_following(neighbour)
+        return list(neighbour.receivers)
+
+    def _give(self, neighbour: Neighbour, pieces: Pieces, depth: int = 2) -> None:
+        """The swarm may ask it; the lock is held."""
+        self._swarm.set_holder(neighbour.peer.id, pieces, complete=neighbour.complete, depth=depth)
+
+    def _start_following(self, neighbour: Neighbour) -> None:
+        """The lock is held; what is heard comes on another thread."""
+        if self._manifest.pieces > 1:
+            following: list[Following] = []
+
+            def end() -> None:
+                with self._lock:
+                    if following and neighbour.following is following[0]:
+                        neighbour.following = None
+
+            following.append(
+                self._network.follow(
+                    neighbour.peer,
+                    self._manifest.id,
+                    self._manifest.pieces,
+                    lambda news: self._hear(neighbour, news),
+                    end,
+                )
+            )
+            neighbour.following = following[0]
+
+    def _hear(self, neighbour: Neighbour, news: Availability) -> None:
+        with self._lock:
+            if self._neighbours.over:
+                return
+            if news.complete:
+                neighbour.complete = True
+                if neighbour.connected:
+                    self._give(neighbour, 0)
+                useful = True
+            else:
+                useful = self._swarm.add_pieces(neighbour.peer.id, news.pieces)
+        for peer in news.peers:
+            self.introduce(peer)
+        if useful:
+            self._asking.pump()

@@ -1,0 +1,123 @@
+"""The nodes that a download exchanges pieces with, or would: who they are, when to try them again, what came
+of them.
+
+No socket and no thread. Not thread-safe; the caller holds the download's lock.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from minga_node.downloads.model import Following
+from minga_node.model import Peer
+from minga_node.swarm import choose_neighbours
+from minga_node.swarm.pieces import Pieces
+from minga_node.transfer import Receiver
+
+RETRY = 0.5
+LONGEST_RETRY = 15.0
+CORRUPT = 2
+"""Wrong pieces after which a holder is not asked again."""
+
+
+@dataclass(slots=True, eq=False)
+class Neighbour:
+    """A node that a download exchanges pieces with, or would."""
+
+    peer: Peer
+    complete: bool
+    receivers: list[Receiver] = field(default_factory=list)
+    following: Following | None = None
+    corrupt: int = 0
+    failures: int = 0
+    retry_at: float = 0.0
+    bytes: int = 0
+    pieces: Pieces = 0
+    """Those that came from it."""
+
+    @property
+    def connected(self) -> bool:
+        return bool(self.receivers)
+
+    def failed(self, now: float) -> None:
+        """A connection to it broke: the next one is tried later each time."""
+        self.failures += 1
+        self.retry_at = now + min(LONGEST_RETRY, RETRY * 2 ** min(self.failures - 1, 8))
+
+
+class Neighbours:
+    """Those of one download, by node id.
+
+    Args:
+        name: this node's id; it is not its own neighbour.
+        random: for the choice.
+    """
+
+    def __init__(self, name: str, random: random.Random) -> None:
+        self._name, self._random = name, random
+        self.known: dict[str, Neighbour] = {}
+        self.over = False
+        """The download has ended: nobody is connected to or asked any more."""
+        self._introduced: dict[str, Peer] = {}
+        self._followers: set[str] = set()
+
+    def introduce(self, peer: Peer, *, follows: bool) -> bool:
+        """Remembers a node of the swarm, which maybe takes pieces from here; whether that is new."""
+        known = self._followers if follows else self._introduced
+        if peer.id == self._name or peer.id in known or self.over:
+            return False
+        self._introduced[peer.id] = peer
+        if follows:
+            self._followers.add(peer.id)
+        return True
+
+    def update(self, holders: Iterable[tuple[Peer, bool]]) -> list[Neighbour]:
+        """Takes in where the holders are, with whether they have all of it; returns those that have become
+        complete.
+        """
+        completed = []
+        for peer, complete in holders:
+            known = self.known.get(peer.id)
+            if known is None:
+                self.known[peer.id] = Neighbour(peer, complete)
+                continue
+            known.peer = peer
+            if complete and not known.complete:
+                known.complete = True
+                completed.append(known)
+        return completed
+
+    def choose(self, now: float) -> list[Neighbour]:
+        """Whom to connect to now, besides those connected."""
+        for peer in self._introduced.values():
+            if peer.id not in self.known:
+                self.known[peer.id] = Neighbour(peer, False)
+        willing = [
+            peer_id for peer_id, one in self.known.items() if one.corrupt < CORRUPT and one.retry_at <= now
+        ]
+        current = [peer_id for peer_id, one in self.known.items() if one.connected]
+        complete = [peer_id for peer_id, one in self.known.items() if one.complete]
+        chosen = choose_neighbours(willing, complete, current, self._random, followers=self._followers)
+        return [self.known[peer_id] for peer_id in chosen]
+
+    def connected(self) -> list[Neighbour]:
+        return [one for one in self.known.values() if one.connected]
+
+    @property
+    def corrupt(self) -> bool:
+        """Whether one is not asked any more for what it sent."""
+        return any(one.corrupt >= CORRUPT for one in self.known.values())
+
+    def bytes(self) -> dict[str, int]:
+        """What came, by the peer that sent it."""
+        return {peer_id: one.bytes for peer_id, one in self.known.items() if one.bytes}
+
+    def origins(self, have: Pieces) -> dict[str, Pieces]:
+        """The pieces of ``have``, by the peer that sent them; under "" those from an earlier process."""
+        found = {peer_id: one.pieces for peer_id, one in self.known.items() if one.pieces}
+        before = have
+        for pieces in found.values():
+            before &= ~pieces
+        return {**found, "": before} if before else found
