@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import shutil
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -113,6 +115,41 @@ def test_hidden_names_and_own_state_are_not_shared(home: Home) -> None:
     home.write("seen")
     home.watch()
     wait_for(home.shared("seen"), "only the file that is not hidden")
+
+
+def watches() -> int:
+    """Inotify watches of this process (proc(5), fdinfo)."""
+    count = 0
+    for path in Path("/proc/self/fdinfo").iterdir():
+        with contextlib.suppress(OSError):
+            count += path.read_text().count("inotify wd:")
+    return count
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="inotify")
+def test_hidden_folders_are_not_watched(home: Home) -> None:
+    home.write("a/b/c")
+    home.write(".minga/partial/x")
+    before = watches()
+    home.watch()
+    wait_for(home.shared("a/b/c"), "the file")
+    assert watches() - before == 3, "the directory, a and a/b"
+    home.write(".git/objects/00/1")
+    home.write("a/.cache/2")
+    home.write("a/d/3")
+    wait_for(home.shared("a/b/c", "a/d/3"), "the file of a new folder")
+    assert watches() - before == 4, "and a/d"
+
+
+def test_a_hidden_folder_that_gets_a_name_is_noticed_with_what_comes_later(home: Home) -> None:
+    home.write(".hidden/1")
+    home.watch()
+    (home.directory / ".hidden").rename(home.directory / "seen")
+    wait_for(home.shared("seen/1"), "what was in it")
+    home.write("seen/2")
+    wait_for(home.shared("seen/1", "seen/2"), "what comes into it")
+    (home.directory / "seen").rename(home.directory / ".hidden")
+    wait_for(home.shared(), "that it is hidden again")
 
 
 def test_changes_behind_its_back_are_noticed(home: Home) -> None:

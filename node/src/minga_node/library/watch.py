@@ -22,11 +22,11 @@ from watchdog.events import (
     FileSystemEvent,
     FileSystemEventHandler,
 )
-from watchdog.observers import Observer
 
 from minga_node.disk import disk_errors
 from minga_node.errors import MingaError
 from minga_node.library.library import Library
+from minga_node.library.observing import make_observer
 from minga_node.library.scan import Found, Signature, look, walk
 from minga_node.names import is_shareable
 
@@ -61,7 +61,7 @@ class Watcher:
         self._failed: set[str] = set()
         self._pool = ThreadPoolExecutor(os.cpu_count() or 2, thread_name_prefix="hash")
         self._thread = threading.Thread(target=self._run, name="library", daemon=True)
-        self._observer = Observer()
+        self._observer = make_observer()
         self._stopping = threading.Event()
         self._settled = threading.Event()
 
