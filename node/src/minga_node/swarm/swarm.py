@@ -34,6 +34,9 @@ else is left to ask for, since then the uplinks begin to be idle."""
 LATE_AT_LEAST = 0.3
 REPEAT_EVERY = 0.05
 RATE_SECONDS = 1.0
+RELAX = 1.05
+"""How much slower the quickest answer is taken to be with each piece that comes: what an idle seed did for
+the first to ask is soon of no use, and a window made for it would be too small for a busy one."""
 SLOW_ASK = 2.0
 """A holder whose piece takes longer than this gets one request at a time."""
 
@@ -332,7 +335,7 @@ class Swarm:
                 holder.answering += 0.3 * (now - running.begun - holder.answering)
             holder.last, holder.refusals = now, 0
             delay = now - running.sent
-            self._quickest = delay if self._quickest is None else min(self._quickest * 1.01, delay)
+            self._quickest = delay if self._quickest is None else min(self._quickest * RELAX, delay)
             running.left = max(0, running.left - 1)
             running.reserved &= ~(1 << piece)
         if self.have >> piece & 1:
