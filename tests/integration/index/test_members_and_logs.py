@@ -114,16 +114,19 @@ def test_a_node_that_returns_with_its_state_sends_nothing_again(nodes: Nodes) ->
     until(lambda: len(first.names()) == 2)
     nodes.stop(second)
     applied: list[Delta] = []
-    before = first.index.apply
+    before = first.index.logs.apply
 
-    def counting(delta: Delta) -> bool:
-        applied.append(delta)
-        return before(delta)
+    def counting(deltas: Sequence[Delta]) -> tuple[Delta, ...]:
+        applied.extend(deltas)
+        return before(deltas)
 
-    first.index.apply = counting  # type: ignore[method-assign]
-    nodes.make("node-1", [first.url])
+    first.index.logs.apply = counting  # type: ignore[method-assign]
+    again = nodes.make("node-1", [first.url])
     until(lambda: first.index.by_name("a.txt")[0].available)
     assert applied == []
+    again.index.publish([file("c.txt", 3)])
+    until(lambda: first.names() == ["a.txt", "b.txt", "c.txt"])
+    assert [entry.name for delta in applied for entry in delta.entries] == ["c.txt"]
 
 
 def test_a_node_that_lost_its_state_starts_anew_and_its_old_entries_vanish(
