@@ -52,9 +52,10 @@ def heard(node: RunningNode) -> list[str]:
 
 
 def told(witness: Witness, kind: str) -> list[dict[str, Any]]:
+    """Each event once: one whose confirmation was lost with the broker is told again, with its id."""
     witness.hear()
-    events = map(json.loads, witness.bodies)
-    return [event["data"] for event in events if event["type"] == f"dev.minga.want.{kind}"]
+    events = {event["id"]: event for event in map(json.loads, witness.bodies)}
+    return [event["data"] for event in events.values() if event["type"] == f"dev.minga.want.{kind}"]
 
 
 def test_a_want_outlives_the_broker_the_wanter_and_who_satisfies_it(
