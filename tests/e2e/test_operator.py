@@ -97,6 +97,7 @@ def test_every_right_is_used_and_none_is_missing(cluster: Cluster, namespace: st
         "peers": {"storage": {"ephemeral": True}, "replicas": 1},
         "ingress": {"host": "files.example.com"},
         "gateway": {"name": "front", "hostnames": ["files.example.com"]},
+        "monitoring": {"dashboards": True},
         "broker": {"managed": {"storage": {"ephemeral": True}}},
     })
     network.wait(timeout=300)
@@ -109,7 +110,7 @@ def test_every_right_is_used_and_none_is_missing(cluster: Cluster, namespace: st
         "gateway": None,
         "networkPolicy": {"enabled": False},
         "podDisruptionBudget": {"enabled": False},
-        "monitoring": {"podMonitor": False, "rules": False},
+        "monitoring": {"podMonitor": False, "rules": False, "dashboards": False},
         "broker": {"managed": None, "external": {"secretName": "missing"}},
     })
     network.wait("PeersReady", timeout=240)

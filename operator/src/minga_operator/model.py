@@ -178,13 +178,16 @@ class Gateway(Model):
 
 
 class Monitoring(Model):
-    """Objects of the Prometheus operator; made only where their kinds exist."""
+    """Objects for Prometheus, made only where its operator's kinds exist, and for Grafana."""
 
     pod_monitor: bool = Field(True, description="Make a PodMonitor for the peers and seeds")
     rules: bool = Field(
         True, description="Make a PrometheusRule that tells when seeds or peers of this spec are missing"
     )
-    labels: Labels = Field(default_factory=dict, description="Labels of both, for your Prometheus' selectors")
+    dashboards: bool = Field(
+        False, description="Make a ConfigMap with a dashboard of this network, for Grafana's sidecar to find"
+    )
+    labels: Labels = Field(default_factory=dict, description="Labels of all three, for your own selectors")
 
 
 class Tracing(Model):
@@ -246,7 +249,9 @@ class Spec(Model):
     gateway: Gateway | None = Field(
         None, description="An HTTPRoute for clients, where the Gateway API is installed"
     )
-    monitoring: Monitoring = Field(default_factory=Monitoring, description="Objects for Prometheus")
+    monitoring: Monitoring = Field(
+        default_factory=Monitoring, description="Objects for Prometheus and Grafana"
+    )
     tracing: Tracing | None = Field(None, description="Traces of what the nodes do; off by default")
     pod_disruption_budget: DisruptionBudget = Field(
         default_factory=DisruptionBudget, description="PodDisruptionBudgets"

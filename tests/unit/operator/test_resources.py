@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ from minga_operator.network import Tokens
 from minga_operator.resources import common, desired, workload
 from tests.unit.operator.networks import TOKENS, network, plan
 
+CHART = Path(__file__).parents[3] / "charts" / "minga" / "files" / "dashboards"
 CASES: dict[str, dict[str, Any]] = {
     "default": {},
     "everything": {
@@ -98,6 +101,25 @@ def test_every_pod_meets_the_restricted_standard(case: str) -> None:
         assert not pod["automountServiceAccountToken"]
         allowed = {"name", "configMap", "emptyDir", "secret", "persistentVolumeClaim", "ephemeral"}
         assert all(volume.keys() <= allowed for volume in pod["volumes"])
+
+
+def test_a_dashboard_shows_its_network_and_no_other() -> None:
+    of = network({"monitoring": {"dashboards": True, "labels": {"team": "a"}}})
+    (item,) = [item for item in desired(of, plan(of)) if item["metadata"]["name"] == "library-dashboard"]
+    assert item["metadata"]["labels"]["grafana_dashboard"] == "1"
+    assert item["metadata"]["labels"]["team"] == "a"
+    ((name, text),) = item["data"].items()
+    board = json.loads(text)
+    assert name == f"{board['uid']}.json"
+    assert board["title"] == "Minga / shelf / library"
+    variables = {variable["name"]: variable for variable in board["templating"]["list"]}
+    assert {variables["namespace"]["query"], variables["network"]["query"]} == {"shelf", "library"}
+    assert {variables["namespace"]["type"], variables["network"]["type"]} == {"constant"}
+    # What the panels ask for is still there to be asked for.
+    used = set(re.findall(r"\$(\w+)", json.dumps(board["panels"]))) - {"__rate_interval"}
+    assert used <= variables.keys()
+    assert {"namespace", "network"} <= used
+    assert board["panels"] == json.loads((CHART / "network.json").read_text())["panels"]
 
 
 def routes(spec: dict[str, Any], *kinds: str) -> list[dict[str, Any]]:

@@ -1,6 +1,10 @@
-"""PodMonitor and PrometheusRule, where the Prometheus operator's kinds exist."""
+"""PodMonitor and PrometheusRule, where the Prometheus operator's kinds exist, and a dashboard for Grafana."""
 
 from __future__ import annotations
+
+import functools
+import importlib.resources
+import json
 
 from minga_operator.network import Network, Plan
 from minga_operator.resources import access, common
@@ -17,6 +21,8 @@ def objects(network: Network, plan: Plan) -> list[Object]:
         found.append(_pod_monitor(network, plan))
     if wanted.rules and "PrometheusRule" in plan.kinds:
         found.append(_rules(network))
+    if wanted.dashboards:
+        found.append(_dashboard(network))
     for item in found:
         item["metadata"]["labels"] = {**wanted.labels, **item["metadata"]["labels"]}
     return found
@@ -63,6 +69,35 @@ def _rules(network: Network) -> Object:
     ]
     groups = [{"name": f"minga.{network.namespace}.{network.name}", "rules": items}]
     return common.make(network, API, "PrometheusRule", network.name, spec={"groups": groups})
+
+
+@functools.cache
+def _template() -> str:
+    """The dashboard of a network to be chosen; made by ``make dashboards``."""
+    return importlib.resources.files("minga_operator").joinpath("dashboard.json").read_text(encoding="utf-8")
+
+
+def _dashboard(network: Network) -> Object:
+    """The same dashboard with this network as its only choice, under a name and an id of its own."""
+    board = json.loads(_template())
+    board["title"] = f"Minga / {network.namespace} / {network.name}"
+    board["uid"] = f"minga-{common.digest([network.namespace, network.name])}"
+    chosen = {"namespace": network.namespace, "network": network.name}
+    board["templating"]["list"] = [
+        _constant(variable["name"], chosen[variable["name"]]) if variable["name"] in chosen else variable
+        for variable in board["templating"]["list"]
+    ]
+    content = json.dumps(board, separators=(",", ":"), sort_keys=True)
+    name = f"{network.name}-dashboard"
+    found = common.make(network, "v1", "ConfigMap", name, data={f"{board['uid']}.json": content})
+    found["metadata"]["labels"]["grafana_dashboard"] = "1"
+    return found
+
+
+def _constant(name: str, value: str) -> Object:
+    """A variable of a dashboard that cannot be chosen."""
+    current = {"text": value, "value": value}
+    return {"name": name, "type": "constant", "hide": 2, "query": value, "current": current}
 
 
 def _too_few(network: Network, name: str, pods: str, wanted: int, severity: str, summary: str) -> Object:
