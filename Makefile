@@ -95,7 +95,7 @@ e2e: venv packages programs ## A real Kubernetes: helm install, kubectl apply, f
 .PHONY: e2e-slow
 e2e-slow: venv packages programs ## The long ones: storms, rolls under a 1 GiB download, a lost node, a broker of three, releases
 	$(READY_CLUSTER)
-	$(BIN)/pytest -q -n 2 --dist loadfile -m "slow and not alone" tests/e2e
+	$(BIN)/pytest -q -n 3 --dist loadfile -m "slow and not alone" tests/e2e
 	$(BIN)/pytest -q -m "slow and alone" tests/e2e
 
 .PHONY: test

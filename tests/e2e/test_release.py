@@ -139,8 +139,13 @@ def test_helm_test_passes_and_the_end_is_in_the_documented_order(
     own.delete()
     cluster.helm("uninstall", "minga", "-n", release.namespace, "--wait", "--timeout", "120s")
     cluster.kubectl("delete", "crd", "p2pnetworks.minga.dev", "--wait=true", timeout=120)
-    left = release.kubectl("get", f"{CHILDREN},deployments,serviceaccounts,roles,rolebindings", "-o", "name")
-    usual = {"configmap/kube-root-ca.crt", "serviceaccount/default", "lease.coordination.k8s.io/minga"}
-    assert set(left.split()) <= usual
+    kinds = f"{CHILDREN},deployments,serviceaccounts,roles,rolebindings"
+    usual = {"configmap/kube-root-ca.crt", "serviceaccount/default"}
+    wait_for(
+        lambda: set(release.kubectl("get", kinds, "-o", "name").split()) <= usual,
+        "nothing left in the namespace",
+        60,
+        every=1,
+    )
     roles = cluster.kubectl("get", "clusterroles,clusterrolebindings", "-o", "name")
     assert "minga" not in roles

@@ -24,6 +24,7 @@ SHARING = {
     "uploadLimit": "upload_limit",
     "downloadLimit": "download_limit",
     "parallelism": "parallelism",
+    "replicationTarget": "replication_target",
 }
 
 
