@@ -16,7 +16,7 @@ from pathlib import Path
 
 from minga_node import metrics
 from minga_node.disk import sync_filesystem
-from minga_node.downloads.model import Network, no_room
+from minga_node.downloads.model import AdoptMany, Network, no_room
 from minga_node.errors import MingaError, StorageFull
 from minga_node.manifest import SMALLEST_PIECE, Manifest
 from minga_node.transfer import OpenContent, Remote, TokenBucket
@@ -28,8 +28,6 @@ log = logging.getLogger(__name__)
 GROUP = 500
 """Files that are synced and taken into the library together."""
 CONNECTIONS = 4
-
-AdoptMany = Callable[[Sequence[tuple[Path, str, Manifest]]], object]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,19 +1,26 @@
-"""A batch of small files while it runs, seen as one download."""
+"""Batches of small files while they run, each seen as one download."""
 
 from __future__ import annotations
 
 import logging
 import threading
 import time
+import uuid
 from collections.abc import Iterator, Sequence
 
 from minga_node import metrics, tracing
 from minga_node.downloads.batch import Batch, SmallFile
-from minga_node.downloads.model import Download, DownloadState, held_back_by
-from minga_node.errors import MingaError, NoHolders
+from minga_node.downloads.model import Download, DownloadState, Here, held_back_by
+from minga_node.errors import BadRequest, MingaError, NoHolders
+from minga_node.manifest import SMALLEST_PIECE
+from minga_node.names import check_name
 from minga_node.swarm import Why
+from minga_node.transfer import TokenBucket
 
 log = logging.getLogger(__name__)
+
+KEPT = 100
+"""Ended batches that are shown."""
 
 
 class RunningBatch:
@@ -103,3 +110,49 @@ class RunningBatch:
             sources=dict(batch.sources),
             limit=batch.limiter.rate,
         )
+
+
+class Batches:
+    """Those of this process, oldest first."""
+
+    def __init__(self, node: Here) -> None:
+        self._node = node
+        self._lock = threading.Lock()
+        self._all: dict[str, RunningBatch] = {}
+
+    def start(self, files: Sequence[SmallFile], label: str, limit: float) -> Download:
+        """Begins to fetch the files.
+
+        Raises:
+            InvalidName, BadRequest: a name that cannot be, a file that is not small.
+        """
+        for file in files:
+            check_name(file.name)
+            if file.size > SMALLEST_PIECE:
+                raise BadRequest(f"{file.name} has {file.size} bytes: too many for a batch")
+        batch = Batch(
+            files,
+            directory=self._node.directory,
+            name=self._node.name,
+            network=self._node.network,
+            library=self._node.library,
+            here=self._node.has,
+            adopt=self._node.adopt_many,
+            limiter=TokenBucket(limit, above=self._node.limiter),
+        )
+        running = RunningBatch(uuid.uuid4().hex, label, batch)
+        with self._lock:
+            self._all[running.id] = running
+            ended = [one.id for one in self._all.values() if one.ended.is_set()]
+            for old in ended[:-KEPT]:
+                del self._all[old]
+        running.start()
+        return running.view()
+
+    def get(self, batch_id: str) -> RunningBatch | None:
+        with self._lock:
+            return self._all.get(batch_id)
+
+    def all(self) -> list[RunningBatch]:
+        with self._lock:
+            return list(self._all.values())

@@ -11,10 +11,11 @@ from typing import Protocol
 
 from minga_node.errors import StorageFull
 from minga_node.manifest import Manifest
+from minga_node.manifests import Manifests
 from minga_node.model import Peer
 from minga_node.swarm import Why
 from minga_node.swarm.pieces import Pieces
-from minga_node.transfer import TokenBucket
+from minga_node.transfer import OpenContent, TokenBucket
 
 
 class DownloadState(StrEnum):
@@ -106,6 +107,29 @@ class Network(Protocol):
 
         ``end`` is called once, when the stream has ended for whatever reason.
         """
+
+
+AdoptMany = Callable[[Sequence[tuple[Path, str, Manifest]]], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Here:
+    """This node, as its downloads need it."""
+
+    name: str
+    directory: Path
+    """Where partial files go."""
+    network: Network
+    manifests: Manifests
+    library: Callable[[str], OpenContent | None]
+    """Opens a complete content by id; None where there is none."""
+    has: Callable[[str, str], bool]
+    """Whether the library has this name with this content id already."""
+    adopt: Callable[[Path, str, Manifest], object]
+    """Moves a complete file into the library under a name and publishes it."""
+    adopt_many: AdoptMany
+    limiter: TokenBucket
+    """Of all downloads together."""
 
 
 class Cancelled(Exception):

@@ -1,18 +1,66 @@
-"""Reads a content in order while it comes."""
+"""Reads a content in order, while it comes or when it is here."""
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
-from minga_node.downloads.model import Cancelled
+from minga_node.downloads.entry import Entry
+from minga_node.downloads.model import Cancelled, DownloadState
 from minga_node.downloads.task import Task
+from minga_node.errors import NotFound
 from minga_node.swarm import pieces as sets
+from minga_node.transfer import OpenContent
 
 CHUNK = 1024 * 1024
 AHEAD_SECONDS = 0.5
 AHEAD_LEAST = 4
+
+Library = Callable[[str], OpenContent | None]
+
+
+def read(entry: Entry, library: Library, start: int, end: int) -> Iterator[bytes]:
+    """Bytes [start, end) of a download, in order, as they come; from the library once it is there.
+
+    Raises:
+        NotFound: the download ended without success.
+    """
+    while entry.task is None and not entry.done.wait(0.02):
+        pass
+    task = entry.task
+    if task is not None:
+        try:
+            position = start
+            for chunk in Reading(task, start, end):
+                position += len(chunk)
+                yield chunk
+            return
+        except Cancelled:
+            start = position
+    if entry.state is not DownloadState.COMPLETE:
+        raise NotFound(entry.error or f"the download of {entry.name} was ended")
+    yield from read_local(library, entry.content_id, start, end)
+
+
+def read_local(library: Library, content_id: str, start: int, end: int) -> Iterator[bytes]:
+    """Bytes [start, end) of a content of the library.
+
+    Raises:
+        NotFound: it is not there.
+    """
+    content = library(content_id)
+    if content is None:
+        raise NotFound("this content is neither here nor on its way")
+    try:
+        while start < end:
+            chunk = os.pread(content.fileno(), min(CHUNK, end - start), start)
+            if not chunk:
+                return
+            start += len(chunk)
+            yield chunk
+    finally:
+        content.close()
 
 
 class Reading:
@@ -71,13 +119,3 @@ class Reading:
             with task.lock:
                 if not swarm.have >> piece & 1 and not task.ended:
                     task.changed.wait(1.0)
-
-    @staticmethod
-    def of_file(descriptor: int, start: int, end: int) -> Iterator[bytes]:
-        """Bytes [start, end) of an open file."""
-        while start < end:
-            chunk = os.pread(descriptor, min(CHUNK, end - start), start)
-            if not chunk:
-                return
-            start += len(chunk)
-            yield chunk

@@ -1,0 +1,66 @@
+"""What other nodes ask of downloads and tell them, by the piece listener and by gRPC."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from minga_node.downloads.entry import Entry
+from minga_node.downloads.model import Here
+from minga_node.downloads.task import Task
+from minga_node.model import Peer
+from minga_node.swarm import pieces as sets
+from minga_node.swarm.pieces import Pieces
+from minga_node.transfer import PartialFile
+
+
+class Serving:
+    """Takes no lock of its own: each answer is of one look at ``active``.
+
+    Args:
+        active: downloads that are queued or running, by content id.
+    """
+
+    def __init__(self, node: Here, active: Mapping[str, Entry]) -> None:
+        self._node, self._active = node, active
+
+    def _task(self, content_id: str) -> Task | None:
+        entry = self._active.get(content_id)
+        return entry.task if entry is not None else None
+
+    def partial(self, content_id: str) -> PartialFile | None:
+        """Where the pieces of a running download are."""
+        task = self._task(content_id)
+        return task.partial if task is not None else None
+
+    def available(self, content_id: str) -> tuple[Pieces, int] | None:
+        """The pieces that are here and how many there are; None if nothing is and nothing comes."""
+        entry = self._active.get(content_id)
+        if entry is not None:
+            task = entry.task
+            if task is None or task.partial is None:
+                return (0, 1)
+            return task.partial.have, task.partial.manifest.pieces
+        content = self._node.library(content_id)
+        if content is None:
+            return None
+        content.close()
+        manifest = self._node.manifests.get(content_id)
+        count = manifest.pieces if manifest else 1
+        return sets.all_pieces(count), count
+
+    def introduce(self, content_id: str, peer: Peer) -> None:
+        """The peer follows what comes here."""
+        task = self._task(content_id)
+        if task is not None:
+            task.introduce(peer, follows=True)
+
+    def heard(self, content_id: str, peer_id: str, pieces: str) -> None:
+        """The peer's request said what it has."""
+        task = self._task(content_id)
+        if task is not None:
+            task.heard(peer_id, pieces)
+
+    def has(self, content_id: str, peer_id: str) -> Pieces:
+        """What the peer is known to have."""
+        task = self._task(content_id)
+        return task.has(peer_id) if task is not None else 0
