@@ -22,6 +22,11 @@ def of(pieces: Iterable[int]) -> Pieces:
     return result
 
 
+def of_range(pieces: range) -> Pieces:
+    """Consecutive numbers."""
+    return all_pieces(len(pieces)) << pieces.start
+
+
 def each(pieces: Pieces) -> Iterator[int]:
     """The numbers in the set, ascending."""
     while pieces:

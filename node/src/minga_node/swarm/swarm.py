@@ -12,11 +12,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from enum import StrEnum
 from random import Random
 
 from minga_node.swarm import pieces as sets
+from minga_node.swarm.holders import Ask, Holder, Holders, Running
 from minga_node.swarm.pieces import Pieces
 
 CANDIDATES = 32
@@ -37,17 +37,6 @@ RATE_SECONDS = 1.0
 RELAX = 1.05
 """How much slower the quickest answer is taken to be with each piece that comes: what an idle seed did for
 the first to ask is soon of no use, and a window made for it would be too small for a busy one."""
-SLOW_ASK = 2.0
-"""A holder whose piece takes longer than this gets one request at a time."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """A request to be sent: the holder answers with one of these ranges of piece numbers."""
-
-    id: int
-    holder: str
-    candidates: tuple[range, ...]
 
 
 class Outcome(StrEnum):
@@ -67,40 +56,6 @@ class Why(StrEnum):
     COMPLETE = "complete"
 
 
-@dataclass(slots=True)
-class _Running:
-    ask: Ask
-    sent: float
-    reserved: Pieces
-    left: int
-    begun: float | None = None
-    """When the answer began."""
-    come: bool = False
-    """Whether a piece of it is here."""
-
-
-@dataclass(slots=True)
-class _Holder:
-    name: str
-    pieces: Pieces
-    complete: bool
-    depth: int
-    paused_until: float = 0.0
-    pace: float | None = None
-    """Seconds a piece, smoothed, while it has requests to answer."""
-    last: float = 0.0
-    queueing: float = 0.0
-    """Seconds from a request, or the end of the answer before, to the answer's begin, smoothed."""
-    answering: float = 0.0
-    """Seconds from an answer's begin to its first piece, smoothed."""
-    refusals: int = 0
-    running: dict[int, _Running] = field(default_factory=dict)
-
-    @property
-    def left(self) -> int:
-        return sum(running.left for running in self.running.values())
-
-
 class Swarm:
     """The state of one download among its holders."""
 
@@ -111,10 +66,9 @@ class Swarm:
         """Pieces that a reader waits for: fetched first, in order."""
         self._missing = sets.all_pieces(pieces) & ~have
         self._random = Random(seed)
-        self._holders: dict[str, _Holder] = {}
-        self._levels: list[Pieces] = [sets.all_pieces(pieces)]
-        """``_levels[n]``: the pieces that exactly n incomplete holders have."""
-        self._running: dict[int, _Running] = {}
+        self._table = Holders(pieces)
+        self._holders = self._table.by_name
+        self._running: dict[int, Running] = {}
         self._next_id = 0
         self._arrivals: deque[float] = deque()
         self._repeat_at = 0.0
@@ -125,67 +79,22 @@ class Swarm:
 
     def set_holder(self, holder: str, pieces: Pieces, *, complete: bool = False, depth: int = 2) -> None:
         """A holder and everything it has; ``depth`` requests may wait at it. Known ones are updated."""
-        if complete:
-            pieces = sets.all_pieces(self.count)
-        known = self._holders.get(holder)
-        if known is None:
-            known = self._holders[holder] = _Holder(holder, 0, complete, depth)
-        elif complete and not known.complete:
-            self._count_out(known.pieces)
-            known.pieces = 0
-        known.complete, known.depth = complete or known.complete, depth
-        self.add_pieces(holder, pieces)
+        self._table.set(holder, pieces, complete=complete, depth=depth)
 
     def add_pieces(self, holder: str, pieces: Pieces) -> bool:
         """A holder has these too, from now on; whether that is news and some are missing here."""
-        known = self._holders.get(holder)
-        if known is None:
-            return False
-        new = pieces & ~known.pieces & sets.all_pieces(self.count)
-        known.pieces |= new
-        if known.complete or not new:
-            return bool(new)
-        above = 0
-        for level, members in enumerate(self._levels):
-            moving = members & new
-            self._levels[level] = (members ^ moving) | above
-            above = moving
-        if above:
-            self._levels.append(above)
-        return bool(new & self._missing)
+        return bool(self._table.add(holder, pieces) & self._missing)
 
     def lacks(self, holder: str, pieces: Pieces) -> None:
         """A holder turned out not to have these."""
-        known = self._holders.get(holder)
-        if known is None:
-            return
-        gone = pieces & known.pieces
-        if known.complete:
-            known.complete = False
-            rest, known.pieces = known.pieces & ~gone, 0
-            self.add_pieces(holder, rest)
-        else:
-            self._count_out(gone)
-            known.pieces &= ~gone
+        self._table.lacks(holder, pieces)
 
     def remove_holder(self, holder: str) -> None:
         """A holder is gone; what was asked of it may be asked of others."""
-        known = self._holders.pop(holder, None)
-        if known is None:
-            return
-        for ask_id in known.running:
-            del self._running[ask_id]
-        if not known.complete:
-            self._count_out(known.pieces)
-
-    def _count_out(self, pieces: Pieces) -> None:
-        levels = self._levels
-        for level in range(1, len(levels)):
-            moving = levels[level] & pieces
-            levels[level] ^= moving
-            levels[level - 1] |= moving
-        while len(levels) > 1 and not levels[-1]:
-            levels.pop()
+        known = self._table.remove(holder)
+        if known is not None:
+            for ask_id in known.running:
+                del self._running[ask_id]
 
     # what to ask
 
@@ -202,7 +111,7 @@ class Swarm:
                 room -= running.left
         if room <= 0:
             return asks
-        ready = [holder for holder in self._holders.values() if _ready(holder, now)]
+        ready = [holder for holder in self._holders.values() if holder.ready(now)]
         while room > 0 and ready:
             offered = 0
             for holder in ready:
@@ -215,7 +124,7 @@ class Swarm:
             room -= started.left
             asks.append(started.ask)
             holder = self._holders[started.ask.holder]
-            if not _ready(holder, now):
+            if not holder.ready(now):
                 ready.remove(holder)
         return asks
 
@@ -238,12 +147,12 @@ class Swarm:
             reserved |= running.reserved
         return reserved
 
-    def _ask(self, free: Pieces, ready: list[_Holder], now: float) -> _Running:
+    def _ask(self, free: Pieces, ready: list[Holder], now: float) -> Running:
         wanted = free & self.preferred
         if wanted:
             piece = sets.first(wanted)
         else:
-            wanted = next(rare for members in self._levels if (rare := members & free))
+            wanted = self._table.rarest(free)
             piece = sets.pick(wanted, self._random)
         bit = 1 << piece
         holder = min(
@@ -260,15 +169,15 @@ class Swarm:
 
     def _add_candidates(self, candidates: list[range], available: Pieces, longest: int) -> None:
         """More ranges for a complete holder to choose from, out of the equally rare."""
-        available &= ~_of_range(candidates[0])
+        available &= ~sets.of_range(candidates[0])
         most = max(1, CANDIDATES // longest)
         while len(candidates) < most and available:
             piece = sets.pick(available, self._random)
             run = range(piece, piece + sets.run_from(available, piece, len(candidates[0])))
-            available &= ~_of_range(run)
+            available &= ~sets.of_range(run)
             candidates.append(run)
 
-    def _repeat(self, ready: list[_Holder], now: float) -> _Running | None:
+    def _repeat(self, ready: list[Holder], now: float) -> Running | None:
         """A second request for a piece that is late, to a holder with nothing to do.
 
         Before the end (BEP 3's endgame) only for what waits in a holder's queue: a holder that hears
@@ -298,16 +207,16 @@ class Swarm:
         self._repeat_at = now + REPEAT_EVERY
         return None
 
-    def _delay(self, holder: _Holder) -> float:
+    def _delay(self, holder: Holder) -> float:
         return (holder.left + 1) * (holder.pace if holder.pace is not None else 0.01)
 
-    def _start(self, name: str, candidates: tuple[range, ...], now: float) -> _Running:
+    def _start(self, name: str, candidates: tuple[range, ...], now: float) -> Running:
         ask = Ask(self._next_id, name, candidates)
         self._next_id += 1
         reserved = 0
         for candidate in candidates:
-            reserved |= _of_range(candidate)
-        running = _Running(ask, now, reserved, len(candidates[0]))
+            reserved |= sets.of_range(candidate)
+        running = Running(ask, now, reserved, len(candidates[0]))
         self._running[ask.id] = self._holders[name].running[ask.id] = running
         return running
 
@@ -317,23 +226,15 @@ class Swarm:
         """The holder begins to answer with these pieces; the other candidates are free again."""
         running = self._running.get(ask_id)
         if running is not None:
-            holder = self._holders[running.ask.holder]
-            holder.queueing += 0.3 * (now - max(running.sent, holder.last) - holder.queueing)
-            running.begun = now
-            running.reserved = _of_range(pieces) & self._missing
+            self._holders[running.ask.holder].begins(running, now)
+            running.reserved = sets.of_range(pieces) & self._missing
             running.left = len(pieces)
 
     def received(self, ask_id: int, piece: int, now: float) -> Outcome:
         """A verified piece is here."""
         running = self._running.get(ask_id)
         if running is not None:
-            holder = self._holders[running.ask.holder]
-            took = now - max(running.sent, holder.last)
-            holder.pace = took if holder.pace is None else 0.7 * holder.pace + 0.3 * took
-            if running.begun is not None and not running.come:
-                running.come = True
-                holder.answering += 0.3 * (now - running.begun - holder.answering)
-            holder.last, holder.refusals = now, 0
+            self._holders[running.ask.holder].delivers(running, now)
             delay = now - running.sent
             self._quickest = delay if self._quickest is None else min(self._quickest * RELAX, delay)
             running.left = max(0, running.left - 1)
@@ -357,7 +258,6 @@ class Swarm:
         running = self._running.get(ask_id)
         if running is not None:
             holder = self._holders[running.ask.holder]
-            holder.refusals += 1
             # Spread out those who were refused together.
             holder.paused_until = now + retry_after * (0.5 + self._random.random())
         self.finished(ask_id)
@@ -402,17 +302,3 @@ class Swarm:
         if all(holder.paused_until > now for holder in self._holders.values()):
             return Why.CHOKED
         return Why.NOTHING_NEW
-
-
-def _ready(holder: _Holder, now: float) -> bool:
-    """Whether one more request may wait at a holder.
-
-    One is enough where others' requests keep the holder busy until the next one gets there.
-    """
-    slow = holder.pace is not None and holder.pace > SLOW_ASK
-    crowded = holder.queueing > holder.answering
-    return holder.paused_until <= now and len(holder.running) < (1 if slow or crowded else holder.depth)
-
-
-def _of_range(pieces: range) -> Pieces:
-    return sets.all_pieces(len(pieces)) << pieces.start
