@@ -132,7 +132,7 @@ def test_all_commands_that_have_results_are_written_down() -> None:
 
     elsewhere = {
         "replicate": "needs a broker: tests/integration/test_mom.py",
-        "replications": "the same",
+        "replications": "the same", "drop": "the same", "jobs": "the same", "dead-letters": "the same",
         "events": "CloudEvents: docs/events.schema.json",
         "up": "no result", "down": "no result", "completion": "a script",
     }  # fmt: skip
