@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
@@ -20,11 +21,25 @@ HOST = "127.0.0.1"
 HTTP = urllib3.PoolManager(retries=False, timeout=urllib3.Timeout(connect=5, read=120), maxsize=64)
 
 
+PORTS_A_WORKER = 4000
+_worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+_ports = itertools.count(os.getpid() % PORTS_A_WORKER)
+
+
 def free_port() -> int:
-    """A port nobody listens on just now."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
+    """A port that nobody listens on, and that nobody will be given meanwhile.
+
+    The kernel gives ports from 32768 on to whoever asks for any; those below are shared out among the
+    workers of a run, each of which takes one after the other.
+    """
+    while True:
+        port = 12000 + _worker % 5 * PORTS_A_WORKER + next(_ports) % PORTS_A_WORKER
+        with socket.socket() as probe:
+            try:
+                probe.bind((HOST, port))
+            except OSError:
+                continue
+        return port
 
 
 @dataclass

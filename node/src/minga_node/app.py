@@ -100,6 +100,8 @@ class Node:
             undo.callback(self.http.stop)
             self.store = Store(config.state / "minga.sqlite3")
             undo.callback(self.store.close)
+            self.index = Index(self.store, config.peer_id(self.http.port))
+            undo.callback(self.index.close)
             self._build()
             self._undo = undo.pop_all()
 
@@ -109,7 +111,6 @@ class Node:
         tracing.begin(name, config.network, VERSION)
         tokens = TokenDirectory(config.tokens_directory) if config.tokens_directory else None
         self.channels = Channels()
-        self.index = Index(self.store, name)
         self.manifests = Manifests(self.store)
         self.library = Library(
             config.directory,
@@ -317,5 +318,4 @@ class Node:
         self.content.close()
         self.channels.close()
         tracing.end()
-        self.index.close()
         self._undo.close()
