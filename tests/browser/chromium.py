@@ -75,6 +75,11 @@ class Page:
     def all(self, selector: str) -> list[WebElement]:
         return self.driver.find_elements(By.CSS_SELECTOR, selector)
 
+    def texts(self, selector: str) -> list[str]:
+        """Of all that there are, in one look: one by one, some may be drawn anew in between."""
+        script = "return [...document.querySelectorAll(arguments[0])].map((one) => one.innerText)"
+        return [str(text) for text in self.run(script, selector)]
+
     def find(self, selector: str, text: str = "", timeout: float = 20) -> WebElement:
         """The first visible element that contains the text, waited for."""
 

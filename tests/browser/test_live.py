@@ -20,7 +20,7 @@ def test_a_download_is_seen_piece_by_piece_and_from_whom(
     page: Page, village: Village, shoot: Callable[[str], None]
 ) -> None:
     page.go("#/?q=llama")
-    wait_for(lambda: [row.text for row in page.all(".row-name")] == [BIG], "its row alone")
+    wait_for(lambda: page.texts(".row-name") == [BIG], "its row alone")
     page.click(".row button", "Fetch")
     page.go("#/transfers")
     card = page.find(".download[data-state=running]")

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.browser
 
 def test_a_name_that_is_markup_stays_words_everywhere(page: Page, village: Village) -> None:
     page.go(f"#/?q={quote('<img')}")
-    wait_for(lambda: [row.text for row in page.all(".row-name")] == [FOREIGN], "its row alone")
+    wait_for(lambda: page.texts(".row-name") == [FOREIGN], "its row alone")
     page.click(".row button", "Fetch")
     page.find(".notice", FOREIGN)
     page.find(".badge-here")
