@@ -37,7 +37,16 @@ def why(node: RunningNode, identity: str) -> str:
 
 def says(node: RunningNode, identity: str, words: str) -> None:
     """In REST, and in the table that people see."""
-    wait_for(lambda: words in why(node, identity), f"it says {words!r}, not {why(node, identity)!r}", 30)
+    heard: list[str] = []
+
+    def said() -> bool:
+        heard.append(why(node, identity))
+        return words in heard[-1]
+
+    try:
+        wait_for(said, f"it says {words!r}", 30)
+    except AssertionError as error:
+        raise AssertionError(f"{error}; it said {set(heard)}") from None
     wait_for(
         lambda: words in Shell(node.home, node.url)("downloads"), f"`minga downloads` says {words!r}", 30
     )
@@ -50,8 +59,20 @@ def crowd(node: RunningNode, name: str) -> Iterator[None]:
     content = node.get(f"/api/v1/files?name={name}")["files"][0]["id"]
     request = f"GET /pieces/{content} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
     with ExitStack() as stack:
-        for _ in range(QUEUE + 10):
+
+        def refused() -> bool:
+            one = stack.enter_context(socket.create_connection((HOST, port), 10))
+            one.sendall(request)
+            one.settimeout(0.2)
+            try:
+                return one.recv(64).startswith(b"HTTP/1.1 503")
+            except TimeoutError:
+                return False
+
+        for _ in range(QUEUE):
             stack.enter_context(socket.create_connection((HOST, port), 10)).sendall(request)
+        # A busy machine may not have read them all yet.
+        wait_for(refused, "the queue is full")
         yield
 
 
