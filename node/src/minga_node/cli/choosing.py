@@ -38,16 +38,12 @@ def plan(
     for name in names or (None,):
         if name is not None and recursive:
             folder = name.rstrip("/") + "/"
-            rows = [
-                row
-                for row in find(client, folder, False, None, prefix=True)
-                if row["name"].startswith(folder)
-            ]
+            rows = [row for row in find(client, folder, prefix="true") if row["name"].startswith(folder)]
             if not rows:
                 raise ClientError(f"nobody shares anything below {folder}", 3)
             yield from _each(rows, peer, folder)
         elif name is not None and any(character in name for character in "*?["):
-            rows = find(client, name, False, None)
+            rows = find(client, name)
             if not rows:
                 raise ClientError(f"nothing is called {name}", 3)
             yield from _each(rows, peer, None)

@@ -9,57 +9,60 @@ import click
 
 from minga_node.cli import completion
 from minga_node.cli.client import Client, ClientError
+from minga_node.cli.filters import asked, filters
 from minga_node.cli.output import Output, size, when
 
 
 @click.command()
 @click.argument("query", default="")
-@click.option("--local", is_flag=True, help="Only what the node itself has.")
+@filters
 @click.option("--limit", type=click.IntRange(1), help="Rows at most; without it all.")
 @click.pass_obj
-def ls(obj: tuple[Client, Output], query: str, local: bool, limit: int | None) -> None:
+def ls(obj: tuple[Client, Output], /, query: str, limit: int | None, **chosen: Any) -> None:
     """Files of the network, with size, id and holders.
 
     \b
     Examples:
       minga ls
       minga ls --local
+      minga ls --sort size --reverse --limit 10
       minga --json ls | jq '.[] | select(.available | not) | .name'
     """
-    show(obj, find(obj[0], query, local, limit))
+    show(obj, find(obj[0], query, limit, **asked(**chosen)))
 
 
 @click.command()
-@click.argument("query")
-@click.option("--local", is_flag=True, help="Only what the node itself has.")
+@click.argument("words", nargs=-1, required=True)
+@filters
 @click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="Rows at most.")
 @click.pass_obj
-def search(obj: tuple[Client, Output], query: str, local: bool, limit: int) -> None:
-    """Files by part of their name, or by a glob.
+def search(obj: tuple[Client, Output], /, words: tuple[str, ...], limit: int, **chosen: Any) -> None:
+    """Files by parts of their names, or by a glob.
+
+    Neither capitals nor accents count; of several words all must be there.
 
     \b
     Examples:
       minga search llama
       minga search 'models/*.gguf'
+      minga search weather --type text/csv --min-size 1M --sort modified --reverse
     """
-    found = find(obj[0], query, local, limit)
+    query = " ".join(words)
+    found = find(obj[0], query, limit, **asked(**chosen))
     show(obj, found)
     if not found:
-        obj[1].hint(f"nothing has {query!r} in its name")
+        obj[1].hint(f"nothing has {query!r} in its name{' and is as asked' if any(chosen.values()) else ''}")
 
 
-def find(
-    client: Client, query: str, local: bool, limit: int | None, *, prefix: bool = False
-) -> list[dict[str, Any]]:
-    """Rows of ``/api/v1/files``, page by page; with ``prefix`` those whose names begin with the query."""
+def find(client: Client, query: str, limit: int | None = None, **parameters: Any) -> list[dict[str, Any]]:
+    """Rows of ``/api/v1/files``, page by page, with further ``parameters`` of its."""
     rows: list[dict[str, Any]] = []
     cursor = None
     while limit is None or len(rows) < limit:
         page = client.get(
             "/api/v1/files",
             q=query or None,
-            prefix="true" if prefix else None,
-            scope="local" if local else None,
+            **parameters,
             cursor=cursor,
             limit=min(1000, limit - len(rows)) if limit else 1000,
         )
