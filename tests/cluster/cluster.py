@@ -82,6 +82,17 @@ class Cluster:
         Lifecycle(self.layout).send_images(wanted)
         return usual
 
+    def load_images_of(self, repository: Path, references: Mapping[str, str]) -> None:
+        """Build images of another source tree and give them to every node.
+
+        `references` are names for a pod's spec by image, like {"operator": "minga-operator:newer"}.
+        """
+        built = {
+            f"docker.io/library/{reference}": images.project_image(name, repository)
+            for name, reference in references.items()
+        }
+        self._own().send_images(built)
+
     def nodes(self) -> list[str]:
         """The names of its nodes."""
         return self.kubectl("get", "nodes", "--output=jsonpath={.items[*].metadata.name}").split()

@@ -112,7 +112,7 @@ def _status() -> Schema:
         },
         "conditions": {
             "type": "array",
-            "description": "Ready, SeedsReady, PeersReady, BrokerReady, Reconciled, Paused",
+            "description": "Ready, SeedsReady, PeersReady, BrokerReady, Reconciled, UpToDate, Paused",
             "x-kubernetes-list-type": "map",
             "x-kubernetes-list-map-keys": ["type"],
             "items": _condition(),
@@ -189,6 +189,13 @@ def definition() -> Schema:
                         _column("Files", ".status.files", "integer", "Files in the index"),
                         _column("Status", f"{ready}.message", "string", "What is being waited for"),
                         _column("Version", ".status.version", "string", "Version of the nodes", 1),
+                        _column(
+                            "Up-To-Date",
+                            ".status.conditions[?(@.type=='UpToDate')].status",
+                            "string",
+                            "Whether pods are as this operator would make them",
+                            1,
+                        ),
                         _column("Access", ".spec.access.tokens", "string", "Whether REST asks for tokens", 1),
                         _column(
                             "Paused", ".spec.paused", "boolean", "Whether the operator leaves it alone", 1

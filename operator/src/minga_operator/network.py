@@ -10,8 +10,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from minga_operator.crd import GROUP
 from minga_operator.errors import InvalidSpec
 from minga_operator.model import Spec
+
+RESTARTED_AT = f"{GROUP}/restartedAt"
+"""On a network, a request for a restart, as `kubectl rollout restart` makes one; on pods, when it was."""
 
 _QUANTITY = re.compile(r"(?P<number>[0-9]+(\.[0-9]+)?)(?P<suffix>m|k|[KMGTPE]i|[MGTPE])?")
 _SUFFIXES = {"m": Decimal("0.001"), "": Decimal(1), "k": Decimal(1000), "Ki": Decimal(1024)}
@@ -29,6 +33,8 @@ class Network:
     uid: str
     generation: int
     spec: Spec
+    restarted_at: str = ""
+    """The annotation by which a user asks for a restart; any other value is another restart."""
     status: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -55,6 +61,28 @@ class Tokens:
 
 
 @dataclass(frozen=True)
+class Rendering:
+    """What pods are made of."""
+
+    template: dict[str, Any]
+    files: dict[str, Any]
+    """The configuration that they read when they start, but for what they need not know when they run."""
+
+
+@dataclass(frozen=True)
+class Held:
+    """A rendering that stays, though this operator might render otherwise."""
+
+    rendering: Rendering
+    text: str = field(repr=False)
+    """The memory of it, to be kept as it is."""
+    operator: str
+    """The version that rendered it; empty when unknown."""
+    outdated: bool
+    """Whether this operator would indeed render otherwise."""
+
+
+@dataclass(frozen=True)
 class Plan:
     """What the builders need beyond the network itself."""
 
@@ -73,6 +101,8 @@ class Plan:
     """Peers from this ordinal on take a new template; the others keep theirs."""
     kinds: frozenset[str] = frozenset()
     """Optional kinds that the cluster knows, such as PodMonitor."""
+    held: Mapping[str, Held] = field(default_factory=dict)
+    """What keeps an earlier rendering, by component."""
 
 
 def parse(body: Mapping[str, Any]) -> Network:
@@ -94,6 +124,7 @@ def parse(body: Mapping[str, Any]) -> Network:
         uid=metadata["uid"],
         generation=metadata.get("generation", 0),
         spec=spec,
+        restarted_at=str((metadata.get("annotations") or {}).get(RESTARTED_AT, "")),
         status=body.get("status") or {},
     )
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from minga_operator import holding
 from minga_operator.errors import KindMissing
 from minga_operator.kinds import HTTP_ROUTE
 from minga_operator.network import Credentials, Network, Plan, Tokens
-from minga_operator.resources import workload
+from minga_operator.resources import common, workload
 from minga_operator.resources.common import Object
 
 
@@ -30,6 +31,18 @@ class Existing:
 
     seeds: Object | None = None
     peers: Object | None = None
+    daemons: Object | None = None
+    """The peers' DaemonSet."""
+    broker: Object | None = None
+
+    def workloads(self, network: Network) -> dict[str, Object | None]:
+        """Those that the spec still asks for, by component."""
+        spec = network.spec
+        found = {
+            common.SEED: self.seeds,
+            common.PEER: self.daemons if spec.peers.mode == "DaemonSet" else self.peers,
+        }
+        return found | ({common.BROKER: self.broker} if spec.broker.managed else {})
 
 
 def plan(
@@ -61,6 +74,7 @@ def plan(
         peer_replicas=max(spec.peers.replicas, keep_peers),
         kinds=kinds,
     )
+    found = replace(found, held=holding.held(network, found, existing.workloads(network)))
     return replace(found, peer_partition=_partition(network, found, existing))
 
 

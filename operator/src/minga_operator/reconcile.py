@@ -125,6 +125,8 @@ class Reconciler:
         existing = Existing(
             seeds=self._cache.get(STATEFUL_SET, network.key, common.seed_name(network)),
             peers=self._cache.get(STATEFUL_SET, network.key, common.peer_name(network)),
+            daemons=self._cache.get(DAEMON_SET, network.key, common.peer_name(network)),
+            broker=self._cache.get(STATEFUL_SET, network.key, common.broker_name(network)),
         )
         return planning.plan(
             network,

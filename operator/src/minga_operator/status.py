@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from minga_operator.errors import OperatorError
-from minga_operator.network import Network, Plan
+from minga_operator.network import RESTARTED_AT, Network, Plan
 from minga_operator.planning import rolled_out
 from minga_operator.resources import common
 from minga_operator.resources.common import Object
 
-TYPES = ("Ready", "SeedsReady", "PeersReady", "BrokerReady", "Reconciled", "Paused")
+TYPES = ("Ready", "SeedsReady", "PeersReady", "BrokerReady", "Reconciled", "UpToDate", "Paused")
 _QUIET = frozenset({"ContainerCreating", "PodInitializing"})
+_STATES = {"True": True, "False": False, "Unknown": None}
 _WRONG = frozenset({"PodsInTrouble", "SecretMissing", "RabbitmqClusterMissing", "KindMissing"})
 """Reasons that no waiting will mend."""
 
@@ -38,7 +39,8 @@ class Verdict:
     """One condition without its times."""
 
     type: str
-    status: bool
+    status: bool | None
+    """None: unknown."""
     reason: str
     message: str
 
@@ -52,7 +54,7 @@ def status(
     now: str,
 ) -> Object:
     """The whole status; ``now`` is RFC 3339. Without a plan, only conditions and counts are new."""
-    verdicts = _verdicts(network, observed, error, broker_error)
+    verdicts = _verdicts(network, plan, observed, error, broker_error)
     seeds, ready_seeds = _counts(observed.seeds)
     peers, ready_peers = _counts(observed.peers)
     previous = network.status
@@ -123,7 +125,11 @@ def trouble(pod: Object) -> str:
 
 
 def _verdicts(
-    network: Network, observed: Observed, error: OperatorError | None, broker_error: OperatorError | None
+    network: Network,
+    plan: Plan | None,
+    observed: Observed,
+    error: OperatorError | None,
+    broker_error: OperatorError | None,
 ) -> list[Verdict]:
     paused = network.spec.paused
     groups = [
@@ -140,7 +146,29 @@ def _verdicts(
     if wrong:
         ready = Verdict("Ready", False, wrong[0].reason, wrong[0].message)
     note = "The operator changes nothing until spec.paused is false" if paused else "The operator is at work"
-    return [ready, *groups, Verdict("Paused", paused, "Paused" if paused else "NotPaused", note)]
+    last = Verdict("Paused", paused, "Paused" if paused else "NotPaused", note)
+    return [ready, *groups, _up_to_date(network, plan), last]
+
+
+def _up_to_date(network: Network, plan: Plan | None) -> Verdict:
+    """Whether pods are as this operator would make them. Not a part of Ready: if not, nothing is wrong."""
+    if plan is None:
+        before = [item for item in network.status.get("conditions") or () if item["type"] == "UpToDate"]
+        for item in before:
+            return Verdict("UpToDate", _STATES[item["status"]], item["reason"], item["message"])
+        return Verdict("UpToDate", None, "NotReconciled", "Nothing has been reconciled yet")
+    old = sorted(component for component, held in plan.held.items() if held.outdated)
+    if not old:
+        return Verdict("UpToDate", True, "Newest", "All pods are made of this operator's templates")
+    names = ", ".join(f"{network.name}-{component}" for component in old)
+    versions = sorted({plan.held[component].operator for component in old} - {""})
+    by = f" ({', '.join(versions)})" if versions else ""
+    note = (
+        f"{names}: pods of an earlier operator's template{by}. A change of the spec that concerns them takes"
+        f" the newer one, and so does: kubectl annotate p2pn {network.name} --overwrite"
+        f' {RESTARTED_AT}="$(date -Is)"'
+    )
+    return Verdict("UpToDate", False, "EarlierTemplate", note)
 
 
 def _group(
@@ -228,7 +256,7 @@ def _conditions(network: Network, verdicts: Sequence[Verdict], now: str) -> list
     before = {item["type"]: item for item in network.status.get("conditions") or ()}
     found = []
     for verdict in verdicts:
-        state = "True" if verdict.status else "False"
+        state = "Unknown" if verdict.status is None else str(verdict.status)
         old = before.get(verdict.type, {})
         since = old.get("lastTransitionTime") if old.get("status") == state else None
         found.append({

@@ -14,10 +14,15 @@ TOKENS = Tokens("a-token-that-may-read", "a-token-that-may-write")
 NOW = "2026-01-02T03:04:05Z"
 
 
-def network(spec: dict[str, Any] | None = None, status: dict[str, Any] | None = None) -> Network:
+def network(
+    spec: dict[str, Any] | None = None,
+    status: dict[str, Any] | None = None,
+    annotations: dict[str, str] | None = None,
+) -> Network:
     """A network called library, as the API server gives it."""
+    metadata = {"name": "library", "namespace": "shelf", "uid": "u-1", "generation": 7}
     return parse({
-        "metadata": {"name": "library", "namespace": "shelf", "uid": "u-1", "generation": 7},
+        "metadata": metadata | ({"annotations": annotations} if annotations else {}),
         "spec": spec or {},
         "status": status or {},
     })

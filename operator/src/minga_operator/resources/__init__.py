@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from minga_operator.network import Network, Plan
-from minga_operator.resources import broker, config, monitoring, protection, service, workload
+from minga_operator.network import Network, Plan, Rendering
+from minga_operator.resources import broker, common, config, monitoring, protection, service, workload
 from minga_operator.resources.common import Object
 
 
@@ -28,4 +28,11 @@ def desired(network: Network, plan: Plan) -> list[Object]:
     ]
 
 
-__all__ = ["Object", "desired"]
+def rendering(network: Network, plan: Plan, component: str) -> Rendering:
+    """What this operator makes the pods of a workload of."""
+    if component == common.BROKER:
+        return broker.rendering(network, plan)
+    return workload.rendering(network, plan, component)
+
+
+__all__ = ["Object", "desired", "rendering"]

@@ -7,8 +7,8 @@ import hashlib
 import json
 
 from minga_operator.model import ManagedBroker
-from minga_operator.network import Credentials, Network, Plan
-from minga_operator.resources import common, storage, workload
+from minga_operator.network import Credentials, Network, Plan, Rendering
+from minga_operator.resources import common, memory, storage, workload
 from minga_operator.resources.common import Object
 
 USER = 999
@@ -37,7 +37,9 @@ def objects(network: Network, broker: ManagedBroker, plan: Plan) -> list[Object]
     """Everything the managed broker is made of, but for the credentials."""
     if plan.credentials is None:
         raise ValueError("a managed broker needs credentials")
-    files = _files(network, broker, plan.credentials)
+    held = plan.held.get(common.BROKER)
+    settings = held.rendering.files if held else _settings(network, broker)
+    files = _files(network, settings, plan.credentials)
     secret = common.make(
         network,
         "v1",
@@ -51,8 +53,18 @@ def objects(network: Network, broker: ManagedBroker, plan: Plan) -> list[Object]
         secret,
         _service(network, common.broker_name(network), headless=False),
         _service(network, common.brokers_name(network), headless=True),
-        _stateful_set(network, broker, plan, common.digest(files)),
+        _stateful_set(network, broker, plan),
     ]
+
+
+def rendering(network: Network, plan: Plan) -> Rendering:
+    """What this operator makes the broker's pods of. Its files are without secrets."""
+    broker = network.spec.broker.managed
+    if broker is None or plan.credentials is None:
+        raise ValueError("only a managed broker with credentials has pods")
+    settings = _settings(network, broker)
+    files = _files(network, settings, plan.credentials)
+    return Rendering(_template(network, broker, plan, common.digest(files)), settings)
 
 
 def password_hash(password: str, salt: bytes) -> str:
@@ -60,7 +72,8 @@ def password_hash(password: str, salt: bytes) -> str:
     return base64.b64encode(salt + hashlib.sha256(salt + password.encode()).digest()).decode()
 
 
-def _files(network: Network, broker: ManagedBroker, credentials: Credentials) -> dict[str, str]:
+def _files(network: Network, settings: Object, credentials: Credentials) -> dict[str, str]:
+    """The mounted files: settings, and who may log in."""
     salt = hashlib.sha256(f"salt {network.uid}".encode()).digest()[:4]
     definitions = {
         "users": [
@@ -71,11 +84,21 @@ def _files(network: Network, broker: ManagedBroker, credentials: Credentials) ->
                 "tags": [],
             }
         ],
-        "vhosts": [{"name": "/", "default_queue_type": "quorum" if broker.replicas > 1 else "classic"}],
+        **settings["definitions"],
         "permissions": [
             {"user": credentials.username, "vhost": "/", "configure": ".*", "write": ".*", "read": ".*"}
         ],
     }
+    return {
+        "rabbitmq.conf": settings["rabbitmq.conf"],
+        "definitions.json": json.dumps(definitions, indent=2) + "\n",
+        "enabled_plugins": settings["enabled_plugins"],
+        "cookie": credentials.cookie,
+    }
+
+
+def _settings(network: Network, broker: ManagedBroker) -> Object:
+    """What the files say that is no secret."""
     lines = [
         f"listeners.tcp.default = {common.AMQP_PORT}",
         f"load_definitions = {_FILES}/definitions.json",
@@ -96,9 +119,10 @@ def _files(network: Network, broker: ManagedBroker, credentials: Credentials) ->
         ]
     return {
         "rabbitmq.conf": "\n".join(lines) + "\n",
-        "definitions.json": json.dumps(definitions, indent=2) + "\n",
+        "definitions": {
+            "vhosts": [{"name": "/", "default_queue_type": "quorum" if broker.replicas > 1 else "classic"}],
+        },
         "enabled_plugins": "[rabbitmq_prometheus].\n",
-        "cookie": credentials.cookie,
     }
 
 
@@ -121,7 +145,7 @@ def _service(network: Network, name: str, *, headless: bool) -> Object:
     return common.make(network, "v1", "Service", name, common.BROKER, spec=spec)
 
 
-def _stateful_set(network: Network, broker: ManagedBroker, plan: Plan, digest: str) -> Object:
+def _template(network: Network, broker: ManagedBroker, plan: Plan, digest: str) -> Object:
     security = common.restricted_container()
     mounts = [
         {"name": storage.VOLUME, "mountPath": _HOME},
@@ -191,9 +215,18 @@ def _stateful_set(network: Network, broker: ManagedBroker, plan: Plan, digest: s
     }
     annotations = {
         workload.CONFIG_DIGEST: digest,
+        **workload.restarted(network),
         "prometheus.io/scrape": "true",
         "prometheus.io/port": str(common.BROKER_METRICS_PORT),
     }
+    return {
+        "metadata": {"labels": common.labels(network, common.BROKER), "annotations": annotations},
+        "spec": pod,
+    }
+
+
+def _stateful_set(network: Network, broker: ManagedBroker, plan: Plan) -> Object:
+    template, text = workload.remembering(network, plan, common.BROKER, rendering(network, plan))
     spec: Object = {
         "serviceName": common.brokers_name(network),
         "replicas": broker.replicas,
@@ -201,13 +234,11 @@ def _stateful_set(network: Network, broker: ManagedBroker, plan: Plan, digest: s
         "updateStrategy": {"type": "RollingUpdate", "rollingUpdate": {"partition": 0}},
         "persistentVolumeClaimRetentionPolicy": workload.retention(network),
         "selector": {"matchLabels": common.selector(network, common.BROKER)},
-        "template": {
-            "metadata": {"labels": common.labels(network, common.BROKER), "annotations": annotations},
-            "spec": pod,
-        },
+        "template": template,
     }
     if templates := storage.claim_templates(broker.storage):
         spec["volumeClaimTemplates"] = templates
+    annotations = {memory.RENDERED: text}
     return common.make(
-        network, "apps/v1", "StatefulSet", common.broker_name(network), common.BROKER, spec=spec
+        network, "apps/v1", "StatefulSet", common.broker_name(network), common.BROKER, annotations, spec=spec
     )

@@ -39,6 +39,12 @@ def digest(network: Network, component: str) -> str:
     return common.digest(node(network, component))
 
 
+def effective(network: Network, plan: Plan, component: str) -> dict[str, Any]:
+    """The same, as long as the component's pods stay as an earlier operator rendered them."""
+    held = plan.held.get(component)
+    return held.rendering.files if held else node(network, component)
+
+
 def _seed_urls(network: Network, plan: Plan, without: str = "") -> list[str]:
     names = (f"{common.seed_name(network)}-{ordinal}" for ordinal in range(plan.seed_replicas))
     domain = f"{common.nodes_name(network)}.{network.namespace}.svc"
@@ -47,11 +53,11 @@ def _seed_urls(network: Network, plan: Plan, without: str = "") -> list[str]:
 
 def config_map(network: Network, plan: Plan) -> Object:
     """One file for all peers and one for each seed, which joins through the other seeds."""
-    peer = {**node(network, common.PEER), "seed_peer": _seed_urls(network, plan)}
+    peer = {**effective(network, plan, common.PEER), "seed_peer": _seed_urls(network, plan)}
     files = {"peer.json": peer}
     for ordinal in range(plan.seed_replicas):
         name = f"{common.seed_name(network)}-{ordinal}"
         others = _seed_urls(network, plan, without=name)
-        files[f"{name}.json"] = {**node(network, common.SEED), "seed_peer": others}
+        files[f"{name}.json"] = {**effective(network, plan, common.SEED), "seed_peer": others}
     data = {name: json.dumps(content, indent=2) + "\n" for name, content in files.items()}
     return common.make(network, "v1", "ConfigMap", common.config_name(network), data=data)

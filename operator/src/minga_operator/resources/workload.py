@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from minga_operator.crd import GROUP
 from minga_operator.fields import Model
-from minga_operator.network import Network, Plan
+from minga_operator.network import RESTARTED_AT, Network, Plan, Rendering
 from minga_operator.podspec import Placement, Resources
-from minga_operator.resources import access, common, config, storage
+from minga_operator.resources import access, common, config, memory, storage
 from minga_operator.resources.common import Object
 
 CONFIG_DIGEST = f"{GROUP}/config-digest"
@@ -29,6 +29,26 @@ def peers(network: Network, plan: Plan) -> Object:
     return _stateful_set(network, plan, common.PEER, plan.peer_replicas, plan.peer_partition)
 
 
+def rendering(network: Network, plan: Plan, component: str) -> Rendering:
+    """What this operator makes a group's pods of."""
+    stateful = component == common.SEED or network.spec.peers.mode == "StatefulSet"
+    template = _template(network, plan, component, stateful=stateful)
+    return Rendering(template, config.node(network, component))
+
+
+def remembering(network: Network, plan: Plan, component: str, fresh: Rendering) -> tuple[Object, str]:
+    """The template that is to be, which may be an earlier one than that, and the memory of it."""
+    held = plan.held.get(component)
+    if held is not None:
+        return held.rendering.template, held.text
+    return fresh.template, memory.text(network, plan, component, fresh)
+
+
+def restarted(network: Network) -> dict[str, str]:
+    """A pod's annotation that says when a restart was asked for."""
+    return {RESTARTED_AT: network.restarted_at} if network.restarted_at else {}
+
+
 def pod_resources(wanted: Resources) -> Object:
     """A container's ``resources``; empty when nothing was asked for."""
     found: Object = {}
@@ -47,6 +67,7 @@ def retention(network: Network) -> Object:
 
 def _stateful_set(network: Network, plan: Plan, component: str, replicas: int, partition: int) -> Object:
     group = network.spec.seeds if component == common.SEED else network.spec.peers
+    template, text = remembering(network, plan, component, rendering(network, plan, component))
     spec: Object = {
         "serviceName": common.nodes_name(network),
         "replicas": replicas,
@@ -54,23 +75,25 @@ def _stateful_set(network: Network, plan: Plan, component: str, replicas: int, p
         "updateStrategy": {"type": "RollingUpdate", "rollingUpdate": {"partition": partition}},
         "persistentVolumeClaimRetentionPolicy": retention(network),
         "selector": {"matchLabels": common.selector(network, component)},
-        "template": _template(network, plan, component, stateful=True),
+        "template": template,
     }
     if templates := storage.claim_templates(group.storage):
         spec["volumeClaimTemplates"] = templates
     name = f"{network.name}-{component}"
-    annotations = {TEMPLATE_DIGEST: common.digest(spec["template"])}
+    annotations = {TEMPLATE_DIGEST: common.digest(template), memory.RENDERED: text}
     return common.make(network, "apps/v1", "StatefulSet", name, component, annotations, spec=spec)
 
 
 def _daemon_set(network: Network, plan: Plan) -> Object:
+    template, text = remembering(network, plan, common.PEER, rendering(network, plan, common.PEER))
     spec = {
         "selector": {"matchLabels": common.selector(network, common.PEER)},
         "updateStrategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 1}},
-        "template": _template(network, plan, common.PEER, stateful=False),
+        "template": template,
     }
     name = common.peer_name(network)
-    return common.make(network, "apps/v1", "DaemonSet", name, common.PEER, spec=spec)
+    annotations = {memory.RENDERED: text}
+    return common.make(network, "apps/v1", "DaemonSet", name, common.PEER, annotations, spec=spec)
 
 
 def _template(network: Network, plan: Plan, component: str, *, stateful: bool) -> Object:
@@ -101,6 +124,7 @@ def _template(network: Network, plan: Plan, component: str, *, stateful: bool) -
         **spec.annotations,
         CONFIG_DIGEST: config.digest(network, component),
         BROKER_DIGEST: plan.broker_digest,
+        **restarted(network),
         "prometheus.io/scrape": "true",
         "prometheus.io/port": str(common.REST_PORT),
         "prometheus.io/path": "/metrics",

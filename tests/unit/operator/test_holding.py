@@ -1,0 +1,281 @@
+"""An operator that renders pods otherwise leaves those that there are alone, until the user changes them."""
+
+from __future__ import annotations
+
+import copy
+import json
+from base64 import b64decode
+from collections.abc import Callable
+from dataclasses import fields
+from typing import Any
+
+import pytest
+
+from minga_operator import status
+from minga_operator.network import RESTARTED_AT, Credentials, Network, Plan, Tokens
+from minga_operator.planning import Existing
+from minga_operator.planning import plan as decide
+from minga_operator.resources import broker, config, desired, memory, workload
+from minga_operator.resources.common import Object
+from minga_operator.status import Observed
+from tests.unit.operator.networks import CREDENTIALS, NOW, SETTINGS, network
+from tests.unit.operator.test_resources import CASES
+
+WORKLOADS = ("StatefulSet", "DaemonSet")
+DIGEST = "0123456789abcdef"
+
+
+def planned(of: Network, there: list[Object], **changes: Any) -> Plan:
+    """What is decided about a network whose workloads are those."""
+    found = {(item["kind"], item["metadata"]["name"]): item for item in there}
+    values: dict[str, Any] = {
+        "credentials": CREDENTIALS if of.spec.broker.managed else None,
+        "broker_digest": DIGEST,
+        "kinds": frozenset(),
+    }
+    existing = Existing(
+        seeds=found.get(("StatefulSet", "library-seed")),
+        peers=found.get(("StatefulSet", "library-peer")),
+        daemons=found.get(("DaemonSet", "library-peer")),
+        broker=found.get(("StatefulSet", "library-broker")),
+    )
+    return decide(of, SETTINGS, existing, **values | changes)
+
+
+def reconciled(of: Network, there: list[Object], **changes: Any) -> list[Object]:
+    """What there is after a reconcile."""
+    return copy.deepcopy(desired(of, planned(of, there, **changes)))
+
+
+def templates(items: list[Object]) -> dict[str, Object]:
+    return {item["metadata"]["name"]: item["spec"]["template"] for item in items if item["kind"] in WORKLOADS}
+
+
+def rolled(before: list[Object], after: list[Object]) -> set[str]:
+    """Workloads whose pods are replaced: only a template does that."""
+    old, new = templates(before), templates(after)
+    assert old.keys() == new.keys()
+    return {name for name in old if old[name] != new[name]}
+
+
+def contents(items: list[Object], kind: str, name: str) -> dict[str, str]:
+    (found,) = [item for item in items if (item["kind"], item["metadata"]["name"]) == (kind, name)]
+    return dict(found["data"])
+
+
+def make_newer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From here on this is an operator that renders every pod and every configuration otherwise."""
+
+    def template(old: Callable[..., Object]) -> Callable[..., Object]:
+        def rendered(*args: Any, **kwargs: Any) -> Object:
+            found = copy.deepcopy(old(*args, **kwargs))
+            found["spec"]["containers"][0].setdefault("env", []).append({"name": "NEWER", "value": "1"})
+            return found
+
+        return rendered
+
+    def node(old: Callable[..., Object]) -> Callable[..., Object]:
+        return lambda *args: {**old(*args), "newer": True}
+
+    def settings(old: Callable[..., Object]) -> Callable[..., Object]:
+        def rendered(*args: Any) -> Object:
+            found = old(*args)
+            return {**found, "rabbitmq.conf": found["rabbitmq.conf"] + "newer = true\n"}
+
+        return rendered
+
+    monkeypatch.setattr(workload, "_template", template(workload._template))
+    monkeypatch.setattr(broker, "_template", template(broker._template))
+    monkeypatch.setattr(config, "node", node(config.node))
+    monkeypatch.setattr(broker, "_settings", settings(broker._settings))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_newer_operator_restarts_no_pod_and_keeps_what_pods_read(
+    case: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of = network(CASES[case])
+    before = reconciled(of, [])
+    make_newer(monkeypatch)
+    assert rolled(before, reconciled(of, [])) == set(templates(before)), "it does render otherwise"
+    after = reconciled(of, before)
+    assert after == before
+    assert reconciled(of, after) == after
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_of_the_same_operator_nothing_is_held(case: str) -> None:
+    of = network(CASES[case])
+    assert planned(of, reconciled(of, [])).held == {}
+
+
+def test_scaling_under_a_newer_operator_restarts_no_pod(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = reconciled(network(), [])
+    make_newer(monkeypatch)
+    larger = network({"seeds": {"replicas": 3}, "peers": {"replicas": 9}, "service": {"type": "NodePort"}})
+    after = reconciled(larger, before)
+    assert rolled(before, after) == set()
+    # The new seeds are told of, in a file that is otherwise the old one.
+    files = contents(after, "ConfigMap", "library-config")
+    assert set(files) == {"peer.json", *(f"library-seed-{ordinal}.json" for ordinal in range(3))}
+    assert len(json.loads(files["peer.json"])["seed_peer"]) == 3
+    assert "newer" not in json.loads(files["peer.json"])
+    assert reconciled(larger, after) == after
+
+
+@pytest.mark.parametrize(
+    ("change", "restarted"),
+    [
+        ({"peers": {"resources": {"limits": {"memory": "1Gi"}}}}, {"library-peer"}),
+        ({"labels": {"team": "a"}}, {"library-seed", "library-peer"}),
+        ({"broker": {"managed": {"image": "rabbitmq:4.2"}}}, {"library-broker"}),
+        ({"broker": {"managed": {"replicas": 3}}}, {"library-broker"}),
+    ],
+)
+def test_a_change_takes_the_newer_rendering_where_it_concerns_pods(
+    change: dict[str, Any], restarted: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = reconciled(network(), [])
+    make_newer(monkeypatch)
+    after = reconciled(network(change), before)
+    assert rolled(before, after) == restarted
+    for name in restarted:
+        assert {"name": "NEWER", "value": "1"} in templates(after)[name]["spec"]["containers"][0]["env"]
+    # What pods read when they start changes with them, and not before.
+    newer = "newer" in json.loads(contents(after, "ConfigMap", "library-config")["peer.json"])
+    assert newer is ("library-peer" in restarted)
+    conf = b64decode(contents(after, "Secret", "library-broker")["rabbitmq.conf"])
+    assert (b"newer" in conf) is ("library-broker" in restarted)
+
+
+def test_a_restart_that_is_asked_for_takes_it_once_and_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = reconciled(network(), [])
+    make_newer(monkeypatch)
+    asked = network(annotations={RESTARTED_AT: "2026-01-02"})
+    after = reconciled(asked, before)
+    assert rolled(before, after) == set(templates(before))
+    assert planned(asked, after).held == {}
+    assert reconciled(asked, after) == after
+    # That the request is removed is none; another one is.
+    assert rolled(after, reconciled(network(), after)) == set()
+    assert not any(held.outdated for held in planned(network(), after).held.values())
+    again = network(annotations={RESTARTED_AT: "2026-01-03"})
+    assert rolled(after, reconciled(again, after)) == set(templates(before))
+
+
+def test_a_restart_without_a_newer_operator_is_one() -> None:
+    before = reconciled(network(), [])
+    asked = network(annotations={RESTARTED_AT: "now"})
+    assert rolled(before, reconciled(asked, before)) == set(templates(before))
+
+
+def test_what_is_held_is_still_repaired(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = reconciled(network(), [])
+    make_newer(monkeypatch)
+    drifted = copy.deepcopy(before)
+    for item in drifted:
+        if item["kind"] in WORKLOADS:
+            item["spec"]["template"]["spec"]["containers"][0]["image"] = "somebody-elses:1"
+    assert reconciled(network(), drifted) == before
+
+
+def test_other_credentials_restart_the_broker_also_when_it_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = reconciled(network(), [])
+    make_newer(monkeypatch)
+    cookie = Credentials(CREDENTIALS.username, CREDENTIALS.password, "another-cookie")
+    assert rolled(before, reconciled(network(), before, credentials=cookie)) == {"library-broker"}
+    after = reconciled(network(), before, broker_digest="fedcba9876543210")
+    assert rolled(before, after) == {"library-seed", "library-peer"}
+
+
+def test_an_operator_that_left_no_memory_is_followed_without_a_restart(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before = reconciled(network(), [])
+    for item in before:
+        (item["metadata"].get("annotations") or {}).pop(memory.RENDERED, None)
+        if item["kind"] in WORKLOADS:
+            item["spec"]["template"]["metadata"]["creationTimestamp"] = None
+            item["spec"]["template"]["spec"]["dnsPolicy"] = "ClusterFirst"
+    # As long as it renders the same, there is nothing to hold.
+    assert planned(network(), before).held == {}
+    make_newer(monkeypatch)
+    applied = {"type": "Reconciled", "status": "True", "observedGeneration": 7}
+    done = network(status={"conditions": [applied]})
+    after = reconciled(done, before)
+    for item in before:
+        if item["kind"] in WORKLOADS:
+            del item["spec"]["template"]["metadata"]["creationTimestamp"]
+    assert rolled(before, after) == set()
+    assert rolled(after, reconciled(done, after)) == set()
+    # Of a spec that has not been applied yet, nobody knows what is in the pods.
+    for state in ({"status": "False"}, {"observedGeneration": 6}):
+        pending = network(status={"conditions": [applied | state]})
+        assert rolled(before, reconciled(pending, before)) == set(templates(before))
+
+
+@pytest.mark.parametrize("broken", ["", "{", "[]", "{}", '{"template":{},"files":{},"spec":{"seeds":1}}'])
+def test_a_memory_that_cannot_be_read_is_made_anew(broken: str) -> None:
+    before = reconciled(network(), [])
+    damaged = copy.deepcopy(before)
+    for item in damaged:
+        if item["kind"] in WORKLOADS:
+            item["metadata"]["annotations"][memory.RENDERED] = broken
+    assert reconciled(network(), damaged) == before
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_pods_are_rendered_of_nothing_that_is_not_remembered(case: str) -> None:
+    """A field of the plan that this finds belongs into `memory.OBSERVED`, or it would never restart a pod."""
+    of = network(CASES[case])
+    plan = planned(of, [])
+    others: dict[str, Any] = {
+        "tokens": Tokens("another-token-to-read", "another-token-to-write"),
+        "seed_replicas": 8,
+        "peer_replicas": 11,
+        "peer_partition": 2,
+        "kinds": frozenset({"PodMonitor"}),
+    }
+    # Credentials are in no annotation; a digest of them is.
+    known = {*memory.OBSERVED, "credentials", "held"}
+    assert {item.name for item in fields(Plan)} == others.keys() | known, "a field is neither"
+    for name, value in others.items():
+        changed = Plan(**{item.name: getattr(plan, item.name) for item in fields(Plan)} | {name: value})
+        assert templates(desired(of, plan)) == templates(desired(of, changed)), name
+
+
+def test_no_memory_holds_a_secret() -> None:
+    of = network(CASES["everything"])
+    for item in reconciled(of, []):
+        text = (item["metadata"].get("annotations") or {}).get(memory.RENDERED, "")
+        for secret in (CREDENTIALS.password, CREDENTIALS.cookie):
+            assert secret not in text
+            assert broker.password_hash(secret, b"salt")[:8] not in text
+        assert "password_hash" not in text
+
+
+def up_to_date(of: Network, there: list[Object]) -> Object:
+    found = status.status(of, planned(of, there), Observed(), None, None, NOW)
+    (condition,) = [item for item in found["conditions"] if item["type"] == "UpToDate"]
+    return dict(condition)
+
+
+def test_the_status_names_what_is_held_and_how_to_change_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = reconciled(network(), [])
+    assert up_to_date(network(), before)["status"] == "True"
+    make_newer(monkeypatch)
+    condition = up_to_date(network(), before)
+    assert (condition["status"], condition["reason"]) == ("False", "EarlierTemplate")
+    assert "library-broker, library-peer, library-seed: " in condition["message"]
+    assert f"kubectl annotate p2pn library --overwrite {RESTARTED_AT}=" in condition["message"]
+    after = reconciled(network({"labels": {"team": "a"}}), before)
+    assert up_to_date(network({"labels": {"team": "a"}}), after)["message"].startswith("library-broker: ")
+
+
+def test_a_paused_network_goes_on_to_say_whether_it_is_up_to_date(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = reconciled(network(), [])
+    make_newer(monkeypatch)
+    earlier = up_to_date(network(), before)
+    of = network({"paused": True}, {"conditions": [earlier]})
+    found = status.status(of, None, Observed(), None, None, NOW)
+    assert [item for item in found["conditions"] if item["type"] == "UpToDate"] == [earlier]
