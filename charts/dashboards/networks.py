@@ -279,11 +279,16 @@ MESSAGES = (
     ),
     Panel(
         "Refused",
-        "What came from nodes against the protocol, and REST requests for want of a right.",
+        "What came from nodes against the protocol, connections of who is no peer, and REST requests for want"
+        " of a right.",
         [
             Query(
                 f"sum by (reason) (increase(minga_gossip_refused_total{{{WHERE}}}[{RATE}]))",
                 "gossip: {{reason}}",
+            ),
+            Query(
+                f"sum by (reason) (increase(minga_peers_refused_total{{{WHERE}}}[{RATE}]))",
+                "no peer: {{reason}}",
             ),
             Query(
                 f"sum by (reason) (increase(minga_rest_refused_total{{{WHERE}}}[{RATE}]))",

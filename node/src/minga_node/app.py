@@ -33,8 +33,10 @@ from minga_node.model import Peer
 from minga_node.observed import Copies, observe
 from minga_node.pclient.channels import Channels
 from minga_node.pclient.content import ContentClient
+from minga_node.pclient.credentials import Credentials
 from minga_node.pclient.gossip import GossipClient
 from minga_node.pclient.transfers import Transfers, take_over
+from minga_node.peer_tls import PeerTls
 from minga_node.pserver.content import NAME as CONTENT
 from minga_node.pserver.content import ContentService
 from minga_node.pserver.index import NAME as INDEX
@@ -110,7 +112,8 @@ class Node:
         name = config.peer_id(self.http.port)
         tracing.begin(name, config.network, VERSION)
         tokens = TokenDirectory(config.tokens_directory) if config.tokens_directory else None
-        self.channels = Channels()
+        tls = PeerTls(config.peer_tls_directory, config.network) if config.peer_tls_directory else None
+        self.channels = Channels(Credentials(tls))
         self.manifests = Manifests(self.store)
         self.library = Library(
             config.directory,
@@ -133,6 +136,7 @@ class Node:
             gossip_seconds=config.gossip_seconds,
             suspect_seconds=config.suspect_seconds,
             dead_seconds=config.dead_seconds,
+            protected=tls is not None,
         )
         self.downloads = Downloads(
             self.store,
@@ -189,6 +193,7 @@ class Node:
                 (INDEX, IndexService(self.membership, self.index).register),
             ],
             or_any=not config.grpc_port_asked,
+            tls=tls,
         )
         host = config.advertised_host()
         self._self = Peer(

@@ -66,6 +66,11 @@ class Config(BaseModel):
         description="Directory whose files `read` and `write` hold the tokens that REST takes, one a line;"
         " unset: REST is open to everybody who reaches it",
     )
+    peer_tls_directory: Path | None = Field(
+        None,
+        description="Directory whose files `tls.crt`, `tls.key` and `ca.crt` let this node and its peers know"
+        " each other by mutual TLS; unset: whoever reaches their ports can join",
+    )
     protect_metrics: bool = Field(
         False, description="Whether `/metrics` needs a token too, where there are tokens"
     )
@@ -141,17 +146,19 @@ class Config(BaseModel):
             raise ValueError("letters, digits, dots, dashes and underscores, at most 128")
         return value
 
-    @field_validator("tokens_directory", "broker_ca_file", mode="before")
+    @field_validator("tokens_directory", "peer_tls_directory", "broker_ca_file", mode="before")
     @classmethod
     def _unset(cls, value: Any) -> Any:
         return None if value == "" else value
 
-    @field_validator("directory", "state_directory", "tokens_directory", "broker_ca_file")
+    @field_validator(
+        "directory", "state_directory", "tokens_directory", "peer_tls_directory", "broker_ca_file"
+    )
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         return value.expanduser().absolute() if value is not None else None
 
-    @field_validator("tokens_directory")
+    @field_validator("tokens_directory", "peer_tls_directory")
     @classmethod
     def _outside(cls, value: Path | None, info: ValidationInfo) -> Path | None:
         shared = info.data.get("directory")

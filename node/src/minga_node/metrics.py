@@ -56,6 +56,16 @@ GOSSIP_REFUSED = Counter(
     "What peers sent against the protocol, by reason (protocol, claim, quarantined, garbage)",
     ["reason"],
 )
+PEERS_REFUSED = Counter(
+    "minga_peers_refused",
+    "Connections refused because the other side is no peer, by reason"
+    " (no-tls, no-certificate, untrusted, expired, name, timeout)",
+    ["reason"],
+)
+CERTIFICATE_END = Gauge(
+    "minga_peer_certificate_end_timestamp_seconds",
+    "When the certificate ends that this node shows its peers, seconds since 1970; 0 without one",
+)
 GOSSIP_BYTES = Counter(
     "minga_gossip_bytes", "Bytes of messages about members and logs, by direction (in, out)", ["direction"]
 )
@@ -125,6 +135,8 @@ def _begin_at_zero() -> None:
             JOBS.labels(kind, result)
     for reason in ("protocol", "claim", "quarantined", "garbage"):
         GOSSIP_REFUSED.labels(reason)
+    for reason in ("no-tls", "no-certificate", "untrusted", "expired", "name", "timeout"):
+        PEERS_REFUSED.labels(reason)
     for reason in ("token-needed", "invalid-token", "insufficient-scope"):
         REST_REFUSED.labels(reason)
 

@@ -26,6 +26,7 @@ class Joining:
         urls: REST addresses of seeds; none for the first node.
         online: whether a peer is.
         alive: how many are.
+        protected: whether this node meets others by TLS alone.
     """
 
     def __init__(
@@ -37,12 +38,14 @@ class Joining:
         self_id: str,
         online: Callable[[str], bool],
         alive: Callable[[], int],
+        *,
+        protected: bool = False,
     ) -> None:
         self._urls, self._network, self._gossip, self._calls = tuple(urls), network, gossip, calls
         self._self_id, self._online, self._alive = self_id, online, alive
         self._ids: dict[str, str] = {}
         """Who answered at a seed's address."""
-        self._seeds = Seeds()
+        self._seeds = Seeds(protected=protected)
         self.joined = not self._urls
         self.problem: str | None = None if self.joined else "joining the network"
         self._said_problem = False

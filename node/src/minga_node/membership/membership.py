@@ -40,6 +40,7 @@ class Membership:
         gossip_seconds: time between two rounds.
         suspect_seconds, dead_seconds: silence after which a peer is suspected, or counts as dead.
         forget_seconds: silence after which a dead peer and its log are dropped.
+        protected: whether this node meets others by TLS alone.
         eager: whether news are sent at once by gRPC; False while the broker carries them.
     """
 
@@ -57,6 +58,7 @@ class Membership:
         dead_seconds: float = 15.0,
         forget_seconds: float = 7 * 86400.0,
         fanout: int = 2,
+        protected: bool = False,
         eager: Callable[[], bool] = lambda: True,
     ) -> None:
         self._index, self._calls, self._network = index, calls, network
@@ -76,6 +78,7 @@ class Membership:
             self._self_id,
             self.is_online,
             lambda: len(self.alive()),
+            protected=protected,
         )
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []

@@ -11,7 +11,13 @@ _TIMEOUT = urllib3.Timeout(connect=2.0, read=3.0)
 
 
 class Seeds:
-    def __init__(self) -> None:
+    """``protected`` tells whether this node meets others by TLS alone.
+
+    What REST says of that is for a clear word to people alone: nobody is let in, or trusted, because of it.
+    """
+
+    def __init__(self, *, protected: bool = False) -> None:
+        self._protected = protected
         self._pool = urllib3.PoolManager(retries=False, timeout=_TIMEOUT)
 
     def ask(self, url: str) -> Peer:
@@ -28,7 +34,8 @@ class Seeds:
             raise PeerUnreachable(f"{url} answers with status {answer.status}")
         try:
             said = answer.json()
-            return Peer(
+            other_protected = said.get("peer_tls") is True
+            found = Peer(
                 id=str(said["id"]),
                 epoch=int(said["epoch"]),
                 host=str(said["host"]),
@@ -40,6 +47,13 @@ class Seeds:
             )
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise PeerMisbehaved(f"{url} is not a node of Minga") from error
+        if other_protected and not self._protected:
+            raise PeerUnreachable(
+                f"{url} meets only peers that have a certificate: peer_tls_directory is not set here"
+            )
+        if self._protected and not other_protected:
+            raise PeerUnreachable(f"{url} does not meet peers by TLS, as peer_tls_directory asks for here")
+        return found
 
     def close(self) -> None:
         self._pool.clear()

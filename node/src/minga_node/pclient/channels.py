@@ -12,6 +12,7 @@ import grpc
 
 from minga_node import tracing
 from minga_node.errors import Busy, Conflict, MingaError, NotFound, PeerMisbehaved, PeerUnreachable
+from minga_node.pclient.credentials import Credentials
 
 MAX_MESSAGE_BYTES = 8 * 1024 * 1024
 """Largest message either end accepts; every sender keeps its own, lower, bound."""
@@ -34,6 +35,8 @@ _ERRORS: dict[grpc.StatusCode, type[MingaError]] = {
     grpc.StatusCode.FAILED_PRECONDITION: Conflict,
     grpc.StatusCode.RESOURCE_EXHAUSTED: Busy,
     grpc.StatusCode.UNAVAILABLE: PeerUnreachable,
+    # It does not take this node for a peer, which is no proof against it.
+    grpc.StatusCode.UNAUTHENTICATED: PeerUnreachable,
     grpc.StatusCode.DEADLINE_EXCEEDED: PeerUnreachable,
     grpc.StatusCode.CANCELLED: PeerUnreachable,
 }
@@ -56,19 +59,28 @@ def grpc_errors(target: str) -> Iterator[None]:
 
 
 class Channels:
-    """One channel a target, made when first needed; the least recently used go when there are too many."""
+    """One channel a target, made when first needed; the least recently used go when there are too many.
 
-    def __init__(self, limit: int = 256) -> None:
-        self._limit = limit
+    Channels of an earlier certificate are used no more: what runs on one goes on to its end.
+    """
+
+    def __init__(self, credentials: Credentials | None = None, limit: int = 256) -> None:
+        self.credentials = credentials or Credentials(None)
+        self._limit, self._version = limit, 0
         self._lock = threading.Lock()
         self._channels: OrderedDict[str, grpc.Channel] = OrderedDict()
 
     def channel(self, target: str) -> grpc.Channel:
         """The channel to ``host:port``; it connects by itself, and again when it broke."""
+        version = self.credentials.version
         with self._lock:
+            if version != self._version:
+                self._version = version
+                # Not closed, which would cancel what runs on them: each goes with its last call.
+                self._channels.clear()
             channel = self._channels.pop(target, None)
             if channel is None:
-                channel = tracing.grpc_channel(grpc.insecure_channel(target, options=OPTIONS))
+                channel = tracing.grpc_channel(self.credentials.channel(target, OPTIONS))
             self._channels[target] = channel
             dropped = self._channels.popitem(last=False)[1] if len(self._channels) > self._limit else None
         if dropped is not None:

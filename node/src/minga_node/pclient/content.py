@@ -24,7 +24,7 @@ class ContentClient:
 
     def __init__(self, channels: Channels, self_peer: Callable[[], Peer]) -> None:
         self._channels, self._self_peer = channels, self_peer
-        self._streams = Streams()
+        self._streams = Streams(channels.credentials)
 
     def manifest(self, peer: Peer, content_id: str) -> Manifest:
         """The manifest of an id, verified.

@@ -34,9 +34,14 @@ class GossipClient:
 
     def join(self, target: str, network: str, peer: Peer) -> tuple[Peer, tuple[Peer, ...]]:
         request = membership_pb2.JoinRequest(network=network, peer=to_message(peer))
-        with grpc_errors(target):
-            stub = membership_pb2_grpc.MembershipStub(self._channels.channel(target))
-            answer = stub.Join(request, timeout=JOIN_SECONDS)
+        try:
+            with grpc_errors(target):
+                stub = membership_pb2_grpc.MembershipStub(self._channels.channel(target))
+                answer = stub.Join(request, timeout=JOIN_SECONDS)
+        except PeerUnreachable as error:
+            if why := self._channels.credentials.explain(target):
+                raise PeerUnreachable(f"{target}: {why}") from error
+            raise
         others = tuple(
             from_message(status.peer)
             for status in answer.peers

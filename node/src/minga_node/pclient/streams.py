@@ -17,6 +17,7 @@ import grpc
 import grpc.aio
 
 from minga_node.pclient.channels import OPTIONS
+from minga_node.pclient.credentials import Credentials
 from minga_protos.v1 import content_pb2, content_pb2_grpc
 
 log = logging.getLogger(__name__)
@@ -65,8 +66,9 @@ class Stream:
 class Streams:
     """Starts streams, and ends those it started."""
 
-    def __init__(self) -> None:
-        self._channels: dict[str, tuple[grpc.aio.Channel, int]] = {}
+    def __init__(self, credentials: Credentials) -> None:
+        self._credentials = credentials
+        self._channels: dict[tuple[str, int], tuple[grpc.aio.Channel, int]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start(
@@ -96,8 +98,10 @@ class Streams:
         hear: Callable[[content_pb2.FollowResponse], None],
         end: Callable[[], None],
     ) -> None:
-        channel, users = self._channels.get(target) or (_channel(target), 0)
-        self._channels[target] = channel, users + 1
+        # A renewed certificate does not end the streams of the one before, and they do not keep it in use.
+        key = target, self._credentials.version
+        channel, users = self._channels.get(key) or (self._credentials.aio_channel(target, OPTIONS), 0)
+        self._channels[key] = channel, users + 1
         try:
             # The stubs know only blocking channels.
             stub: Any = content_pb2_grpc.ContentStub(channel)
@@ -110,11 +114,11 @@ class Streams:
         except Exception:
             log.exception("the stream from %s failed", target)
         finally:
-            users = self._channels[target][1] - 1
+            users = self._channels[key][1] - 1
             if users:
-                self._channels[target] = channel, users
+                self._channels[key] = channel, users
             else:
-                del self._channels[target]
+                del self._channels[key]
                 await channel.close()
             end()
 
@@ -128,7 +132,3 @@ class Streams:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def _channel(target: str) -> grpc.aio.Channel:
-    return grpc.aio.insecure_channel(target, options=OPTIONS)

@@ -24,6 +24,8 @@ from minga_node.errors import (
 )
 from minga_node.metrics import GOSSIP_REFUSED, GRPC_REQUESTS, GRPC_SECONDS
 from minga_node.pclient.channels import MAX_MESSAGE_BYTES
+from minga_node.peer_tls import PeerTls
+from minga_node.pserver import members
 
 Register = Callable[[grpc.Server], None]
 """Adds one servicer to a server, as the generated ``add_…_to_server`` do."""
@@ -41,7 +43,7 @@ _CODES: tuple[tuple[type[MingaError], grpc.StatusCode], ...] = (
 class GrpcServer:
     """Listens on ``ip:port`` (port 0 takes a free one) and serves what is registered.
 
-    With ``or_any`` it takes a free port where that one is taken.
+    With ``or_any`` it takes a free port where that one is taken. With ``tls`` only peers are answered.
 
     Raises:
         OSError: the address is taken or not ours.
@@ -54,12 +56,14 @@ class GrpcServer:
         services: Iterable[tuple[str, Register]],
         *,
         or_any: bool = False,
+        tls: PeerTls | None = None,
         max_workers: int = 128,
     ) -> None:
+        self._credentials = members.credentials(tls) if tls else None
         self._pool = ThreadPoolExecutor(max_workers, thread_name_prefix="grpc")
         self._server = grpc.server(
             self._pool,
-            interceptors=[*tracing.grpc_server(), _Observer()],
+            interceptors=[*tracing.grpc_server(), _Observer(), *([members.MembersOnly(tls)] if tls else [])],
             options=[
                 ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
                 # Two nodes on one port would each get half of the calls.
@@ -90,7 +94,10 @@ class GrpcServer:
     def _listen(self, ip: str, port: int) -> int:
         address = f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}"
         try:
-            found = self._server.add_insecure_port(address)
+            if self._credentials is None:
+                found = self._server.add_insecure_port(address)
+            else:
+                found = self._server.add_secure_port(address, self._credentials)
         except RuntimeError as error:
             raise OSError(f"cannot listen on {address}") from error
         if found == 0:

@@ -57,6 +57,7 @@ def blueprint(services: Services) -> Blueprint:
                 peers_alive=alive,
                 disk_free=disk.free,
                 disk_total=disk.total,
+                peer_tls=services.config.peer_tls_directory is not None,
             )
         )
 

@@ -121,6 +121,7 @@ class NodeOut(BaseModel):
     data_port: int
     seed: bool
     version: str
+    peer_tls: bool = Field(description="Whether it meets only peers that have a certificate, by mutual TLS")
     ready: bool
     problems: list[str] = Field(description="Why it is not ready")
     broker_connected: bool | None = Field(description="null without a broker")

@@ -1,0 +1,74 @@
+"""Whom the gRPC server listens to where peers speak TLS: who has a certificate for the network's name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import grpc
+
+from minga_node.certificates import named
+from minga_node.peer_tls import PeerTls
+
+_NAMES = "x509_subject_alternative_name"
+
+
+def credentials(tls: PeerTls) -> grpc.ServerCredentials:
+    """Every connection needs a certificate of the authority; renewed files count from the next one on."""
+    told, _ = tls.current()
+
+    def renewed() -> Any:  # None, which the stubs do not know, when nothing is new
+        nonlocal told
+        version, _ = tls.current()
+        if version == told:
+            return None
+        told = version
+        return _configuration(tls)
+
+    return grpc.dynamic_ssl_server_credentials(
+        _configuration(tls), renewed, require_client_authentication=True
+    )
+
+
+def _configuration(tls: PeerTls) -> grpc.ServerCertificateConfiguration:
+    _, found = tls.current()
+    return grpc.ssl_server_certificate_configuration([(found.key, found.certificate)], found.authorities)
+
+
+class MembersOnly(grpc.ServerInterceptor):
+    """Refuses every call of who has a certificate of the authority for another name: an authority may serve
+    more than this network.
+    """
+
+    def __init__(self, tls: PeerTls) -> None:
+        self._tls = tls
+
+    def intercept_service(self, continuation: Any, details: Any) -> Any:
+        handler = continuation(details)
+        if handler is None:
+            return None
+        kind = (
+            f"{'stream' if handler.request_streaming else 'unary'}"
+            f"_{'stream' if handler.response_streaming else 'unary'}"
+        )
+        inner = getattr(handler, kind)
+
+        def call(request: Any, context: grpc.ServicerContext) -> Any:
+            self._check(context)
+            return inner(request, context)
+
+        make = getattr(grpc, f"{kind}_rpc_method_handler")
+        return make(call, handler.request_deserializer, handler.response_serializer)
+
+    def _check(self, context: grpc.ServicerContext) -> None:
+        about: Mapping[str, Any] = context.auth_context()
+        names = [name.decode(errors="replace") for name in about.get(_NAMES, ())]
+        if named(names, self._tls.name):
+            return
+        shown = ", ".join(names) or "no name"
+        self._tls.refusals.note(
+            context.peer().rpartition(":")[0],
+            "name",
+            f"its certificate is for {shown}, and this network's are for {self._tls.name}",
+        )
+        context.abort(grpc.StatusCode.UNAUTHENTICATED, f"the certificate is not for {self._tls.name}")
