@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import Select
 
 from tests.browser.chromium import Page
 from tests.browser.conftest import BIG, MANY, MIB, Village
@@ -76,6 +77,51 @@ def test_this_node_alone_can_be_searched(page: Page) -> None:
     wait_for(
         lambda: set(names(page)) >= {"photos/cloth.png"} and "data/weather.csv" not in names(page), "local"
     )
+
+
+def choose(page: Page, what: str, option: str) -> None:
+    Select(page.find(f".refine select[name={what}]")).select_by_visible_text(option)
+
+
+def test_a_search_is_narrowed_down_and_sorted_and_its_address_says_so(page: Page, village: Village) -> None:
+    page.find(".row-name", "docs/welcome.md")
+    choose(page, "kind", "Images")
+    wait_for(lambda: all(name.endswith(".png") for name in names(page)), "pictures alone")
+    assert len(names(page)) >= 3
+    choose(page, "kind", "Any kind")
+    choose(page, "sort", "Largest first")
+    wait_for(lambda: names(page)[:1] == [BIG], "the largest file first")
+    choose(page, "size", "1 to 100 MiB")
+    wait_for(lambda: "docs/welcome.md" not in names(page), "no small files")
+    where = page.run("return location.hash")
+    assert "sort=large" in where
+    page.open(village.home.url, where.replace("size=medium", "size=small&kind=text"))
+    wait_for(lambda: "docs/welcome.md" in names(page) and BIG not in names(page), "what the address says")
+    sizes = [
+        row["size"]
+        for row in village.home.get("/api/v1/files?media_type=text/*&max_size=1048576&limit=50&sort=-size")[
+            "files"
+        ]
+    ]
+    assert sizes == sorted(sizes, reverse=True)
+    assert Select(page.find(".refine select[name=sort]")).first_selected_option.text == "Largest first"
+
+
+def test_a_search_that_is_too_narrow_is_widened_by_a_button(page: Page) -> None:
+    page.find(".row")
+    choose(page, "size", "From 1 GiB")
+    assert "Nothing that is shared is like this" in page.find(".empty").text
+    page.click(".empty button", "Show everything")
+    wait_for(lambda: len(names(page)) > 10, "all rows")
+    assert "size=" not in page.run("return location.href")
+
+
+def test_what_nobody_online_has_can_be_left_out(page: Page) -> None:
+    page.find(".row")
+    page.click(".refine-available", "Available now")
+    wait_for(lambda: "available=1" in page.run("return location.href"), "the address says it")
+    wait_for(lambda: len(names(page)) > 10, "the rest")
+    assert not page.driver.find_elements(By.CSS_SELECTOR, ".badge-away")
 
 
 def test_more_rows_come_by_cursor_without_repeats(page: Page) -> None:

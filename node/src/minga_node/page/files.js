@@ -10,6 +10,7 @@ import { t } from "./i18n.js";
 import { icon } from "./icons.js";
 import { network } from "./network.js";
 import { every } from "./poll.js";
+import { Refine } from "./refine.js";
 import { link } from "./router.js";
 import { Search } from "./search.js";
 import { shareButton } from "./upload.js";
@@ -46,12 +47,14 @@ export function filesView(route, signal) {
   const wish = () => ({
     q: input.value.trim(),
     scope: view.querySelector("input[name=scope]:checked").value,
+    ...refine.parameters,
   });
   const changed = () => {
     const { q, scope } = wish();
-    history.replaceState(null, "", link([], { q, scope: scope === "local" ? scope : "" }));
+    history.replaceState(null, "", link([], { q, scope: scope === "local" ? scope : "", ...refine.address }));
     search.want(wish());
   };
+  const refine = new Refine(route.query, changed);
 
   const view = h(
     "section",
@@ -64,7 +67,7 @@ export function filesView(route, signal) {
       h("fieldset", { class: "choices", on: { change: changed } }, h("legend", { class: "unseen" }, t("scope.legend")), scopes),
       shareButton(),
     ),
-    count,
+    h("div", { class: "result-line" }, count, refine.element),
     list,
     state,
     more,
@@ -104,14 +107,22 @@ export function filesView(route, signal) {
     } else if (phase === "loading" && !rows.length) {
       state.replaceChildren(h("div", { class: "skeleton", "aria-hidden": "true" }, h("i"), h("i"), h("i")));
     } else if (!rows.length) {
-      const { q } = wish();
-      state.replaceChildren(
-        h("div", { class: "empty" }, h("p", {}, q ? t("empty.search", { q }) : t("empty.start")), h("p", { class: "quiet" }, q ? t("empty.search.hint") : t("empty.start.hint"))),
-      );
+      state.replaceChildren(nothing(wish().q));
     } else {
       state.replaceChildren();
     }
     if (phase === "ready") text(count, rows.length ? t(next ? "count.more" : "count", { n: rows.length }) : "");
+  }
+
+  function nothing(q) {
+    if (refine.narrows) {
+      const clear = () => {
+        refine.clear();
+        changed();
+      };
+      return h("div", { class: "empty" }, h("p", {}, t("empty.refined")), h("p", {}, h("button", { type: "button", class: "button", on: { click: clear } }, t("refine.clear"))));
+    }
+    return h("div", { class: "empty" }, h("p", {}, q ? t("empty.search", { q }) : t("empty.start")), h("p", { class: "quiet" }, q ? t("empty.search.hint") : t("empty.start.hint")));
   }
 
   return view;
