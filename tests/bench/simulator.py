@@ -3,9 +3,10 @@
     python -m tests.bench.simulator                      # the table of docs/performance.md
     python -m tests.bench.simulator --peers 64 --pieces 1024 --json
 
-Which piece from whom (:mod:`minga_node.swarm`), the holder's choice and its fair queue are the very modules
-that the node runs. Modelled are links (each node sends and receives at its rate, a quarter piece at a time,
-two quarters of a flow on their way at most, as a congestion window does), slots, and when news arrive.
+Which piece from whom (:mod:`minga_node.swarm`), the holder's choice, its fair queue and whom it sends away
+are the very modules that the node runs. Modelled are links (each node sends and receives at its rate, a
+quarter piece at a time, two quarters of a flow on their way at most, as a congestion window does), slots, and
+when news arrive.
 Times are in units of one piece at the usual rate; the bound is the number of pieces.
 """
 
@@ -25,6 +26,7 @@ from typing import Any
 
 from minga_node.swarm import Ask, FairQueue, Outcome, Swarm, choose_neighbours, least_sent, still_wanted
 from minga_node.swarm import pieces as sets
+from minga_node.swarm.admission import Admission
 from minga_node.swarm.news import seconds_until_told
 from minga_node.transfer.server import SLOTS
 
@@ -65,6 +67,7 @@ class Node:
     alive: bool = True
     sent: list[int] = field(default_factory=list)
     waiting: FairQueue[tuple[Node, Ask]] = field(default_factory=FairQueue)
+    admission: Admission = field(default_factory=lambda: Admission(SLOTS))
     flows: deque[Flow] = field(default_factory=deque)
     sending: bool = False
     arrivals: deque[Flow] = field(default_factory=deque)
@@ -103,6 +106,7 @@ class Simulation:
         self.counter = 0
         self.nodes: dict[str, Node] = {}
         self.duplicates = 0
+        self.refusals = 0
         quarter = PIECE_SECONDS / QUARTERS
         for number in range(seeds):
             self.nodes[f"seed{number}"] = self._node(f"seed{number}", quarter, complete=True)
@@ -231,14 +235,25 @@ class Simulation:
             self.after(DELAY, partial(self._asked, giver, node, ask))
 
     def _asked(self, giver: Node, taker: Node, ask: Ask) -> None:
-        if giver.alive and taker.alive:
-            giver.waiting.add(taker.name, (taker, ask))
-            self._fill(giver)
+        if not giver.alive or not taker.alive:
+            return
+        wait = giver.admission.refuses(giver.waiting, taker.name, self.now)
+        if wait:
+            self.refusals += 1
+            self.after(DELAY, partial(self._refused, taker, ask, wait))
+            return
+        giver.waiting.add(taker.name, (taker, ask))
+        self._fill(giver)
+
+    def _refused(self, taker: Node, ask: Ask, wait: int) -> None:
+        taker.swarm.refused(ask.id, self.now, wait)
+        self._pump(taker)
 
     # sending
 
     def _fill(self, giver: Node) -> None:
-        held = []
+        held: list[tuple[Node, Ask]] = []
+        turns = 0
         while giver.waiting and len(giver.flows) < self.slots:
             taker, ask = giver.waiting.take()
             if not taker.alive:
@@ -252,6 +267,7 @@ class Simulation:
                 self.after(DELAY, partial(self._skipped, taker, ask))
                 continue
             pieces = least_sent(candidates, giver.sent)
+            turns += 1
             for piece in pieces:
                 giver.sent[piece] += 1
             giver.uploaded += len(pieces)
@@ -261,6 +277,8 @@ class Simulation:
             giver.flows.append(Flow(giver, taker, ask, pieces, count, count, since=self.now))
         for taker, ask in held:
             giver.waiting.add(taker.name, (taker, ask))
+        full = len(giver.flows) >= self.slots
+        giver.admission.pace.moved(self.now, turns, len(giver.waiting) if full else 0)
         self._send(giver)
 
     def _begun(self, taker: Node, ask: Ask, pieces: range) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from minga_node.manifest import hash_file
-from minga_node.transfer.server import QUEUE
+from minga_node.transfer.incoming import STALL_SECONDS
 from tests.nodes import HOST, Nodes, RunningNode
 from tests.support.shell import Shell
 from tests.waiting import wait_for
@@ -23,6 +23,8 @@ from tests.waiting import wait_for
 pytestmark = pytest.mark.integration
 
 MIB = 1024 * 1024
+CROWD = 20
+"""Far fewer than may wait: what counts is for how long they would."""
 
 
 def begin(node: RunningNode, **what: Any) -> str:
@@ -54,7 +56,7 @@ def says(node: RunningNode, identity: str, words: str) -> None:
 
 @contextmanager
 def crowd(node: RunningNode, name: str) -> Iterator[None]:
-    """More requests than may wait at a node."""
+    """More requests than may wait at a node: until it sends some away."""
     port = node.get("/api/v1/node")["data_port"]
     content = node.get(f"/api/v1/files?name={name}")["files"][0]["id"]
     request = f"GET /pieces/{content} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
@@ -69,10 +71,10 @@ def crowd(node: RunningNode, name: str) -> Iterator[None]:
             except TimeoutError:
                 return False
 
-        for _ in range(QUEUE):
+        for _ in range(CROWD):
             stack.enter_context(socket.create_connection((HOST, port), 10)).sendall(request)
         # A busy machine may not have read them all yet.
-        wait_for(refused, "the queue is full")
+        wait_for(refused, "it has too many")
         yield
 
 
@@ -121,14 +123,22 @@ def test_the_nodes_limit(nodes: Nodes) -> None:
 
 
 def test_all_holders_are_busy(nodes: Nodes) -> None:
-    """One slot, and a queue that others fill."""
+    """One slot, which others keep for minutes. Who waits for it is sent away: the holder is not gone."""
     far = nodes.start(
         "far", files={"big.bin": os.urandom(64 * MIB)}, upload_slots=1, upload_limit=MIB // 2
     ).ready()
     near = nodes.start("near", far).ready()
     wait_for(lambda: "big.bin" in near.names(), "near knows it")
     with crowd(far, "big.bin"):
-        says(near, begin(near, name="big.bin"), "all holders are busy")
+        identity = begin(near, name="big.bin")
+        says(near, identity, "all holders are busy")
+        # Longer than a receiver waits for a holder that says nothing.
+        heard: set[str] = set()
+        end = time.monotonic() + STALL_SECONDS + 5
+        while time.monotonic() < end:
+            heard.add(why(near, identity))
+        assert "no holder" not in heard
+        assert near.get(f"/api/v1/downloads/{identity}")["stalls"] == 0
 
 
 @pytest.fixture

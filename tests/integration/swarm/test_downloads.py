@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -318,6 +321,31 @@ def test_many_small_files_come_in_one_batch(make: Make) -> None:
     for file in files:
         assert (taker.directory / file.name).read_bytes() == (giver.directory / file.name[5:]).read_bytes()
     assert not list((taker.directory / ".minga" / "partial").iterdir())
+
+
+def test_small_files_wait_for_a_holder_that_is_busy(make: Make) -> None:
+    giver = make("giver", slots=1, upload_limit=64 * 1024)
+    big = share(giver, os.urandom(8 * MIB), "big")
+    files = small_files(giver, 40)
+    taker = make("taker", others=[(giver.peer, True)])
+    with ExitStack() as stack:
+
+        def refused(party: str) -> bool:
+            one = stack.enter_context(socket.create_connection(("127.0.0.1", giver.peer.data_port), 10))
+            one.sendall(f"GET /pieces/{big.id} HTTP/1.1\r\nHost: x\r\nMinga-Peer: {party}\r\n\r\n".encode())
+            one.settimeout(0.1)
+            try:
+                return one.recv(64).startswith(b"HTTP/1.1 503")
+            except TimeoutError:
+                return False
+
+        eventually(lambda: refused(uuid4().hex), "the giver sends a newcomer away")
+        before = giver.pieces.refusals
+        batch = taker.downloads.start_many(files, "many/").id
+        eventually(lambda: giver.pieces.refusals > before, "the taker is sent away")
+        assert taker.downloads.get(batch).state is DownloadState.RUNNING
+    result = taker.downloads.wait(batch, DEADLINE)
+    assert (result.state, result.verified_pieces, result.error) == (DownloadState.COMPLETE, 40, "")
 
 
 def test_a_small_file_with_wrong_bytes_comes_from_another_holder(make: Make) -> None:

@@ -6,14 +6,16 @@ import http.client
 import os
 import socket
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from minga_node.downloads.contents import CompleteContent
 from minga_node.manifest import hash_file
-from minga_node.transfer import OpenContent, PieceServer
+from minga_node.transfer import OpenContent, PieceServer, TokenBucket, answering
 
 pytestmark = pytest.mark.integration
 
@@ -158,6 +160,53 @@ def test_beyond_the_queue_it_says_503_and_when_to_come_back(library: Library) ->
         for sock in held:
             sock.close()
         server.stop(0)
+
+
+def ask(server: PieceServer, library: Library, party: str) -> socket.socket:
+    """Has asked for one piece."""
+    sock = socket.create_connection(("127.0.0.1", server.port), 10)
+    fields = f"Host: x\r\nMinga-Peer: {party}\r\nRange: bytes=0-{PIECE - 1}"
+    sock.sendall(f"GET /pieces/{library.id} HTTP/1.1\r\n{fields}\r\n\r\n".encode())
+    return sock
+
+
+def head_of(sock: socket.socket) -> tuple[str, dict[str, str]]:
+    reader = sock.makefile("rb")
+    status = reader.readline().split()[1].decode()
+    fields = {}
+    while (line := reader.readline().decode().strip()) != "":
+        name, _, value = line.partition(": ")
+        fields[name] = value
+    return status, fields
+
+
+def test_who_would_wait_long_is_sent_away_at_once(library: Library) -> None:
+    """Four pieces a second leave it. It cannot know so yet when twenty ask; who comes later hears it."""
+    server = PieceServer("127.0.0.1", 0, library, slots=1, limiter=TokenBucket(4 * PIECE))
+    server.start()
+    with ExitStack() as stack:
+        stack.callback(server.stop, 0)
+        first = [stack.enter_context(ask(server, library, f"first{number}")) for number in range(30)]
+        assert [head_of(sock)[0] for sock in first[:8]] == ["206"] * 8
+        began = time.monotonic()
+        late = [stack.enter_context(ask(server, library, f"late{number}")) for number in range(10)]
+        said = [head_of(sock) for sock in late]
+        assert time.monotonic() - began < 1.0
+        assert {status for status, _ in said} == {"503"}
+        assert all(3 <= int(fields["Retry-After"]) <= 8 for _, fields in said)
+
+
+def test_who_has_waited_too_long_is_sent_away(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(answering, "OVERDUE", 1.0)
+    server = PieceServer("127.0.0.1", 0, library, slots=1, limiter=TokenBucket(PIECE))
+    server.start()
+    with ExitStack() as stack:
+        stack.callback(server.stop, 0)
+        socks = [stack.enter_context(ask(server, library, f"peer{number}")) for number in range(12)]
+        began = time.monotonic()
+        statuses = [head_of(sock)[0] for sock in socks]
+        assert time.monotonic() - began < 8.0
+        assert set(statuses) == {"206", "503"}
 
 
 def test_a_client_that_reads_nothing_does_not_keep_others_waiting(library: Library) -> None:

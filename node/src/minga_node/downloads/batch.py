@@ -205,7 +205,11 @@ class Batch:
         counter = metrics.BYTES.labels("in", "seed" if seed else "peer")
         try:
             for content_id, body, manifest in fetch_many(
-                remote, list(waiting), name=self._name, limiter=self.limiter
+                remote,
+                list(waiting),
+                name=self._name,
+                limiter=self.limiter,
+                goes_on=lambda: self._goes_on,
             ):
                 if not self._goes_on:
                     return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -28,12 +29,31 @@ class FairQueue(Generic[T]):
     def __len__(self) -> int:
         return self._length
 
+    def __iter__(self) -> Iterator[T]:
+        """All that wait."""
+        for items in self._waiting.values():
+            yield from items
+
     def add(self, party: str, item: T) -> None:
         if party not in self._waiting:
             self._waiting[party] = deque()
             self._used[party] = max(self._used.get(party, self._time), self._time - CREDIT)
         self._waiting[party].append(item)
         self._length += 1
+
+    def ahead(self, party: str) -> int:
+        """How many of those that wait would get a slot before one more request of this party.
+
+        Those of parties that have used less, and of each other one as many as the party has waiting itself,
+        and one more.
+        """
+        own = len(self._waiting.get(party, ()))
+        used = max(self._used.get(party, self._time), self._time - CREDIT)
+        return own + sum(
+            min(len(items), own + (self._used[other] <= used))
+            for other, items in self._waiting.items()
+            if other != party
+        )
 
     def take(self) -> T:
         """The next item of the party that has used least; of equals the one that waits longest."""

@@ -8,40 +8,60 @@ import io
 import socket
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
-from itertools import islice
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain, islice
 
 from minga_node.errors import BadRequest, PeerMisbehaved, PeerUnreachable
 from minga_node.manifest import SMALLEST_PIECE, Manifest
 from minga_node.transfer import http
+from minga_node.transfer.incoming import STALL_SECONDS
 from minga_node.transfer.limiter import TokenBucket
-from minga_node.transfer.receiver import CONNECT_SECONDS, STALL_SECONDS, Remote
+from minga_node.transfer.receiver import CONNECT_SECONDS, Remote
 
 AHEAD = 64
 """Requests sent before their answers came."""
 
 
+LONGEST_PAUSE = 5.0
+"""Seconds until a busy holder is asked again, at most."""
+
+
 def fetch_many(
-    remote: Remote, wanted: Iterable[str], *, name: str, limiter: TokenBucket
+    remote: Remote,
+    wanted: Iterable[str],
+    *,
+    name: str,
+    limiter: TokenBucket,
+    goes_on: Callable[[], bool] = lambda: True,
 ) -> Iterator[tuple[str, bytes, Manifest | None]]:
     """Contents of at most one piece by their ids, in the order asked for.
 
     Yields the id, the bytes and the manifest that proves them; None instead of the manifest (and no bytes)
     for a content that the holder does not have or has wrong. No manifest is needed from elsewhere: that of a
-    content of one piece follows from its bytes.
+    content of one piece follows from its bytes. What a busy holder refuses (503) is asked of it again, when
+    it said, while ``goes_on``.
 
     Raises:
         PeerUnreachable, PeerMisbehaved: the rest does not come from this holder.
     """
-    ids = iter(wanted)
+    ids: Iterator[str] = iter(wanted)
     asked: deque[str] = deque()
+    refused: list[str] = []
+    pause = 0.0
     try:
         with socket.create_connection((remote.host, remote.port), CONNECT_SECONDS) as sock:
             sock.settimeout(STALL_SECONDS)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             with io.BufferedReader(socket.SocketIO(sock, "r"), 256 * 1024) as reader:
                 while True:
-                    if len(asked) <= AHEAD // 2:
+                    if pause and not asked:
+                        time.sleep(pause)
+                        if not goes_on():
+                            return
+                        pause = 0.0
+                        ids = chain(refused, ids)
+                        refused = []
+                    if len(asked) <= AHEAD // 2 and not pause:
                         more = list(islice(ids, AHEAD - len(asked)))
                         asked.extend(more)
                         sock.sendall(
@@ -50,7 +70,11 @@ def fetch_many(
                     if not asked:
                         return
                     content_id = asked.popleft()
-                    status, body = _answer(reader, remote.peer_id)
+                    status, body, retry_after = _answer(reader, remote.peer_id)
+                    if status == "503":
+                        refused.append(content_id)
+                        pause = min(LONGEST_PAUSE, max(pause, retry_after))
+                        continue
                     wait = limiter.take(len(body))
                     if wait:
                         time.sleep(wait)
@@ -63,7 +87,7 @@ def fetch_many(
         raise PeerUnreachable(f"{remote.peer_id}: {error}") from error
 
 
-def _answer(reader: io.BufferedIOBase, peer_id: str) -> tuple[str, bytes]:
+def _answer(reader: io.BufferedIOBase, peer_id: str) -> tuple[str, bytes, float]:
     lines = []
     while (line := reader.readline(http.LARGEST_HEAD)) not in {b"\r\n", b""}:
         lines.append(line)
@@ -80,4 +104,5 @@ def _answer(reader: io.BufferedIOBase, peer_id: str) -> tuple[str, bytes]:
     body = reader.read(int(length))
     if len(body) != int(length):
         raise PeerUnreachable(f"{peer_id} closed the connection in a content")
-    return head.start[1], body
+    retry_after = head.fields.get("retry-after", "1")
+    return head.start[1], body, float(retry_after) if retry_after.isdigit() else 1.0

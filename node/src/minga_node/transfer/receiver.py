@@ -7,28 +7,23 @@ of the requests. So a request is always waiting at the holder while a piece is o
 
 from __future__ import annotations
 
-import os
 import socket
 import threading
-import time
 from collections import deque
 from dataclasses import dataclass
 from typing import Protocol
 
-from blake3 import blake3
-
-from minga_node.errors import BadRequest, MingaError, PeerMisbehaved, PeerUnreachable, VerificationFailed
+from minga_node.errors import BadRequest, MingaError, PeerMisbehaved, PeerUnreachable
 from minga_node.swarm import Ask
 from minga_node.swarm.pieces import Pieces
 from minga_node.tracing import NOTHING, Span
 from minga_node.transfer import http
+from minga_node.transfer.incoming import Incoming
 from minga_node.transfer.limiter import TokenBucket
-from minga_node.transfer.partial import Claim, PartialFile, storage_error, write_all
+from minga_node.transfer.partial import PartialFile
+from minga_node.transfer.taking import Taking
 
-CHUNK = 256 * 1024
-"""Bytes received at a time and hashed while they are in the processor's cache."""
 CONNECT_SECONDS = 5.0
-STALL_SECONDS = 15.0
 LONGEST_WAIT = 30.0
 
 
@@ -88,11 +83,6 @@ class Receiver:
         self._lock = threading.Lock()
         self._sock: socket.socket | None = None
         self._closed = False
-        self._head = bytearray()
-        self._buffer = memoryview(bytearray(min(CHUNK, partial.manifest.piece_size)))
-        self._descriptor = -1
-        self.received = 0
-        """Bytes of pieces that came on this connection, wanted or not."""
         self._thread = threading.Thread(target=self._run, name=f"from {remote.peer_id}", daemon=True)
 
     def start(self) -> None:
@@ -150,12 +140,13 @@ class Receiver:
 
     def _run(self) -> None:
         error: MingaError | None = None
+        taking: Taking | None = None
+        incoming: Incoming | None = None
         try:
-            # Its own, so that a late write can never go to another file that got the number.
-            self._descriptor = os.dup(self._partial.fileno())
-            sock = self._connect()
+            taking = Taking(self._partial, self.remote.peer_id, self.close)
+            incoming = Incoming(self._connect(), self.remote.peer_id, self._limiter)
             while not self._closed:
-                self._answer(sock)
+                self._answer(incoming, taking)
         except MingaError as problem:
             error = problem
         except (BadRequest, OSError) as problem:
@@ -166,9 +157,9 @@ class Receiver:
                 sock_or_none, self._sock = self._sock, None
             if sock_or_none is not None:
                 sock_or_none.close()
-            if self._descriptor >= 0:
-                os.close(self._descriptor)
-            self._span.set({"minga.bytes": self.received})
+            if taking is not None:
+                taking.close()
+            self._span.set({"minga.bytes": incoming.received if incoming is not None else 0})
             if error is not None and not closed_here:
                 self._span.fail(str(error))
             self._span.end()
@@ -180,7 +171,6 @@ class Receiver:
         except OSError as error:
             raise PeerUnreachable(f"{self.remote.peer_id} does not answer: {error}") from error
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        sock.settimeout(STALL_SECONDS)
         with self._lock:
             self._sock = sock
             if not self._closed:
@@ -188,8 +178,8 @@ class Receiver:
                     self._send(sock, ask)
         return sock
 
-    def _answer(self, sock: socket.socket) -> None:
-        head = self._read_head(sock)
+    def _answer(self, incoming: Incoming, taking: Taking) -> None:
+        head = incoming.head(lambda: not self._asked)
         if head is None:
             return
         with self._lock:
@@ -206,9 +196,9 @@ class Receiver:
                 self.remote.peer_id, http.parse_pieces(fields[http.HAVE], manifest.pieces)
             )
         if status == "206":
-            self._take_pieces(sock, ask, fields, int(length))
+            self._take_pieces(incoming, taking, ask, fields, int(length))
             return
-        self._skip(sock, int(length))
+        incoming.skip(int(length))
         with self._lock:
             self._asked.popleft()
         if status == "204":
@@ -222,28 +212,9 @@ class Receiver:
         else:
             raise PeerMisbehaved(f"{self.remote.peer_id} answers {status}")
 
-    def _read_head(self, sock: socket.socket) -> http.Head | None:
-        """The next head; bytes of the body that came along stay in ``_head``."""
-        while (end := self._head.find(b"\r\n\r\n")) < 0:
-            if len(self._head) > http.LARGEST_HEAD:
-                raise PeerMisbehaved(f"{self.remote.peer_id} sends no end of its header")
-            try:
-                # Not more than a head is likely to have: what belongs to the body is then received in place.
-                data = sock.recv(512)
-            except TimeoutError:
-                if not self._asked:
-                    return None  # idle, not stalled
-                raise PeerUnreachable(
-                    f"{self.remote.peer_id} has not answered for {STALL_SECONDS:g} s"
-                ) from None
-            if not data:
-                raise PeerUnreachable(f"{self.remote.peer_id} closed the connection")
-            self._head += data
-        head = http.parse_head(bytes(self._head[:end]))
-        del self._head[: end + 4]
-        return head
-
-    def _take_pieces(self, sock: socket.socket, ask: Ask, fields: dict[str, str], length: int) -> None:
+    def _take_pieces(
+        self, incoming: Incoming, taking: Taking, ask: Ask, fields: dict[str, str], length: int
+    ) -> None:
         manifest = self._partial.manifest
         start, end, size = http.parse_content_range(fields.get("content-range", ""))
         pieces = range(start // manifest.piece_size, -(-end // manifest.piece_size))
@@ -255,7 +226,7 @@ class Receiver:
             raise PeerMisbehaved(f"{self.remote.peer_id} answers with another range than asked for")
         self._listener.on_chosen(ask, pieces)
         for piece in pieces:
-            here, last = self._take_piece(sock, piece), piece == pieces[-1]
+            here, last = taking.take(incoming, piece), piece == pieces[-1]
             if last:
                 with self._lock:
                     self._asked.popleft()
@@ -263,89 +234,3 @@ class Receiver:
                 self._listener.on_piece(ask, piece, last=last)
             elif last:
                 self._listener.on_finished(ask)
-
-    def _take_piece(self, sock: socket.socket, piece: int) -> bool:
-        """Whether it is here now."""
-        start, end = self._partial.manifest.span(piece)
-        claim = self._partial.claim(piece, self.close)
-        if claim is None:
-            return self._take_aside(sock, piece, end - start)
-        self._take_in_place(sock, claim)
-        return True
-
-    def _take_in_place(self, sock: socket.socket, claim: Claim) -> None:
-        """A piece chunk by chunk into the file; nobody reads it there before it is verified and marked."""
-        position, end = self._partial.manifest.span(claim.piece)
-        hasher = blake3()
-        verified = False
-        try:
-            while position < end:
-                chunk = self._buffer[: min(CHUNK, end - position)]
-                self._receive(sock, chunk)
-                hasher.update(chunk)
-                try:
-                    with self._partial.disk:
-                        write_all(self._descriptor, chunk, position)
-                except OSError as error:
-                    raise storage_error(error, self._partial.path) from error
-                position += len(chunk)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
-            verified = hasher.digest() == self._partial.manifest.digest(claim.piece)
-        finally:
-            self._partial.release(claim, verified=verified)
-        if not verified:
-            raise VerificationFailed(f"piece {claim.piece} from {self.remote.peer_id} has not its digest")
-
-    def _take_aside(self, sock: socket.socket, piece: int, length: int) -> bool:
-        """A piece that another connection has in hand too: into memory, and stored only once it is
-        verified.
-        """
-        piece_buffer = memoryview(bytearray(length))
-        for start in range(0, length, CHUNK):
-            self._receive(sock, piece_buffer[start : start + CHUNK])
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
-        if blake3(piece_buffer).digest() != self._partial.manifest.digest(piece):
-            raise VerificationFailed(f"piece {piece} from {self.remote.peer_id} has not its digest")
-        try:
-            return self._partial.put(piece, piece_buffer)
-        except OSError as error:
-            raise storage_error(error, self._partial.path) from error
-
-    def _receive(self, sock: socket.socket, chunk: memoryview) -> None:
-        """Fills ``chunk``, at most :data:`CHUNK` bytes."""
-        wait = self._limiter.take(len(chunk))
-        if wait:
-            time.sleep(wait)
-        position = min(len(self._head), len(chunk))
-        if position:
-            chunk[:position] = self._head[:position]
-            del self._head[:position]
-        while position < len(chunk):
-            # Otherwise every packet would wake the thread, to find that the chunk is not full yet.
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, len(chunk) - position)
-            try:
-                count = sock.recv_into(chunk[position:])
-            except TimeoutError:
-                # Less than a chunk may be there, from a holder that is only slow.
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
-                try:
-                    count = sock.recv_into(chunk[position:], 0, socket.MSG_DONTWAIT)
-                except TimeoutError:
-                    raise PeerUnreachable(
-                        f"{self.remote.peer_id} has sent nothing for {STALL_SECONDS:g} s"
-                    ) from None
-            if count == 0:
-                raise PeerUnreachable(f"{self.remote.peer_id} closed the connection in a piece")
-            position += count
-        self.received += len(chunk)
-
-    def _skip(self, sock: socket.socket, length: int) -> None:
-        """Reads the body of an answer that is not a piece."""
-        if length > http.LARGEST_HEAD:
-            raise PeerMisbehaved(f"{self.remote.peer_id} explains itself at length")
-        while len(self._head) < length:
-            data = sock.recv(length - len(self._head))
-            if not data:
-                raise PeerUnreachable(f"{self.remote.peer_id} closed the connection")
-            self._head += data
-        del self._head[:length]

@@ -69,6 +69,8 @@ class Request:
     """As asked for, (first byte, one after the last); empty: the whole."""
     head_only: bool
     peer: str
+    since: float
+    """When it was its turn on its connection."""
 
 
 @dataclass(slots=True, eq=False)
@@ -101,6 +103,10 @@ class Connection:
     def party(self) -> str:
         """Whose share of the slots a request counts for."""
         return self.request.peer if self.request and self.request.peer else self.address
+
+    @property
+    def closed(self) -> bool:
+        return self.sock.fileno() < 0
 
     def send(self, most: int) -> int:
         """Sends what the socket takes of the head and of at most ``most`` bytes of the body; returns the

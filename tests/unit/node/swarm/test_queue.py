@@ -67,3 +67,20 @@ def test_first_pieces_are_told_soon_and_later_ones_together() -> None:
     assert seconds_until_told(INTERVAL, new=1, total=100) > 0
     assert seconds_until_told(INTERVAL, new=ENOUGH, total=100) <= 0
     assert seconds_until_told(LONGEST, new=1, total=100) <= 0
+
+
+def test_ahead_of_a_party_are_those_that_get_their_turn_before_it() -> None:
+    queue: FairQueue[str] = FairQueue()
+    for party, count in {"one": 1, "many": 50}.items():
+        for _ in range(count):
+            queue.add(party, party)
+    assert queue.ahead("new") == 2
+    assert queue.ahead("one") == 3
+    assert queue.ahead("many") == 51
+    queue.add("new", "new")
+    expected, taken = queue.ahead("new"), 0
+    queue.add("new", "last")
+    while (item := queue.take()) != "last":
+        taken += 1
+        queue.charge(item, 1.0)
+    assert taken == expected

@@ -28,6 +28,14 @@ def test_a_few_slow_peers_do_not_slow_down_the_others() -> None:
     assert max(simulation.fast_ratios()) <= 1.30
 
 
+def test_a_crowd_does_not_wait_in_the_queue_of_its_seed() -> None:
+    """Without being sent away from there: 4.6."""
+    simulation = Simulation(120, 64)
+    simulation.run()
+    assert simulation.refusals
+    assert max(simulation.ratios()) <= 3.0
+
+
 def test_distinct_pieces_leave_the_seed_once_before_any_leaves_it_twice() -> None:
     simulation = Simulation(8, 256)
     simulation.run()

@@ -77,7 +77,7 @@ class Content:
 
 
 def request(ranges: list[tuple[int, int]], available: Pieces | None = None) -> Request:
-    return Request(Served(ID, Content(available), PIECE, [3, 1, 0, 0]), ranges, False, "p")
+    return Request(Served(ID, Content(available), PIECE, [3, 1, 0, 0]), ranges, False, "p", 0.0)
 
 
 PIECES = [(number * PIECE, (number + 1) * PIECE) for number in range(4)]
