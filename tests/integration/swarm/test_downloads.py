@@ -17,6 +17,7 @@ from uuid import uuid4
 import pytest
 
 from minga_node.downloads import Download, DownloadState, SmallFile
+from minga_node.downloads.model import Availability, End, Following, Hear
 from minga_node.errors import Conflict, NotFound
 from minga_node.manifest import Manifest
 from minga_node.model import Peer
@@ -100,6 +101,33 @@ def test_takers_find_each_other_and_relay_what_they_have(make: Make) -> None:
         assert (taker.directory / "copy.bin").read_bytes() == data
     from_seed = sum(result.sources.get("seed", 0) for result in results)
     assert from_seed < 2 * len(data), "three copies should need little more than one from the seed"
+
+
+def test_news_go_over_the_connections_for_pieces(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the streams only the first word and introductions are heard."""
+    follow = SwarmPeer.follow
+
+    def follow_little(
+        self: SwarmPeer, peer: Peer, content_id: str, count: int, hear: Hear, end: End
+    ) -> Following:
+        heard: list[Availability] = []
+
+        def hear_little(news: Availability) -> None:
+            if not heard or news.peers:
+                heard.append(news)
+                hear(news)
+
+        return follow(self, peer, content_id, count, hear_little, end)
+
+    monkeypatch.setattr(SwarmPeer, "follow", follow_little)
+    data = content(12 * MIB)
+    seed = make("seed", upload_limit=4 * MIB)
+    manifest = share(seed, data)
+    takers = [make(f"taker{n}", others=[(seed.peer, True)]) for n in range(3)]
+    downloads = [taker.downloads.start(manifest.id, "copy.bin") for taker in takers]
+    results = [ended(taker, download) for taker, download in zip(takers, downloads, strict=True)]
+    from_seed = sum(result.sources.get("seed", 0) for result in results)
+    assert from_seed < 2 * len(data), "they took little from each other"
 
 
 def test_wrong_bytes_are_never_visible_and_come_from_elsewhere(make: Make) -> None:

@@ -14,7 +14,9 @@ from pathlib import Path
 import pytest
 
 from minga_node.downloads.contents import CompleteContent
+from minga_node.downloads.exchange import Exchange
 from minga_node.manifest import hash_file
+from minga_node.model import Peer
 from minga_node.transfer import OpenContent, PieceServer, TokenBucket, answering
 
 pytestmark = pytest.mark.integration
@@ -222,6 +224,32 @@ def test_a_client_that_reads_nothing_does_not_keep_others_waiting(library: Libra
         lazy.close()
     finally:
         server.stop(0)
+
+
+def test_news_are_answered_with_news_and_wait_for_no_slot(library: Library) -> None:
+    with library.path.open("r+b") as file:
+        file.truncate(64 * 2**20)
+    heard: list[tuple[str, str, str]] = []
+    exchange = Exchange(lambda _: (0, 8), on_heard=lambda *news: heard.append(news))
+    near = Peer("near", 1, "127.0.0.1", 0, 0, 0)
+    stream = exchange.follow(library.id, near)
+    next(stream)
+    exchange.announce(library.id, 3)
+    exchange.announce(library.id, 4)
+    limiter = TokenBucket(PIECE)
+    server = PieceServer("127.0.0.1", 0, library, slots=1, gossip=exchange, limiter=limiter)
+    server.start()
+    with ExitStack() as stack:
+        stack.callback(server.stop, 0)
+        busy = stack.enter_context(socket.create_connection(("127.0.0.1", server.port), 10))
+        busy.sendall(f"GET /pieces/{library.id} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        assert busy.recv(1)
+        fields = {"Minga_Peer": "near", "Minga_Have": "0-1,7"}
+        response, _ = get(server, f"/pieces/{library.id}", "HEAD", **fields)
+        assert (response.status, response.headers["Minga-Have"]) == (204, "3-4")
+        assert heard == [(library.id, "near", "0-1,7")]
+        response, _ = get(server, f"/pieces/{library.id}", "HEAD", **fields)
+        assert (response.status, response.headers["Minga-Have"]) == (204, None)
 
 
 def test_stopping_lets_an_answer_end(library: Library) -> None:

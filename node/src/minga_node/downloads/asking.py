@@ -80,6 +80,13 @@ class Asking:
                 for ask in refused:
                     self.swarm.finished(ask.id)
 
+    def tell(self, peer_id: str) -> bool:
+        """Tells a peer on its connection what is new here; False if there is none."""
+        with self.lock:
+            neighbour = self.neighbours.known.get(peer_id)
+            receivers = list(neighbour.receivers) if neighbour is not None else []
+        return any(receiver.tell() for receiver in receivers)
+
     def prefer(self, pieces: Pieces) -> None:
         """A reader waits for these."""
         with self.lock:

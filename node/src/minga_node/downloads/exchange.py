@@ -1,8 +1,8 @@
 """Who tells whom which pieces became available.
 
-News travel in the headers of requests and answers that go to a peer anyway; only what has waited longer than
-a moment (:mod:`minga_node.swarm.news`) is sent on the peer's gRPC stream. So in a busy swarm of n nodes
-hardly any of the n² streams is used.
+News travel in the headers of requests and answers that go to a peer anyway; what has waited longer than a
+moment (:mod:`minga_node.swarm.news`) goes there in a small request of its own, if there is a connection for
+pieces, and on the peer's gRPC stream otherwise. So the n² streams of a busy swarm of n nodes are hardly used.
 """
 
 from __future__ import annotations
@@ -52,6 +52,7 @@ class Exchange:
         on_follower: told of every peer that starts to follow a content, and
         on_heard: told what a peer says it has (content, peer, pieces as ``0-3,7``).
         has: what a peer is known to have of a content.
+        tell: has :meth:`news` told to a peer at once; False if there is no connection for that.
     """
 
     def __init__(
@@ -61,9 +62,10 @@ class Exchange:
         on_follower: Callable[[str, Peer], None] = lambda *_: None,
         on_heard: Callable[[str, str, str], None] = lambda *_: None,
         has: Callable[[str, str], Pieces] = lambda *_: 0,
+        tell: Callable[[str, str], bool] = lambda *_: False,
     ) -> None:
         self._available, self._on_follower, self._on_heard = available, on_follower, on_heard
-        self.has = has
+        self.has, self._tell = has, tell
         self._swarms: dict[str, _Swarm] = {}
         self._lock = threading.Lock()
         self._dirty: set[str] = set()
@@ -94,13 +96,17 @@ class Exchange:
     def news(self, content_id: str, peer: str) -> Pieces:
         """What became available here and the peer has not been told; now it counts as told."""
         with self._lock:
-            swarm = self._swarms.get(content_id)
-            follower = swarm.followers.get(peer) if swarm else None
-            if swarm is None or follower is None or follower.told == len(swarm.log):
-                return 0
-            pieces = sets.of(swarm.log[follower.told :])
-            follower.told, follower.at = len(swarm.log), time.monotonic()
-            return pieces
+            return self._untold(content_id, peer)[0]
+
+    def _untold(self, content_id: str, peer: str) -> tuple[Pieces, _Follower | None]:
+        """The lock is held."""
+        swarm = self._swarms.get(content_id)
+        follower = swarm.followers.get(peer) if swarm else None
+        if swarm is None or follower is None or follower.told == len(swarm.log):
+            return 0, None
+        pieces = sets.of(swarm.log[follower.told :])
+        follower.told, follower.at = len(swarm.log), time.monotonic()
+        return pieces, follower
 
     # the downloads' side
 
@@ -187,26 +193,40 @@ class Exchange:
         return Availability(pieces, pieces == sets.all_pieces(count), peers, everything=True)
 
     def _run(self) -> None:
-        """Hands to the streams what no header has carried in time."""
-        with self._news:
-            while not self._stopped:
-                now = time.monotonic()
-                due = now + 60.0
-                for content_id in list(self._dirty):
-                    swarm = self._swarms.get(content_id)
-                    waiting = (
-                        [f for f in swarm.followers.values() if f.told < len(swarm.log)] if swarm else []
-                    )
-                    if swarm is None or not waiting:
-                        self._dirty.discard(content_id)
-                        continue
-                    for follower in waiting:
-                        total = len(swarm.log)
-                        wait = seconds_until_told(now - follower.at, total - follower.told, total)
-                        if wait <= 0:
-                            follower.box.put(Availability(sets.of(swarm.log[follower.told :])))
-                            follower.told, follower.at = len(swarm.log), now
-                        else:
-                            due = min(due, now + wait)
-                wait = max(0.0, due - now)
+        """Tells what no header has carried in time."""
+        while True:
+            urgent, wait = self._urgent()
+            for content_id, peer in urgent:
+                if not self._tell(content_id, peer):
+                    self._put(content_id, peer)
+            with self._news:
+                if self._stopped:
+                    return
                 self._news.wait(min(wait, LOOK) if self._dirty else wait)
+
+    def _urgent(self) -> tuple[list[tuple[str, str]], float]:
+        """Who has to be told now, and seconds until it is somebody else's turn."""
+        with self._lock:
+            now = time.monotonic()
+            due, urgent = now + 60.0, []
+            for content_id in list(self._dirty):
+                swarm = self._swarms.get(content_id)
+                waiting = [f for f in swarm.followers.values() if f.told < len(swarm.log)] if swarm else []
+                if swarm is None or not waiting:
+                    self._dirty.discard(content_id)
+                    continue
+                for follower in waiting:
+                    total = len(swarm.log)
+                    wait = seconds_until_told(now - follower.at, total - follower.told, total)
+                    if wait <= 0:
+                        urgent.append((content_id, follower.peer.id))
+                    else:
+                        due = min(due, now + wait)
+            return urgent, due - now
+
+    def _put(self, content_id: str, peer: str) -> None:
+        """On its stream."""
+        with self._lock:
+            pieces, follower = self._untold(content_id, peer)
+            if follower is not None:
+                follower.box.put(Availability(pieces))

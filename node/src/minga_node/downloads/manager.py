@@ -83,7 +83,11 @@ class Downloads:
         self._batches = Batches(self._node)
         serving = Serving(self._node, self._active)
         self.exchange = Exchange(
-            serving.available, on_follower=serving.introduce, on_heard=serving.heard, has=serving.has
+            serving.available,
+            on_follower=serving.introduce,
+            on_heard=serving.heard,
+            has=serving.has,
+            tell=serving.tell,
         )
         self.contents = AllContents(library, serving.partial)
         """For the piece listener: the library's files and what has come of downloads."""

@@ -64,3 +64,8 @@ class Serving:
         """What the peer is known to have."""
         task = self._task(content_id)
         return task.has(peer_id) if task is not None else 0
+
+    def tell(self, content_id: str, peer_id: str) -> bool:
+        """Tells the peer what is new here, where there is a connection to it."""
+        task = self._task(content_id)
+        return task is not None and task.tell(peer_id)

@@ -190,6 +190,11 @@ class Task:
         if asking is not None:
             asking.on_heard(peer_id, parse_pieces(pieces, asking.manifest.pieces))
 
+    def tell(self, peer_id: str) -> bool:
+        """Tells a peer what is new here; False if it has to be told in another way."""
+        asking = self._asking
+        return asking is not None and asking.tell(peer_id)
+
     def has(self, peer_id: str) -> Pieces:
         """What a neighbour is known to have."""
         with self.lock:

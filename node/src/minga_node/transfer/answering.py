@@ -10,12 +10,13 @@ from __future__ import annotations
 import select
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from minga_node import metrics, tracing
 from minga_node.errors import BadRequest, RangeNotSatisfiable
 from minga_node.swarm import Admission, FairQueue
 from minga_node.swarm.admission import OVERDUE
+from minga_node.swarm.pieces import Pieces
 from minga_node.transfer import http
 from minga_node.transfer.answers import Answer, answer, refusal, unsatisfiable
 from minga_node.transfer.limiter import TokenBucket
@@ -107,6 +108,12 @@ class Answering:
             self._say(connection, said, closing=asked.closing)
             return
         connection.closing = connection.closing or asked.closing
+        if asked.head_only and asked.peer and asked.have and self._gossip:
+            # Only news, which were heard when it was read.
+            self._say(
+                connection, Answer("204 No Content"), news=self._gossip.news(asked.content_id, asked.peer)
+            )
+            return
         served = self._shelf.open(asked.content_id) if asked.content_id else None
         if served is None:
             self._say(connection, refusal("404 Not Found", "this content is not here"))
@@ -148,10 +155,10 @@ class Answering:
             self._release(connection)
             self._send_away(connection, self._admission.later(self._queue, party, now))
 
-    def _say(self, connection: Connection, said: Answer, *, closing: bool = False) -> None:
+    def _say(self, connection: Connection, said: Answer, *, closing: bool = False, news: Pieces = 0) -> None:
         """Answers without a slot."""
         connection.closing = connection.closing or closing
-        self._send(connection, said, time.monotonic())
+        self._send(connection, said, time.monotonic(), news)
 
     # answers
 
@@ -183,12 +190,11 @@ class Answering:
         news = gossip.news(served.id, request.peer) if gossip else 0
         for piece in pieces_of(said.start, said.end, served.piece_size):
             served.sent[piece] += 1
-        self._send(connection, said, now, [("Minga-Have", http.format_pieces(news))] if news else [])
+        self._send(connection, said, now, news)
 
-    def _send(
-        self, connection: Connection, said: Answer, now: float, more: Sequence[tuple[str, str]] = ()
-    ) -> None:
-        connection.pending = said.head([*more, *([("Connection", "close")] if connection.closing else [])])
+    def _send(self, connection: Connection, said: Answer, now: float, news: Pieces = 0) -> None:
+        have = [("Minga-Have", http.format_pieces(news))] if news else []
+        connection.pending = said.head([*have, *([("Connection", "close")] if connection.closing else [])])
         connection.offset, connection.end, connection.body = said.start, said.end, said.end - said.start
         connection.sending = True
         connection.last_progress = connection.begun = now

@@ -133,9 +133,11 @@ def format_request(
     peer: str,
     have: Pieces,
     traceparent: str = "",
+    *,
+    method: str = "GET",
 ) -> bytes:
     """A request for one of some ranges, given as (first byte, one after the last); none means all of it."""
-    lines = [f"GET /pieces/{content_id} HTTP/1.1", f"Host: {host}"]
+    lines = [f"{method} /pieces/{content_id} HTTP/1.1", f"Host: {host}"]
     if ranges:
         lines.append("Range: bytes=" + ",".join(f"{start}-{end - 1}" for start, end in ranges))
     if peer:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -79,7 +80,8 @@ class Receiver:
     ) -> None:
         self.remote, self._partial, self._listener = remote, partial, listener
         self._name, self._limiter, self._span = name, limiter, span
-        self._asked: deque[Ask] = deque()
+        self._asked: deque[Ask | None] = deque()
+        """What is not answered yet; None stands for news."""
         self._lock = threading.Lock()
         self._sock: socket.socket | None = None
         self._closed = False
@@ -96,7 +98,7 @@ class Receiver:
     def unanswered(self) -> list[Ask]:
         """What was asked and is not answered as a whole."""
         with self._lock:
-            return list(self._asked)
+            return [ask for ask in self._asked if ask is not None]
 
     def ask(self, ask: Ask) -> bool:
         """Sends a request; kept until there is a connection. False if it is closed."""
@@ -123,6 +125,24 @@ class Receiver:
         except OSError:
             return True  # the reading thread will see it too
         return True
+
+    def tell(self) -> bool:
+        """Tells the holder what is new here, in a request of its own; the answer tells what is new there.
+        False if there is no connection.
+        """
+        with self._lock:
+            if self._closed or self._sock is None:
+                return False
+            news = self._listener.news(self.remote.peer_id)
+            if news:
+                self._asked.append(None)
+                content_id = self._partial.manifest.id
+                request = http.format_request(
+                    self.remote.host, content_id, (), self._name, news, method="HEAD"
+                )
+                with suppress(OSError):  # the reading thread will see it too
+                    self._sock.sendall(request)
+            return True
 
     def close(self) -> None:
         """Ends the connection; what was asked is given back by ``on_closed``."""
@@ -174,7 +194,7 @@ class Receiver:
         with self._lock:
             self._sock = sock
             if not self._closed:
-                for ask in self._asked:
+                for ask in filter(None, self._asked):
                     self._send(sock, ask)
         return sock
 
@@ -187,14 +207,17 @@ class Receiver:
                 raise PeerMisbehaved(f"{self.remote.peer_id} answers what was not asked")
             ask = self._asked[0]
         fields, status = head.fields, head.start[1]
+        if http.HAVE in fields:
+            self._listener.on_heard(
+                self.remote.peer_id, http.parse_pieces(fields[http.HAVE], self._partial.manifest.pieces)
+            )
+        if ask is None:
+            with self._lock:
+                self._asked.popleft()
+            return
         length = fields.get("content-length", "0" if status == "204" else "")
         if not length.isdigit():
             raise PeerMisbehaved(f"{self.remote.peer_id} does not say how long its answer is")
-        manifest = self._partial.manifest
-        if http.HAVE in fields:
-            self._listener.on_heard(
-                self.remote.peer_id, http.parse_pieces(fields[http.HAVE], manifest.pieces)
-            )
         if status == "206":
             self._take_pieces(incoming, taking, ask, fields, int(length))
             return
