@@ -91,7 +91,7 @@ def test_a_search_is_narrowed_down_and_sorted_and_its_address_says_so(page: Page
     choose(page, "kind", "Any kind")
     choose(page, "sort", "Largest first")
     wait_for(lambda: names(page)[:1] == [BIG], "the largest file first")
-    choose(page, "size", "1 to 100 MiB")
+    choose(page, "size", "1 to 100 MB")
     wait_for(lambda: "docs/welcome.md" not in names(page), "no small files")
     where = page.run("return location.hash")
     assert "sort=large" in where
@@ -99,7 +99,7 @@ def test_a_search_is_narrowed_down_and_sorted_and_its_address_says_so(page: Page
     wait_for(lambda: "docs/welcome.md" in names(page) and BIG not in names(page), "what the address says")
     sizes = [
         row["size"]
-        for row in village.home.get("/api/v1/files?media_type=text/*&max_size=1048576&limit=50&sort=-size")[
+        for row in village.home.get("/api/v1/files?media_type=text/*&max_size=1000000&limit=50&sort=-size")[
             "files"
         ]
     ]
@@ -109,7 +109,7 @@ def test_a_search_is_narrowed_down_and_sorted_and_its_address_says_so(page: Page
 
 def test_a_search_that_is_too_narrow_is_widened_by_a_button(page: Page) -> None:
     page.find(".row")
-    choose(page, "size", "From 1 GiB")
+    choose(page, "size", "From 1 GB")
     assert "Nothing that is shared is like this" in page.find(".empty").text
     page.click(".empty button", "Show everything")
     wait_for(lambda: len(names(page)) > 10, "all rows")

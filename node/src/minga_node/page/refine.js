@@ -3,7 +3,7 @@
 import { h } from "./dom.js";
 import { t } from "./i18n.js";
 
-const MIB = 2 ** 20;
+const MB = 1e6;
 /** Of each choice: its values in the address, and the parameters of /api/v1/files that they stand for. */
 const CHOICES = {
   kind: {
@@ -16,10 +16,10 @@ const CHOICES = {
   },
   size: {
     "": {},
-    small: { max_size: MIB },
-    medium: { min_size: MIB, max_size: 100 * MIB },
-    large: { min_size: 100 * MIB },
-    huge: { min_size: 1024 * MIB },
+    small: { max_size: MB },
+    medium: { min_size: MB, max_size: 100 * MB },
+    large: { min_size: 100 * MB },
+    huge: { min_size: 1000 * MB },
   },
   sort: {
     "": {},
