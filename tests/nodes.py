@@ -141,8 +141,8 @@ class RunningNode:
             self.process.kill()
         self.process.wait()
 
-    def terminate(self, timeout: float = 12) -> int:
-        """SIGTERM; returns the exit status."""
+    def terminate(self, timeout: float = 30) -> int:
+        """SIGTERM; returns the exit status. Longer than a node takes, also on a busy machine."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         return self.process.wait(timeout)

@@ -8,8 +8,10 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from minga_node.cli.filters import SORTS
 from minga_node.cli.groups import SUBJECTS
 from minga_node.cli.main import group
+from minga_node.index import query
 
 
 @pytest.mark.parametrize("name", sorted(group.commands))
@@ -51,3 +53,7 @@ def test_every_command_has_a_subject_and_no_summary_is_cut_off() -> None:
 def test_a_wrong_usage_is_one_line_and_ends_with_2(arguments: list[str], said: str) -> None:
     ended = CliRunner().invoke(group, arguments, prog_name="minga")
     assert (ended.exit_code, ended.stderr, ended.stdout) == (2, said, "")
+
+
+def test_every_order_of_the_index_can_be_chosen() -> None:
+    assert SORTS == query.SORTS
