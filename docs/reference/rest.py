@@ -70,7 +70,8 @@ def page() -> str:
 
 
 def _problems(kind: type[errors.MingaError]) -> Iterator[type[errors.MingaError]]:
-    yield kind
+    if "type" in vars(kind):
+        yield kind
     for below in kind.__subclasses__():
         yield from _problems(below)
 

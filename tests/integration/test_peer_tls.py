@@ -218,3 +218,31 @@ def test_a_node_whose_certificate_is_no_use_does_not_start(certified: Certified)
         f"minga-node: peer_tls_directory is {directory}: tls.crt is for other.peers.minga:"
         " expected the DNS name test.peers.minga\n"
     )
+
+
+def test_a_network_changes_to_certificates_one_seed_after_the_other(certified: Certified) -> None:
+    """As a rolling restart does it: each must be ready before the next is restarted."""
+    one = certified.nodes.start("one", seed=True).ready()
+    two = certified.nodes.start("two", one, seed=True, files=FILES).ready()
+    peer = certified.nodes.start("peer", one, two).ready()
+    wait_for(knows(peer, "maize.bin"), "the index at the peer", 20)
+    for node in (two, one, peer):
+        assert node.terminate() == 0
+        directory = certified.authority.directory(certified.directory(node.name), NAME)
+        node.config |= {"peer_tls_directory": str(directory)}
+        if node is one:
+            node.config |= {"seed_peer": [two.url]}
+        node.launch()
+        node.ready(30)
+    assert "begins without it" in two.log
+    wait_for(knows(peer, "maize.bin"), "the index at the peer again", 20)
+    assert peer.fetch(name="maize.bin")["state"] == "complete"
+    wait_for(lambda: len(one.get("/api/v1/peers")["peers"]) == 2, "all three have met", 20)
+
+
+def test_a_peer_does_not_begin_a_network_of_its_own(certified: Certified) -> None:
+    """Only seeds: else every newcomer with a wrong configuration would be ready, and alone."""
+    plain = certified.nodes.start("plain", seed=True).ready()
+    node = certified.start("certified", plain)
+    wait_for(logged(node, "cannot join"), "a word why", 20)
+    assert node.request("GET", "/readyz").status == 503

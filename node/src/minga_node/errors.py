@@ -173,6 +173,10 @@ class PeerUnreachable(MingaError):
     status = 502
 
 
+class OtherTls(PeerUnreachable):
+    """A node that meets peers by TLS and one that does not cannot meet."""
+
+
 class PeerMisbehaved(MingaError):
     """Another node answered with something that breaks the protocol."""
 

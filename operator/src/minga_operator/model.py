@@ -147,6 +147,29 @@ class Access(Model):
     )
 
 
+class PeerTls(Model):
+    """How seeds and peers know each other."""
+
+    certificates: Literal["Disabled", "Managed", "Secret"] = Field(
+        "Disabled",
+        description="Disabled: they speak without TLS, and whoever reaches their ports can join. Managed: by"
+        " mutual TLS, with certificates that the operator makes in the Secret NETWORK-peer-tls and renews."
+        " Secret: by mutual TLS, with those of peerTls.secretName",
+    )
+    secret_name: Name | None = Field(
+        None,
+        description="Secret in the network's namespace with the keys `tls.crt`, `tls.key` and `ca.crt`, as"
+        " cert-manager writes it, for the DNS name NAMESPACE.NETWORK.peers.minga; renewals need no restart",
+    )
+
+    model_config = rules(
+        rule(
+            "(has(self.certificates) && self.certificates == 'Secret') == has(self.secretName)",
+            "peerTls.secretName is needed when peerTls.certificates is Secret, and only then",
+        )
+    )
+
+
 class Service(Model):
     """The Service through which clients reach REST."""
 
@@ -244,6 +267,9 @@ class Spec(Model):
         description="The message broker: exactly one kind",
     )
     access: Access = Field(default_factory=Access, description="Who may use REST")
+    peer_tls: PeerTls = Field(
+        default_factory=PeerTls, description="Mutual TLS among seeds and peers; a change restarts them"
+    )
     service: Service = Field(default_factory=Service, description="The Service for clients")
     ingress: Ingress | None = Field(None, description="An Ingress for clients")
     gateway: Gateway | None = Field(

@@ -16,6 +16,7 @@ from minga_operator.known import Known
 from minga_operator.kube import Kube
 from minga_operator.network import Network, Plan, Tokens, parse
 from minga_operator.nodes import Nodes
+from minga_operator.peer_tls import CertificateSecrets
 from minga_operator.planning import Existing, Settings
 from minga_operator.resources import common, desired
 from minga_operator.tokens import TokenSecrets
@@ -27,6 +28,9 @@ _RECHECK_SECONDS = 60.0
 
 _MISSING_SECONDS = 5.0
 """The same while it is missing."""
+
+_RENEWAL_SECONDS = 3600.0
+"""How often certificates of ours are looked at."""
 
 _DRAIN_SECONDS = 2.0
 """How often draining peers are asked."""
@@ -62,6 +66,7 @@ class Reconciler:
         self._children = Children(kube, cache)
         self._brokers = Brokers(kube, cache)
         self._tokens = TokenSecrets(kube, cache)
+        self._certificates = CertificateSecrets(kube, cache)
         self._volumes = Volumes(kube, cache, self._events)
         self.known = Known()
         self.kinds: frozenset[str] = frozenset()
@@ -104,15 +109,18 @@ class Reconciler:
     def _apply(self, network: Network) -> Outcome:
         tokens = self._tokens.find(network)
         self._nodes.know(network.key, tokens)
+        renewed = self._certificates.ensure(network, datetime.datetime.now(datetime.UTC))
         found = self._brokers.find(network)
         network, partial_error, writes = self._volumes.resize(network)
+        writes += renewed
         drain = self._drain(network)
         plan = self._plan(network, found, tokens, drain)
         wanted = desired(network, plan)
         for item in wanted:
             writes += self._children.ensure(network, item, lambda *event: self._events.post(network, *event))
-        # Managed tokens stay when they are switched off: pods that still mount them can be made anew.
-        spare = [("Secret", common.tokens_name(network))]
+        # They stay when they are switched off: pods that still mount them can be made anew.
+        kept = (common.tokens_name, common.certificate_name, common.authority_name)
+        spare = [("Secret", name(network)) for name in kept]
         if found.credentials:
             spare.append(("Secret", common.credentials_name(network)))
         if drain.keep:
@@ -194,5 +202,9 @@ def _again(network: Network, outcome: Outcome) -> float | None:
         return _DRAIN_SECONDS
     if outcome.broker_error is not None:
         return _MISSING_SECONDS
-    foreign = network.spec.broker.managed is None or network.spec.access.tokens == "Secret"
-    return _RECHECK_SECONDS if foreign and not network.spec.paused else None
+    spec = network.spec
+    if spec.paused:
+        return None
+    if spec.broker.managed is None or "Secret" in {spec.access.tokens, spec.peer_tls.certificates}:
+        return _RECHECK_SECONDS
+    return _RENEWAL_SECONDS if spec.peer_tls.certificates == "Managed" else None

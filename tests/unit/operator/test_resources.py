@@ -42,6 +42,7 @@ CASES: dict[str, dict[str, Any]] = {
         },
         "broker": {"managed": {"replicas": 3, "image": "rabbitmq:4.2"}},
         "access": {"tokens": "Secret", "secretName": "ours", "protectMetrics": True},
+        "peerTls": {"certificates": "Secret", "secretName": "certificates"},
         "service": {"type": "LoadBalancer", "annotations": {"a": "b"}},
         "tracing": {"endpoint": "http://collector.traces:4318", "samplePercent": 5},
         "ingress": {"host": "files.example.com", "className": "nginx", "tlsSecretName": "cert"},
@@ -58,6 +59,7 @@ CASES: dict[str, dict[str, Any]] = {
         "broker": {"external": {"secretName": "ours"}},
         "networkPolicy": {"enabled": False},
         "access": {"tokens": "Managed"},
+        "peerTls": {"certificates": "Managed"},
     },
     "cluster": {"broker": {"cluster": {"name": "rabbit"}}, "podDisruptionBudget": {"enabled": False}},
 }

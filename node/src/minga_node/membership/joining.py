@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 
-from minga_node.errors import MingaError
+from minga_node.errors import MingaError, OtherTls
 from minga_node.membership.gossip import Gossip
 from minga_node.membership.messages import GossipCalls
 from minga_node.membership.seeds import Seeds
@@ -83,7 +83,7 @@ class Joining:
         return all(url in self._ids and self._online(self._ids[url]) for url in self._urls)
 
     def _ask(self, stopping: Callable[[], bool]) -> None:
-        problems: list[str] = []
+        problems: list[MingaError] = []
         for url in self._urls:
             id_ = self._ids.get(url)
             if stopping() or (id_ is not None and self._online(id_)):
@@ -99,7 +99,17 @@ class Joining:
                 self._join(seed)
                 self._ids[url] = seed.id
             except MingaError as error:
-                problems.append(str(error))
+                problems.append(error)
+        own = self._gossip.own()
+        if (
+            not self.joined
+            and own.seed
+            and problems
+            and all(isinstance(error, OtherTls) for error in problems)
+        ):
+            # While a network changes to TLS, or from it, one seed must be the first that others can join.
+            log.warning("%s; begins without it", problems[0])
+            self.set_joined("as the first seed that meets peers this way")
         if not self.joined:
             self.problem = f"cannot join: {problems[0]}" if problems else self.problem
             if problems and not self._said_problem:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import urllib3
 
-from minga_node.errors import PeerMisbehaved, PeerUnreachable
+from minga_node.errors import OtherTls, PeerMisbehaved, PeerUnreachable
 from minga_node.model import Peer
 
 _TIMEOUT = urllib3.Timeout(connect=2.0, read=3.0)
@@ -48,11 +48,11 @@ class Seeds:
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise PeerMisbehaved(f"{url} is not a node of Minga") from error
         if other_protected and not self._protected:
-            raise PeerUnreachable(
+            raise OtherTls(
                 f"{url} meets only peers that have a certificate: peer_tls_directory is not set here"
             )
         if self._protected and not other_protected:
-            raise PeerUnreachable(f"{url} does not meet peers by TLS, as peer_tls_directory asks for here")
+            raise OtherTls(f"{url} does not meet peers by TLS, as peer_tls_directory asks for here")
         return found
 
     def close(self) -> None:

@@ -110,6 +110,16 @@ def tokens_name(network: Network) -> str:
     return f"{network.name}-tokens"
 
 
+def certificate_name(network: Network) -> str:
+    """Name of the Secret with the certificate of the nodes that the operator makes."""
+    return f"{network.name}-peer-tls"
+
+
+def authority_name(network: Network) -> str:
+    """Name of the Secret with the authority that it is of; no pod has that one."""
+    return f"{network.name}-peer-ca"
+
+
 def binding_name(network: Network) -> str:
     """Name of the service binding Secret."""
     return f"{network.name}-binding"

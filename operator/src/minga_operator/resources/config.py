@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from minga_operator.network import Network, Plan, quantity
-from minga_operator.resources import access, common
+from minga_operator.resources import access, common, peer_tls
 from minga_operator.resources.common import Object
 
 DIRECTORY = "/data"
@@ -20,13 +20,14 @@ def node(network: Network, component: str) -> dict[str, Any]:
         "port": common.REST_PORT,
         "grpc_port": common.GRPC_PORT,
         "data_port": common.DATA_PORT,
-        "network": f"{network.namespace}.{network.name}",
+        "network": peer_tls.network_name(network),
         "seed": component == common.SEED,
         "log_format": "json",
         "upload_limit": quantity(sharing.upload_limit),
         "download_limit": quantity(sharing.download_limit),
         "parallelism": sharing.parallelism,
         **access.settings(network),
+        **peer_tls.settings(network),
     }
     if sharing.replication_target > 1:
         # Not the default: the networks of an earlier operator would all be restarted to be told of it.

@@ -6,7 +6,7 @@ from minga_operator.crd import GROUP
 from minga_operator.fields import Model
 from minga_operator.network import RESTARTED_AT, Network, Plan, Rendering
 from minga_operator.podspec import Placement, Resources
-from minga_operator.resources import access, common, config, memory, storage
+from minga_operator.resources import access, common, config, memory, peer_tls, storage
 from minga_operator.resources.common import Object
 
 CONFIG_DIGEST = f"{GROUP}/config-digest"
@@ -110,6 +110,7 @@ def _template(network: Network, plan: Plan, component: str, *, stateful: bool) -
             {"name": "config", "configMap": {"name": common.config_name(network)}},
             {"name": "tmp", "emptyDir": {}},
             *access.volumes(network),
+            *peer_tls.volumes(network),
             *storage.pod_volumes(group.storage, stateful=stateful),
         ],
         **placement(network, group, component),
@@ -140,6 +141,7 @@ def _container(network: Network, plan: Plan, component: str, *, stateful: bool) 
         {"name": storage.VOLUME, "mountPath": config.DIRECTORY},
         {"name": "tmp", "mountPath": "/tmp"},
         *access.mounts(network),
+        *peer_tls.mounts(network),
     ]
     shared = network.spec.sharing.volume
     if shared is not None and component == common.SEED:
