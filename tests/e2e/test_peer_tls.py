@@ -25,9 +25,11 @@ from tests.waiting import wait_for
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200), pytest.mark.usefixtures("operator")]
 
 GRPC, DATA = 50051, 50052
+KEPT = {"storage": {"size": "1Gi"}}
+"""What restarts must not lose."""
 SPEC: dict[str, Any] = {
-    "seeds": STORAGE | {"replicas": 2},
-    "peers": STORAGE | {"replicas": 2},
+    "seeds": KEPT | {"replicas": 2},
+    "peers": KEPT | {"replicas": 2},
     "broker": {"managed": STORAGE},
 }
 

@@ -195,9 +195,19 @@ def test_downloads_are_listed(minga: Shell) -> None:
 def test_doctor_finds_nothing_wrong_with_a_good_node(minga: Shell) -> None:
     findings = minga.json("doctor")
     assert all(finding["ok"] for finding in findings)
-    assert {"node", "access", "network", "gRPC", "pieces", "peers", "broker", "clock", "disk", "version"} == {
-        finding["check"] for finding in findings
-    }
+    assert {
+        "node",
+        "access",
+        "network",
+        "peer TLS",
+        "gRPC",
+        "pieces",
+        "peers",
+        "broker",
+        "clock",
+        "disk",
+        "version",
+    } == {finding["check"] for finding in findings}
 
 
 @pytest.mark.parametrize(("no_color", "coloured"), [("", True), ("1", False)])

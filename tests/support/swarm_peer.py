@@ -17,10 +17,12 @@ from minga_node.manifests import Manifests
 from minga_node.model import Peer
 from minga_node.pclient.channels import Channels
 from minga_node.pclient.content import ContentClient
+from minga_node.pclient.credentials import Credentials
+from minga_node.peer_tls import PeerTls
 from minga_node.pserver import content
 from minga_node.pserver.service import GrpcServer
 from minga_node.store import Store
-from minga_node.transfer import OpenContent, PieceServer, TokenBucket
+from minga_node.transfer import OpenContent, PieceServer, Remote, TokenBucket
 
 
 class SwarmPeer:
@@ -37,7 +39,9 @@ class SwarmPeer:
         upload_limit: float = 0,
         download_limit: float = 0,
         slots: int = 4,
+        tls: PeerTls | None = None,
     ) -> None:
+        self.tls = tls
         self.directory = directory
         directory.mkdir(parents=True, exist_ok=True)
         self.others = list(others)
@@ -45,7 +49,7 @@ class SwarmPeer:
         self.manifests = Manifests(self.store)
         self.files: dict[str, Path] = {}
         self.adopted = threading.Condition()
-        self.channels = Channels()
+        self.channels = Channels(Credentials(tls))
         self.client = ContentClient(self.channels, lambda: self.peer)
         self.downloads = Downloads(
             self.store,
@@ -59,7 +63,7 @@ class SwarmPeer:
             download_limit=download_limit,
         )
         service = content.ContentService(self.downloads.manifest, self.downloads.exchange.follow)
-        self.grpc = GrpcServer(host, 0, [(content.NAME, service.register)])
+        self.grpc = GrpcServer(host, 0, [(content.NAME, service.register)], tls=tls)
         self.pieces = PieceServer(
             host,
             0,
@@ -67,6 +71,7 @@ class SwarmPeer:
             limiter=TokenBucket(upload_limit),
             gossip=self.downloads.exchange,
             slots=slots,
+            tls=tls,
         )
         self.peer = Peer(name, 1, host, 0, self.grpc.port, self.pieces.port)
 
@@ -105,6 +110,9 @@ class SwarmPeer:
 
     def holders(self, content_id: str) -> Sequence[tuple[Peer, bool]]:
         return tuple(self.others)
+
+    def remote(self, peer: Peer) -> Remote:
+        return Remote(peer.id, peer.host, peer.data_port, self.tls)
 
     def manifest(self, peer: Peer, content_id: str) -> Manifest:
         return self.client.manifest(peer, content_id)

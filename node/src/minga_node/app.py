@@ -142,7 +142,7 @@ class Node:
             self.store,
             config.own_directory / "partial",
             name=name,
-            network=Reach(self.index, self.membership, self.content, name),
+            network=Reach(self.index, self.membership, self.content, name, tls),
             manifests=self.manifests,
             library=self._open_content,
             adopt=lambda path, wanted, manifest: self._adopt([(path, wanted, manifest)]),
@@ -175,6 +175,7 @@ class Node:
             limiter=TokenBucket(config.upload_limit),
             gossip=self.downloads.exchange,
             slots=config.upload_slots,
+            tls=tls,
         )
         self.digests = Digests(
             self.store, self.library, lambda: self.downloads.busy or self.pieces.uploads > 0

@@ -69,7 +69,7 @@ class Config(BaseModel):
     peer_tls_directory: Path | None = Field(
         None,
         description="Directory whose files `tls.crt`, `tls.key` and `ca.crt` let this node and its peers know"
-        " each other by mutual TLS; unset: whoever reaches their ports can join",
+        " each other by mutual TLS, for gRPC and pieces; unset: whoever reaches their ports can join",
     )
     protect_metrics: bool = Field(
         False, description="Whether `/metrics` needs a token too, where there are tokens"

@@ -10,13 +10,23 @@ from minga_node.manifest import Manifest
 from minga_node.membership import Membership
 from minga_node.model import Peer
 from minga_node.pclient.content import ContentClient
+from minga_node.peer_tls import PeerTls
+from minga_node.transfer import Remote
 
 
 class Reach:
     """The swarm's view of the network; see :class:`minga_node.downloads.Network`."""
 
-    def __init__(self, index: Index, membership: Membership, content: ContentClient, self_id: str) -> None:
+    def __init__(
+        self,
+        index: Index,
+        membership: Membership,
+        content: ContentClient,
+        self_id: str,
+        tls: PeerTls | None = None,
+    ) -> None:
         self._index, self._membership, self._content, self._self_id = index, membership, content, self_id
+        self._tls = tls
 
     def holders(self, content_id: str) -> Sequence[tuple[Peer, bool]]:
         """Other nodes that are online and have the content, with whether all of it."""
@@ -27,6 +37,9 @@ class Reach:
                 if peer is not None:
                     found.append((peer, holder.complete))
         return found
+
+    def remote(self, peer: Peer) -> Remote:
+        return Remote(peer.id, peer.host, peer.data_port, self._tls)
 
     def manifest(self, peer: Peer, content_id: str) -> Manifest:
         return self._content.manifest(peer, content_id)

@@ -90,6 +90,10 @@ def examine(client: Client) -> Iterator[Finding]:
 
 
 def _ports(client: Client, node: dict[str, Any]) -> Iterator[Finding]:
+    # A node of an earlier version does not say.
+    protected = bool(node.get("peer_tls"))
+    to_whom = "only peers with a certificate get in" if protected else "whoever reaches it gets in: no TLS"
+    yield Finding("peer TLS", True, to_whom)
     host = urlsplit(client.node).hostname or node["host"]
     if host != node["host"] and host != "127.0.0.1":
         return

@@ -184,7 +184,7 @@ class Batch:
         per_peer = max(1, min(2, CONNECTIONS // max(1, len(shares))))
         for peer_id, share in shares.items():
             peer = peers[peer_id]
-            remote = Remote(peer.id, peer.host, peer.data_port)
+            remote = self._network.remote(peer)
             for part in range(per_peer):
                 wanted = {content_id: left[content_id] for content_id in share[part::per_peer]}
                 jobs.append((remote, wanted, peer.seed))

@@ -10,7 +10,7 @@ from minga_node.downloads.model import Availability, Following, Network
 from minga_node.downloads.neighbours import Neighbour
 from minga_node.model import Peer
 from minga_node.swarm.pieces import Pieces
-from minga_node.transfer import PartialFile, Receiver, Remote, TokenBucket
+from minga_node.transfer import PartialFile, Receiver, TokenBucket
 
 
 class Connecting:
@@ -71,7 +71,7 @@ class Connecting:
 
     def _connect(self, neighbour: Neighbour, neighbours: int) -> list[Receiver]:
         """Receivers to be started; the lock is held."""
-        remote = Remote(neighbour.peer.id, neighbour.peer.host, neighbour.peer.data_port)
+        remote = self._network.remote(neighbour.peer)
         # Two connections hash on two cores where there is hardly anybody else to receive from.
         connections = 2 if neighbours <= 2 and self._manifest.pieces > 8 else 1
         neighbour.receivers = [

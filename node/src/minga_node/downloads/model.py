@@ -15,7 +15,7 @@ from minga_node.manifests import Manifests
 from minga_node.model import Peer
 from minga_node.swarm import Why
 from minga_node.swarm.pieces import Pieces
-from minga_node.transfer import OpenContent, TokenBucket
+from minga_node.transfer import OpenContent, Remote, TokenBucket
 
 
 class DownloadState(StrEnum):
@@ -94,6 +94,9 @@ class Network(Protocol):
 
     def holders(self, content_id: str) -> Sequence[tuple[Peer, bool]]:
         """Other nodes that are online and have the content, with whether all of it."""
+
+    def remote(self, peer: Peer) -> Remote:
+        """How its pieces are reached."""
 
     def manifest(self, peer: Peer, content_id: str) -> Manifest:
         """The manifest, verified.

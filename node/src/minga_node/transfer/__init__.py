@@ -2,7 +2,8 @@
 
 from minga_node.transfer.limiter import TokenBucket
 from minga_node.transfer.partial import PartialFile
-from minga_node.transfer.receiver import Receiver, Remote
+from minga_node.transfer.receiver import Receiver
+from minga_node.transfer.remote import Remote
 from minga_node.transfer.server import Contents, Gossip, OpenContent, PieceServer
 
 __all__ = [

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from minga_node.errors import PeerMisbehaved, PeerUnreachable
 from minga_node.transfer import http
 from minga_node.transfer.limiter import TokenBucket
+from minga_node.transfer.secure import Stream
 
 STALL_SECONDS = 15.0
 
@@ -21,7 +22,7 @@ class Incoming:
         limiter: limit on bytes of bodies.
     """
 
-    def __init__(self, sock: socket.socket, peer_id: str, limiter: TokenBucket) -> None:
+    def __init__(self, sock: Stream, peer_id: str, limiter: TokenBucket) -> None:
         self._sock, self._peer_id, self._limiter = sock, peer_id, limiter
         self._ahead = bytearray()
         """Read, and not asked for yet."""

@@ -16,7 +16,7 @@ from minga_node.manifest import SMALLEST_PIECE, Manifest
 from minga_node.transfer import http
 from minga_node.transfer.incoming import STALL_SECONDS
 from minga_node.transfer.limiter import TokenBucket
-from minga_node.transfer.receiver import CONNECT_SECONDS, Remote
+from minga_node.transfer.remote import Remote
 
 AHEAD = 64
 """Requests sent before their answers came."""
@@ -49,9 +49,8 @@ def fetch_many(
     refused: list[str] = []
     pause = 0.0
     try:
-        with socket.create_connection((remote.host, remote.port), CONNECT_SECONDS) as sock:
+        with remote.connect() as sock:
             sock.settimeout(STALL_SECONDS)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             with io.BufferedReader(socket.SocketIO(sock, "r"), 256 * 1024) as reader:
                 while True:
                     if pause and not asked:

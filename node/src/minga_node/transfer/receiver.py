@@ -11,7 +11,6 @@ import socket
 import threading
 from collections import deque
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Protocol
 
 from minga_node.errors import BadRequest, MingaError, PeerMisbehaved, PeerUnreachable
@@ -22,19 +21,11 @@ from minga_node.transfer import http
 from minga_node.transfer.incoming import Incoming
 from minga_node.transfer.limiter import TokenBucket
 from minga_node.transfer.partial import PartialFile
+from minga_node.transfer.remote import Remote
+from minga_node.transfer.secure import Stream, shared
 from minga_node.transfer.taking import Taking
 
-CONNECT_SECONDS = 5.0
 LONGEST_WAIT = 30.0
-
-
-@dataclass(frozen=True, slots=True)
-class Remote:
-    """Where a holder listens for pieces."""
-
-    peer_id: str
-    host: str
-    port: int
 
 
 class Listener(Protocol):
@@ -83,7 +74,7 @@ class Receiver:
         self._asked: deque[Ask | None] = deque()
         """What is not answered yet; None stands for news."""
         self._lock = threading.Lock()
-        self._sock: socket.socket | None = None
+        self._sock: Stream | None = None
         self._closed = False
         self._thread = threading.Thread(target=self._run, name=f"from {remote.peer_id}", daemon=True)
 
@@ -110,7 +101,7 @@ class Receiver:
                 return True
             return self._send(self._sock, ask)
 
-    def _send(self, sock: socket.socket, ask: Ask) -> bool:
+    def _send(self, sock: Stream, ask: Ask) -> bool:
         manifest = self._partial.manifest
         ranges = [
             (pieces.start * manifest.piece_size, manifest.span(pieces[-1])[1]) for pieces in ask.candidates
@@ -185,12 +176,8 @@ class Receiver:
             self._span.end()
             self._listener.on_closed(self, None if closed_here else error)
 
-    def _connect(self) -> socket.socket:
-        try:
-            sock = socket.create_connection((self.remote.host, self.remote.port), CONNECT_SECONDS)
-        except OSError as error:
-            raise PeerUnreachable(f"{self.remote.peer_id} does not answer: {error}") from error
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    def _connect(self) -> Stream:
+        sock = shared(self.remote.connect())
         with self._lock:
             self._sock = sock
             if not self._closed:

@@ -12,9 +12,11 @@ import socket
 import threading
 import time
 
+from minga_node.peer_tls import PeerTls
 from minga_node.transfer.answering import Answering
 from minga_node.transfer.limiter import TokenBucket
 from minga_node.transfer.requests import Asked, heads
+from minga_node.transfer.secure import HANDSHAKE_SECONDS, Door
 from minga_node.transfer.shelf import Shelf
 from minga_node.transfer.uploads import Connection, Contents, Gossip, OpenContent
 
@@ -43,6 +45,7 @@ class PieceServer:
         slots: answers under way at a time, not counting those whose receiver has stalled.
         queue: requests that may wait for a slot.
         limiter: limit on bytes out.
+        tls: where peers meet each other by TLS alone.
         gossip: told of, and asked for, availability in ``Minga-Have`` headers.
 
     Raises:
@@ -59,8 +62,10 @@ class PieceServer:
         queue: int = QUEUE,
         limiter: TokenBucket | None = None,
         gossip: Gossip | None = None,
+        tls: PeerTls | None = None,
     ) -> None:
         self._gossip = gossip
+        self._door = Door(tls)
         family = socket.AF_INET6 if ":" in bind else socket.AF_INET
         self._listener = socket.create_server((bind, port), family=family, backlog=512, reuse_port=False)
         self._listener.setblocking(False)
@@ -150,6 +155,9 @@ class PieceServer:
             if event & (select.EPOLLHUP | select.EPOLLERR):
                 self._drop(connection)
                 return
+            if connection.shaking:
+                self._want(connection, self._door.admit(connection))
+                return
             if event & select.EPOLLOUT:
                 self._answering.advance(connection, time.monotonic())
             if event & select.EPOLLIN and descriptor in self._connections:
@@ -172,10 +180,16 @@ class PieceServer:
             sock.setblocking(False)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT)
-            connection = Connection(sock, str(address[0]), last_progress=time.monotonic())
-            self._connections[sock.fileno()] = connection
+            try:
+                connection = self._door.open(sock, str(address[0]))
+            except OSError:  # it has gone already
+                sock.close()
+                continue
+            connection.last_progress = time.monotonic()
+            descriptor = connection.sock.fileno()
+            self._connections[descriptor] = connection
             connection.events = select.EPOLLIN
-            self._epoll.register(sock.fileno(), select.EPOLLIN)
+            self._epoll.register(descriptor, select.EPOLLIN)
 
     def _want(self, connection: Connection, events: int) -> None:
         if connection.events != events:
@@ -205,8 +219,12 @@ class PieceServer:
         self._next_sweep = now + 1.0
         for connection in list(self._connections.values()):
             patience = GONE if connection.sending else IDLE
+            if connection.shaking:
+                patience = HANDSHAKE_SECONDS
             queued = connection.request is not None and not connection.sending
             if not queued and now - connection.last_progress > patience:
+                if connection.shaking:
+                    self._door.late(connection)
                 self._drop(connection)
         self._answering.send_away_overdue(now)
         self._shelf.sweep(now)
@@ -214,7 +232,7 @@ class PieceServer:
     def _readable(self, connection: Connection) -> None:
         """Takes in what came. What a peer says it has counts at once, though its request may have to wait."""
         try:
-            data = connection.sock.recv(16 * 1024)
+            data = connection.receive()
         except BlockingIOError:
             return
         if not data:

@@ -98,11 +98,21 @@ class Connection:
     """Of all that is sent to a peer that follows a trace."""
     sent: int = 0
     """Bytes of bodies, in all."""
+    shaking: bool = False
+    """A handshake comes first, and is not done."""
 
     @property
     def party(self) -> str:
         """Whose share of the slots a request counts for."""
         return self.request.peer if self.request and self.request.peer else self.address
+
+    def receive(self) -> bytes:
+        """What came; nothing at the end.
+
+        Raises:
+            BlockingIOError: nothing has come.
+        """
+        return self.sock.recv(16 * 1024)
 
     @property
     def closed(self) -> bool:
