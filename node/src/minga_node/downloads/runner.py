@@ -117,6 +117,9 @@ class Runner:
 
     def _run(self, entry: Entry, task: Task) -> None:
         state, error = self._outcome(entry, task)
+        if state is not DownloadState.COMPLETE:
+            # The next task may write to the same file.
+            task.hang_up()
         with self._lock:
             entry.keep(task, error)
             partial = task.partial
@@ -141,6 +144,8 @@ class Runner:
             log.warning("the download of %s failed: %s", entry.name, error)
         elif state is DownloadState.COMPLETE:
             log.info("fetched %s: %d bytes in %.2f s", entry.name, entry.size, entry.seconds)
+            # Nobody has to wait for this.
+            task.hang_up()
 
     def _outcome(self, entry: Entry, task: Task) -> tuple[DownloadState, MingaError | None]:
         """Fetches it into the library; the state that it ends in and why it failed."""

@@ -31,7 +31,7 @@ DISK_SHARE = 0.5
 
 class Task:
     """Fetches one content into its partial file. :meth:`run` blocks until it is complete, failed or
-    cancelled.
+    cancelled; then :meth:`hang_up`.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class Task:
     # the life of a task
 
     def run(self) -> PartialFile:
-        """Returns the complete partial file, synced and with no writer left.
+        """Returns the complete partial file, synced. Nobody writes to it any more, since all of it is here.
 
         Raises:
             Cancelled: see :meth:`cancel`.
@@ -107,11 +107,13 @@ class Task:
                 self.manifest, self.partial, self.swarm = manifest, partial, swarm
                 self._asking, self._connecting = asking, connecting
                 self.changed.notify_all()
-            self._fetch(swarm, asking, connecting)
+            self._fetch(swarm, asking, connecting, partial)
             partial.sync()
             return partial
         finally:
-            self._finish()
+            with self.lock:
+                self._neighbours.over = True
+                self.changed.notify_all()
 
     def cancel(self) -> None:
         self._cancelled = True
@@ -141,8 +143,13 @@ class Task:
         self._random.shuffle(order)
         return sorted(order, key=lambda holder: not holder[1])
 
-    def _fetch(self, swarm: Swarm, asking: Asking, connecting: Connecting) -> None:
+    def _fetch(self, swarm: Swarm, asking: Asking, connecting: Connecting, partial: PartialFile) -> None:
         look_at = 0.0
+        if not swarm.complete:
+            connecting.look_for_holders(time.monotonic())
+            look_at = time.monotonic() + LOOK
+            # While the connections are made.
+            partial.reserve()
         while not swarm.complete:
             self._check()
             now = time.monotonic()
@@ -161,17 +168,18 @@ class Task:
         if not self._cancelled:
             self._wake.clear()
 
-    def _finish(self) -> None:
+    def hang_up(self) -> None:
+        """Ends all connections, after :meth:`run`; no writer is left then."""
         with self.lock:
-            self._neighbours.over = True
             neighbours = list(self._neighbours.known.values())
-            self.changed.notify_all()
+            receivers = [receiver for neighbour in neighbours for receiver in neighbour.receivers]
         for neighbour in neighbours:
             if neighbour.following:
                 neighbour.following.close()
-            for receiver in list(neighbour.receivers):
-                receiver.close()
-                receiver.join(5.0)
+        for receiver in receivers:
+            receiver.close()
+        for receiver in receivers:
+            receiver.join(5.0)
 
     # what others say
 

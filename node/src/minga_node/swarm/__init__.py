@@ -3,9 +3,10 @@
 from minga_node.swarm.admission import Admission
 from minga_node.swarm.choice import least_sent, still_wanted
 from minga_node.swarm.holders import Ask
+from minga_node.swarm.model import Outcome, Why
 from minga_node.swarm.neighbours import choose_neighbours
 from minga_node.swarm.queue import FairQueue
-from minga_node.swarm.swarm import Outcome, Swarm, Why
+from minga_node.swarm.swarm import Swarm
 
 __all__ = [
     "Admission",

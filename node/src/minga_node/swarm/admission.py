@@ -53,13 +53,13 @@ class Pace:
 
     def wait(self, ahead: int, now: float) -> float:
         """Seconds until it is the turn of a request that has ``ahead`` requests before it."""
-        if not ahead:
+        if self._since is None and not ahead:
             return 0.0
         clock = self._clock + (now - self._since if self._since is not None else 0.0)
         # The open interval counts as one, the supposition as another.
         each = (clock - self._before + SUPPOSED) / (len(self._turns) + 1)
         last = self._turns[-1] if self._turns else self._before
-        return max(ahead * each, clock - last)
+        return max((ahead + 1) * each, clock - last)
 
 
 class Admission:

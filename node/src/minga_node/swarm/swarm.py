@@ -12,11 +12,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from enum import StrEnum
 from random import Random
 
 from minga_node.swarm import pieces as sets
 from minga_node.swarm.holders import Ask, Holder, Holders, Running
+from minga_node.swarm.model import Outcome, Why
 from minga_node.swarm.pieces import Pieces
 
 CANDIDATES = 32
@@ -34,26 +34,11 @@ else is left to ask for, since then the uplinks begin to be idle."""
 LATE_AT_LEAST = 0.3
 REPEAT_EVERY = 0.05
 RATE_SECONDS = 1.0
+LONG_WAIT = 2.0
+"""Seconds after which a request that waits at a holder is said to."""
 RELAX = 1.05
 """How much slower the quickest answer is taken to be with each piece that comes: what an idle seed did for
 the first to ask is soon of no use, and a window made for it would be too small for a busy one."""
-
-
-class Outcome(StrEnum):
-    NEW = "new"
-    DUPLICATE = "duplicate"
-
-
-class Why(StrEnum):
-    """Why a download is not faster just now."""
-
-    RUNNING = "running"
-    NO_HOLDER = "no holder"
-    CHOKED = "all holders are busy"
-    NOTHING_NEW = "waiting for pieces that no connected holder has yet"
-    DISK = "waiting for the disk"
-    LIMIT = "held back by a limit"
-    COMPLETE = "complete"
 
 
 class Swarm:
@@ -298,7 +283,16 @@ class Swarm:
         if not self._holders:
             return Why.NO_HOLDER
         if self._running:
-            return Why.RUNNING
+            return (
+                Why.RUNNING
+                if any(self._moves(running, now) for running in self._running.values())
+                else Why.CHOKED
+            )
         if all(holder.paused_until > now for holder in self._holders.values()):
             return Why.CHOKED
         return Why.NOTHING_NEW
+
+    def _moves(self, running: Running, now: float) -> bool:
+        """Whether a request is answered, or has not waited for long."""
+        since = max(running.sent, self._holders[running.ask.holder].last)
+        return running.begun is not None or now - since < LONG_WAIT

@@ -1,4 +1,4 @@
-"""A content that is being brought here: a preallocated file and a bitmap of its verified pieces."""
+"""A content that is being brought here: a file with its room reserved and a bitmap of its verified pieces."""
 
 from __future__ import annotations
 
@@ -17,6 +17,9 @@ from minga_node.manifest import Manifest
 from minga_node.swarm import pieces as sets
 from minga_node.swarm.pieces import Pieces
 from minga_node.transfer.busy import Busy
+
+RESERVED_AT_ONCE = 16 * 1024 * 1024
+"""Bytes; a file system may let nobody write meanwhile."""
 
 
 @dataclass(slots=True, eq=False)
@@ -38,8 +41,7 @@ class PartialFile:
     a mapped file.
 
     Raises:
-        StorageFull: the whole size is reserved at once, and does not fit.
-        StorageFailed: anything else the disk cannot do.
+        StorageFull, StorageFailed: the disk says no.
     """
 
     def __init__(self, directory: Path, manifest: Manifest) -> None:
@@ -67,8 +69,7 @@ class PartialFile:
             fresh = os.fstat(self._descriptor).st_size != size
             if fresh:
                 os.ftruncate(self._descriptor, 0)
-                if size:
-                    os.posix_fallocate(self._descriptor, 0, size)
+                os.ftruncate(self._descriptor, size)
             bitmap = os.open(self._bitmap_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
                 if fresh or os.fstat(bitmap).st_size != length:
@@ -90,6 +91,23 @@ class PartialFile:
             if blake3(os.pread(self._descriptor, end - start, start)).digest() == self.manifest.digest(piece):
                 self._have |= 1 << piece
         self._bitmap[:] = sets.to_bytes(self._have, 8 * len(self._bitmap))
+
+    def reserve(self) -> None:
+        """Reserves room for the whole. Pieces may be written meanwhile.
+
+        Raises:
+            StorageFull: it does not fit, and takes no room any more if nothing of it is here.
+            StorageFailed: anything else the disk cannot do.
+        """
+        size = self.manifest.size
+        try:
+            for start in range(0, size, RESERVED_AT_ONCE):
+                os.posix_fallocate(self._descriptor, start, min(RESERVED_AT_ONCE, size - start))
+        except OSError as error:
+            if not self._have:
+                os.ftruncate(self._descriptor, 0)
+                self.remove()
+            raise storage_error(error, self.path) from error
 
     def fileno(self) -> int:
         return self._descriptor

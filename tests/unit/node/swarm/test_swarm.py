@@ -6,7 +6,7 @@ from random import Random
 
 from minga_node.swarm import Ask, Outcome, Swarm, Why, choose_neighbours, least_sent
 from minga_node.swarm import pieces as sets
-from minga_node.swarm.swarm import CANDIDATES, LATE_AT_LEAST, SMALLEST_WINDOW
+from minga_node.swarm.swarm import CANDIDATES, LATE_AT_LEAST, LONG_WAIT, SMALLEST_WINDOW
 
 
 def pieces_asked(asks: list[Ask]) -> list[int]:
@@ -18,6 +18,16 @@ def deliver(swarm: Swarm, ask: Ask, now: float) -> None:
     for piece in ask.candidates[0]:
         swarm.received(ask.id, piece, now)
     swarm.finished(ask.id)
+
+
+def test_who_only_waits_in_queues_says_so() -> None:
+    swarm = Swarm(9)
+    swarm.set_holder("a", sets.all_pieces(9), depth=1)
+    (ask,) = swarm.schedule(0.0)
+    assert swarm.why(LONG_WAIT - 0.1) is Why.RUNNING
+    assert swarm.why(LONG_WAIT + 0.1) is Why.CHOKED
+    swarm.chosen(ask.id, ask.candidates[0], 3.0)
+    assert swarm.why(60.0) is Why.RUNNING
 
 
 def test_the_rarest_piece_is_asked_first() -> None:

@@ -27,8 +27,11 @@ def never() -> None:
     raise AssertionError("nobody was to give up")
 
 
-def test_the_whole_size_is_reserved_at_once(tmp_path: Path) -> None:
+def test_the_whole_size_is_reserved_and_what_is_there_stays(tmp_path: Path) -> None:
     partial = PartialFile(tmp_path, MANIFEST)
+    put(partial, 1)
+    partial.reserve()
+    assert partial.path.read_bytes()[65536:131072] == PIECES[1]
     assert partial.path.stat().st_blocks * 512 >= len(CONTENT)
     partial.close()
 
@@ -117,14 +120,30 @@ def test_an_empty_content_is_complete_at_once(tmp_path: Path) -> None:
     partial.close()
 
 
-def test_a_full_disk_is_said_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(descriptor: int, offset: int, length: int) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+def no_room(descriptor: int, offset: int, length: int) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(os, "posix_fallocate", full)
+
+def test_a_full_disk_is_said_and_nothing_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    partial = PartialFile(tmp_path, MANIFEST)
+    monkeypatch.setattr(os, "posix_fallocate", no_room)
+    with pytest.raises(StorageFull):
+        partial.reserve()
+    assert not list(tmp_path.iterdir())
     with pytest.raises(StorageFull):
         PartialFile(tmp_path, MANIFEST)
     assert not list(tmp_path.iterdir())
+    partial.close()
+
+
+def test_what_is_here_stays_when_the_disk_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    partial = PartialFile(tmp_path, MANIFEST)
+    put(partial, 1)
+    monkeypatch.setattr(os, "posix_fallocate", no_room)
+    with pytest.raises(StorageFull):
+        partial.reserve()
+    partial.close()
+    assert PartialFile(tmp_path, MANIFEST).have == sets.of([1])
 
 
 def test_a_quota_is_a_full_disk_too() -> None:
