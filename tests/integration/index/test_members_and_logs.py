@@ -80,10 +80,21 @@ def test_another_network_is_refused(nodes: Nodes) -> None:
 def test_a_goodbye_is_known_everywhere_without_suspicion(nodes: Nodes) -> None:
     network = nodes.network(3)
     until(lambda: all(len(node.membership.alive()) == 2 for node in network))
+    changes: list[PeerStatus] = []
+    for node in network[:2]:
+        node.membership.on_state.append(changes.append)
     nodes.stop(network[2])
     for node in network[:2]:
         view = node.membership
         until(lambda view=view: _state(view.statuses(), "node-2") is PeerState.LEFT)  # type: ignore[misc]
+
+    def told() -> list[PeerState]:
+        """What the others were told of it, but for news of before."""
+        states = [change.state for change in changes if change.peer.id == "node-2"]
+        return [state for state in states if state is not PeerState.ALIVE]
+
+    until(lambda: len(told()) >= 2)
+    assert told() == [PeerState.LEFT, PeerState.LEFT], "neither suspected nor dead"
 
 
 def _state(statuses: Sequence[PeerStatus], name: str) -> PeerState:
