@@ -25,6 +25,7 @@ def page() -> str:
                 [code(names.event_queue("PEER").name), "a node's queue of events"],
                 [code(names.jobs), "direct exchange of jobs; the routing key is the node's id"],
                 [code(names.job_queue("PEER").name), "a node's queue of jobs"],
+                [code(names.spoilt), "headers exchange: of events, those that could not be used"],
                 [code(names.dead), "exchange and queue of what could not be used"],
             ],
         ),

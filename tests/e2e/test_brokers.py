@@ -193,11 +193,12 @@ def members(network: Network, pod: str) -> int:
     return len(json.loads(text)["running_nodes"])
 
 
-def job_queues(network: Network, pod: str) -> dict[str, str]:
-    """Kind of each queue of jobs; those of events may go with a member, for gossip brings the same news."""
-    words = ["rabbitmqctl", "-q", "list_queues", "name", "type", "--formatter=json"]
+def queues(network: Network, pod: str, what: str) -> dict[str, str]:
+    """What RabbitMQ says of each queue, by the last words of its name."""
+    words = ["rabbitmqctl", "-q", "list_queues", "name", what, "--formatter=json"]
     text = network.kubectl("exec", pod, "-c", "rabbitmq", "--", *words)
-    return {row["name"]: row["type"] for row in json.loads(text) if ".jobs." in row["name"]}
+    prefix = f"minga.{network.namespace}.{network.name}."
+    return {row["name"].removeprefix(prefix): row[what] for row in json.loads(text)}
 
 
 def test_three_brokers_are_one_that_outlives_a_member(
@@ -213,8 +214,32 @@ def test_three_brokers_are_one_that_outlives_a_member(
     }
     assert len(where) == min(3, len(cluster.nodes()))
     works(network, tmp_path, "three.bin")
-    assert len(job_queues(network, "library-broker-0")) == NODES
-    assert set(job_queues(network, "library-broker-0").values()) == {"quorum"}
+    # All but the dead letters are at more than one member.
+    kinds = queues(network, "library-broker-0", "type")
+    assert kinds.pop("dead") == "classic"
+    assert len(kinds) == 2 * NODES
+    assert set(kinds.values()) == {"quorum"}
+
+    def replicated() -> bool:
+        where = queues(network, "library-broker-0", "members")
+        return all(len(where[name]) == 3 for name in kinds)
+
+    wait_for(replicated, "all queues at all members, also those of nodes that were there first", 90, every=2)
+
+    # The member with the dead letters stops; nobody is without a broker for that.
+    member = queues(network, "library-broker-0", "leader")["dead"].removeprefix("rabbit@").partition(".")[0]
+    network.kubectl("exec", member, "-c", "rabbitmq", "--", "rabbitmqctl", "-q", "stop_app", timeout=60)
+    others = [name for name in network.pods("broker") if name != member]
+
+    def all_at_the_others() -> bool:
+        return set().union(*(clients(network, name) for name in others)) == addresses(network)
+
+    wait_for(all_at_the_others, "all nodes at the members that are left", 90, every=1)
+    works(network, tmp_path, "without.bin")
+    assert members(network, others[0]) == 2
+    network.kubectl("exec", member, "-c", "rabbitmq", "--", "rabbitmqctl", "-q", "start_app", timeout=60)
+    wait_for(lambda: members(network, others[0]) == 3, "three members", 120, every=2)
+    network.wait("BrokerReady", timeout=120)
 
     network.kubectl("delete", "pod", "library-broker-0", "--wait=true", timeout=180)
     assert members(network, "library-broker-1") >= 2

@@ -122,6 +122,7 @@ def test_the_queues_are_those_of_the_documentation(start: Start, broker: Private
     connected(start("a"))
     queues = documented_queues(network, "a")
     assert len(queues) == 3
+    # The broker adds the type that is its default to what has none.
     with pika.BlockingConnection(pika.URLParameters(broker.url)) as connection:
         for name, arguments in queues.items():
             channel = connection.channel()
@@ -130,7 +131,8 @@ def test_the_queues_are_those_of_the_documentation(start: Start, broker: Private
             channel.queue_declare(name, durable=True, arguments=arguments)
             with pytest.raises(pika.exceptions.ChannelClosedByBroker, match="PRECONDITION_FAILED"):
                 channel.queue_declare(name, durable=True, arguments={**arguments, "x-expires": 1})
-        for name, kind in (("events", "topic"), ("jobs", "direct"), ("dead", "fanout")):
+        kinds = {"events": "topic", "jobs": "direct", "dead": "fanout", "spoilt": "headers"}
+        for name, kind in kinds.items():
             connection.channel().exchange_declare(f"minga.{network}.{name}", kind, durable=True)
 
 
@@ -317,6 +319,33 @@ def test_a_poison_job_ends_in_the_dead_letters(start: Start, broker: PrivateBrok
             60,
         )
     assert a.request("GET", "/readyz").status == 200
+
+
+def test_a_copy_to_which_nothing_comes_is_tried_again_and_given_up(
+    start: Start, broker: PrivateBroker, network: str
+) -> None:
+    """`stalled_seconds` is five minutes outside of tests."""
+    a, b = start("a"), start("b", stalled_seconds=1)
+    row = a.put("model.bin", os.urandom(300_000))
+    connected(a, b)
+    wait_for(lambda: "model.bin" in b.names(), "b knows it")
+    a.kill()
+    job = {
+        "specversion": "1.0", "id": "1", "type": "dev.minga.job.hold", "source": "/networks/t/peers/x",
+        "time": "2026-01-01T00:00:00Z",
+        "data": {"peer": "x", "job": "1", "id": row["id"], "name": "model.bin", "copies": 0},
+    }  # fmt: skip
+    with pika.BlockingConnection(pika.URLParameters(broker.url)) as connection:
+        channel = connection.channel()
+        mine = channel.queue_declare("", exclusive=True).method.queue
+        channel.queue_bind(mine, f"minga.{network}.events", "job.failed")
+        channel.basic_publish(f"minga.{network}.jobs", "b", json.dumps(job).encode())
+        failed = wait_for(lambda: channel.basic_get(mine, auto_ack=True)[2], f"it is given up\n{b.log}", 90)
+        dead = f"minga.{network}.dead"
+        wait_for(lambda: channel.queue_declare(dead, passive=True).method.message_count == 1, "a dead letter")
+    assert json.loads(failed or b"")["data"]["error"].startswith("nothing more came for 1 s: ")
+    assert b.log.count("failed, again later: nothing more came for 1 s") == 4
+    assert b.metric("minga_jobs_total", kind="hold", result="retried") == 4
 
 
 def test_the_consumer_in_the_documentation_runs(start: Start, broker: PrivateBroker, network: str) -> None:

@@ -101,6 +101,12 @@ class Config(BaseModel):
         300.0, description="How long a node may be away before its copies are replaced by others"
     )
 
+    stalled_seconds: Seconds = Field(
+        300.0,
+        description="Time without one more verified byte after which a copy that another node asked for has"
+        " failed for this time",
+    )
+
     @field_validator("seed_peer", "broker_url", mode="before")
     @classmethod
     def _one_or_many(cls, value: Any) -> Any:

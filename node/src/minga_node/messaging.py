@@ -56,7 +56,15 @@ class Messaging:
     ) -> None:
         urls, network = config.broker_url, config.network
         self._index, self._membership, self._network = index, membership, network
-        self.copies = Copies(index, library, downloads, lambda: membership.joined, membership.get, keeps)
+        self.copies = Copies(
+            index,
+            library,
+            downloads,
+            lambda: membership.joined,
+            membership.get,
+            keeps,
+            config.stalled_seconds,
+        )
         self.outbox = Outbox(store) if urls else None
         self.jobs: Jobs | None = None
         self.mom: Mom | None = None

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from typing import Any
 
 from pika.channel import Channel
+from pika.exceptions import ChannelClosedByBroker
 from pika.spec import Basic, BasicProperties
 
 from minga_node.errors import BrokerUnavailable
 from minga_node.metrics import DEAD_LETTERS
 from minga_node.model import Letter
+from minga_node.mom.declarations import Open, nothing
 from minga_node.mom.topology import Topology
+
+log = logging.getLogger(__name__)
 
 MOST = 100
 """Letters shown at once."""
@@ -24,11 +29,52 @@ class DeadLetters:
     """Looks through the one connection; every method but :meth:`found` runs in its thread."""
 
     def __init__(self, topology: Topology) -> None:
-        self._queue = topology.dead_queue()
+        self._queue, self._exchange = topology.dead_queue(), topology.dead
+        self._channel: Channel | None = None
+        self._said = ""
 
-    def count(self, channel: Channel) -> None:
-        """Has the metric tell how many there are."""
-        channel.queue_declare(
+    def declare(self, open_channel: Open, then: Callable[[], None]) -> None:
+        """Declares exchange and queue, and goes on, also when the broker has something against the queue.
+
+        For it is on a channel of its own: the queue is at one member of a broker of several, and while that
+        one is away nobody can declare it. Then there are no dead letters for a while; all else goes on.
+        """
+        ended = False
+
+        def end() -> None:
+            nonlocal ended
+            if not ended:
+                ended = True
+                then()
+
+        def on_close(_channel: Channel, why: Any) -> None:
+            self._channel = None
+            if isinstance(why, ChannelClosedByBroker):
+                if why.reply_text != self._said:
+                    log.warning("no dead letters for now: %s", why.reply_text)
+                self._said = why.reply_text
+                end()
+
+        def on_open(channel: Channel) -> None:
+            channel.add_on_close_callback(on_close)
+            channel.exchange_declare(self._exchange, "fanout", durable=True, callback=nothing)
+            channel.queue_declare(
+                self._queue.name, durable=True, arguments=self._queue.arguments, callback=nothing
+            )
+            channel.queue_bind(self._queue.name, self._exchange, "", callback=lambda _frame: ready(channel))
+
+        def ready(channel: Channel) -> None:
+            self._channel, self._said = channel, ""
+            end()
+
+        open_channel(on_open)
+
+    def count(self, open_channel: Open) -> None:
+        """Has the metric tell how many there are; declares the queue when that could not be before."""
+        if self._channel is None or not self._channel.is_open:
+            self.declare(open_channel, lambda: None)
+            return
+        self._channel.queue_declare(
             self._queue.name,
             passive=True,
             callback=lambda frame: DEAD_LETTERS.set(frame.method.message_count),
@@ -36,7 +82,7 @@ class DeadLetters:
 
     def look(
         self,
-        open_channel: Callable[[Callable[[Channel], None]], object],
+        open_channel: Open,
         limit: int,
         answer: Future[list[Letter]],
     ) -> None:

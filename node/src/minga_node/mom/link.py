@@ -25,6 +25,7 @@ from minga_node.model import Letter
 from minga_node.mom.address import Address, reason
 from minga_node.mom.backoff import Backoff
 from minga_node.mom.dead import DeadLetters
+from minga_node.mom.declarations import Declarations
 from minga_node.mom.publisher import Publisher
 from minga_node.mom.topology import Queue, Topology
 
@@ -33,6 +34,8 @@ log = logging.getLogger(__name__)
 PREFETCH = 256
 """Events that wait for their effect, at most."""
 PUMP_SECONDS = 0.5
+ANEW_SECONDS = 15.0
+"""Time that a queue which should be another one has to become empty."""
 COUNT_SECONDS = 10.0
 """Time between two looks at the number of dead letters."""
 
@@ -76,12 +79,13 @@ class Link:
         self._loop: IOLoop | None = None
         self._loop_lock = threading.Lock()
         self._connection: SelectConnection | None = None
-        self._declaring: Channel | None = None
-        self._publisher = Publisher(outbox, topology, self._declare_jobs, self._later)
+        self._declarations = Declarations(
+            topology, self_id, self._open, self._confirmed, self._declared_all, self._channel_closed
+        )
+        self._publisher = Publisher(outbox, topology, self._declarations.jobs, self._later)
         self.dead = DeadLetters(topology)
         self._said: set[str] = set()
         """What was logged since it was connected: each reason once, however often it is tried."""
-        self._declared: set[str] = set()
         outbox.on_add.append(self.wake)
 
     def start(self) -> None:
@@ -154,11 +158,14 @@ class Link:
             self.connected = False
             BROKER_CONNECTED.set(0)
             self._publisher.closed()
-            self._declaring = None
             loop.close()
 
-    def _opened(self, connection: Any) -> None:
-        connection.channel(on_open_callback=self._declare)
+    def _opened(self, _connection: Any) -> None:
+        self.dead.declare(self._open, self._declarations.begin)
+
+    def _open(self, on_open: Callable[[Channel], None]) -> None:
+        if self._connection is not None and self._connection.is_open:
+            self._connection.channel(on_open_callback=on_open)
 
     def _open_failed(self, _connection: Any, error: Any) -> None:
         self._down(reason(error))
@@ -194,34 +201,10 @@ class Link:
             log.warning("the broker closed a channel: %s", why)
             connection.close()
 
-    # Declarations: answered in order on one channel, so the last answer says that all is there.
-
-    def _declare(self, channel: Channel) -> None:
-        topology, own = self._topology, self._self_id
-        channel.add_on_close_callback(self._channel_closed)
-        self._declared = set()
-        channel.exchange_declare(topology.events, "topic", durable=True, callback=_nothing)
-        channel.exchange_declare(topology.jobs, "direct", durable=True, callback=_nothing)
-        channel.exchange_declare(topology.dead, "fanout", durable=True, callback=_nothing)
-        self._declare_queue(channel, topology.dead_queue(), topology.dead, "")
-        self._declare_queue(channel, topology.event_queue(own), topology.events, "#")
-        self._declare_queue(channel, topology.job_queue(own), topology.jobs, own)
-        channel.confirm_delivery(
-            ack_nack_callback=self._publisher.confirm, callback=lambda _frame: self._declared_all(channel)
-        )
-
-    def _declare_queue(self, channel: Channel, queue: Queue, exchange: str, key: str) -> None:
-        channel.queue_declare(queue.name, durable=True, arguments=queue.arguments, callback=_nothing)
-        channel.queue_bind(queue.name, exchange, key, callback=_nothing)
-        self._declared.add(queue.name)
-
-    def _declare_jobs(self, channel: Channel, peer_id: str) -> None:
-        queue = self._topology.job_queue(peer_id)
-        if queue.name not in self._declared:
-            self._declare_queue(channel, queue, self._topology.jobs, peer_id)
+    def _confirmed(self, frame: Any) -> None:
+        self._publisher.confirm(frame)
 
     def _declared_all(self, channel: Channel) -> None:
-        self._declaring = channel
         self._publisher.opened(channel)
         self._backoff.reset()
         self._said.clear()
@@ -233,6 +216,8 @@ class Link:
         self._consume(topology.job_queue(own), 1, self._on_job)
         self._pump_again()
         self._count_again()
+        if self._declarations.as_it_is:
+            self._later(ANEW_SECONDS, channel.connection.close)
 
     def _consume(self, queue: Queue, prefetch: int, give: Callable[[Delivery], None]) -> None:
         def on_message(
@@ -258,9 +243,8 @@ class Link:
             self._loop.call_later(PUMP_SECONDS, self._pump_again)
 
     def _count_again(self) -> None:
-        channel = self._declaring
-        if self._loop is not None and self.connected and channel is not None and channel.is_open:
-            self.dead.count(channel)
+        if self._loop is not None and self.connected:
+            self.dead.count(self._open)
             self._loop.call_later(COUNT_SECONDS, self._count_again)
 
     def _later(self, seconds: float, callback: Callable[[], None]) -> None:
@@ -280,7 +264,7 @@ class Link:
             if connection is None or not connection.is_open or not self.connected:
                 answer.set_exception(BrokerUnavailable("the broker is away"))
                 return
-            self.dead.look(lambda on_open: connection.channel(on_open_callback=on_open), limit, answer)
+            self.dead.look(self._open, limit, answer)
 
         if not self.connected:
             raise BrokerUnavailable("the broker is away")
@@ -289,7 +273,3 @@ class Link:
             return answer.result(seconds)
         except TimeoutError:
             raise BrokerUnavailable("the broker does not answer") from None
-
-
-def _nothing(_frame: object) -> None:
-    pass

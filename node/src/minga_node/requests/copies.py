@@ -18,8 +18,6 @@ log = logging.getLogger(__name__)
 
 JOIN_SECONDS = 60.0
 """How long a job waits for its node to be in the network, without which it knows of no holder."""
-STALLED_SECONDS = 300.0
-"""After so long without one more verified byte a copy is given up for this time; its pieces are kept."""
 LOOK_SECONDS = 0.5
 
 
@@ -30,6 +28,8 @@ class Copies:
         joined: whether this node is in the network.
         peer: where another node is; None when that is not known.
         keeps: asks another node whether it has all of a content and is not dropping it; raises MingaError.
+        stalled: seconds without one more verified byte after which a copy is given up for this time; its
+            pieces are kept.
     """
 
     def __init__(
@@ -40,9 +40,11 @@ class Copies:
         joined: Callable[[], bool],
         peer: Callable[[str], Peer | None],
         keeps: Callable[[Peer, str], bool],
+        stalled: float,
     ) -> None:
         self._index, self._library, self._downloads = index, library, downloads
         self._joined, self._peer, self._ask = joined, peer, keeps
+        self._stalled = stalled
         self._lock = threading.Lock()
         self._dropping: set[str] = set()
         self._stop = threading.Event()
@@ -75,8 +77,8 @@ class Copies:
                 raise StorageFailed("the node is ending")
             if download.verified != verified:
                 verified, since = download.verified, time.monotonic()
-            elif time.monotonic() - since > STALLED_SECONDS:
-                raise NoHolders(f"nothing more came for {STALLED_SECONDS:.0f} s: {download.why}")
+            elif time.monotonic() - since > self._stalled:
+                raise NoHolders(f"nothing more came for {self._stalled:g} s: {download.why}")
             download = self._downloads.wait(download.id, LOOK_SECONDS)
         if download.state is not DownloadState.COMPLETE:
             raise StorageFailed(download.error or f"the copy ended as {download.state}")

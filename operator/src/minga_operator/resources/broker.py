@@ -110,6 +110,10 @@ def _settings(network: Network, broker: ManagedBroker) -> Object:
     if broker.replicas > 1:
         lines += [
             "cluster_partition_handling = pause_minority",
+            # A queue that was declared before all members were there is at those alone, until this adds the
+            # others (RabbitMQ 3.13).
+            "quorum_queue.continuous_membership_reconciliation.enabled = true",
+            f"quorum_queue.continuous_membership_reconciliation.target_group_size = {broker.replicas}",
             "cluster_formation.peer_discovery_backend = classic_config",
             *(
                 f"cluster_formation.classic_config.nodes.{ordinal + 1} = "
@@ -120,10 +124,21 @@ def _settings(network: Network, broker: ManagedBroker) -> Object:
     return {
         "rabbitmq.conf": "\n".join(lines) + "\n",
         "definitions": {
-            "vhosts": [{"name": "/", "default_queue_type": "quorum" if broker.replicas > 1 else "classic"}],
+            "vhosts": [_vhost(broker)],
         },
         "enabled_plugins": "[rabbitmq_prometheus].\n",
     }
+
+
+def _vhost(broker: ManagedBroker) -> Object:
+    """Where members may go, queues of no type of their own are replicated.
+
+    RabbitMQ before 4 reads the type beside the name, RabbitMQ 4 in the metadata.
+    """
+    if broker.replicas == 1:
+        return {"name": "/", "default_queue_type": "classic"}
+    metadata = {"description": "", "tags": [], "default_queue_type": "quorum"}
+    return {"name": "/", "default_queue_type": "quorum", "metadata": metadata}
 
 
 def _domain(network: Network) -> str:

@@ -50,7 +50,7 @@ class World:
             return Peer(id_, 1, "198.18.0.1", 1, 2, 3)
 
         return Copies(
-            cast("Any", Index()), cast("Any", Library()), cast("Any", None), lambda: True, peer, self.ask
+            cast("Any", Index()), cast("Any", Library()), cast("Any", None), lambda: True, peer, self.ask, 300
         )
 
     def ask(self, peer: Peer, content_id: str) -> bool:

@@ -1,0 +1,107 @@
+"""What a node declares at the broker: in order on one channel, so the last answer says that all is there."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from pika.channel import Channel
+from pika.exceptions import ChannelClosedByBroker
+
+from minga_node.mom.topology import Queue, Topology
+
+log = logging.getLogger(__name__)
+
+Open = Callable[[Callable[[Channel], None]], object]
+"""Opens a channel and calls with it."""
+
+
+class Declarations:
+    """Of one node, in the connection's thread.
+
+    Args:
+        open_channel: of the connection there is.
+        confirm: called for each confirmation of what is published on that channel.
+        ready: called with the channel when all is declared.
+        failed: called when the broker closed a channel, with what it said.
+    """
+
+    def __init__(
+        self,
+        topology: Topology,
+        self_id: str,
+        open_channel: Open,
+        confirm: Callable[[Any], None],
+        ready: Callable[[Channel], None],
+        failed: Callable[[Channel, Any], None],
+    ) -> None:
+        self._topology, self._self_id = topology, self_id
+        self._open, self._confirm = open_channel, confirm
+        self._ready, self._failed = ready, failed
+        self._events = topology.event_queue(self_id)
+        self._declared: set[str] = set()
+        self.as_it_is = False
+        """Whether the queue of events is used as somebody declared it before, for this connection."""
+
+    def begin(self) -> None:
+        """Declares all that a node uses, on a new connection."""
+        self.as_it_is = False
+        self._open(self._declare)
+
+    def jobs(self, channel: Channel, peer_id: str) -> None:
+        """Declares the queue of another node's jobs: it may never have been here."""
+        queue = self._topology.job_queue(peer_id)
+        if queue.name not in self._declared:
+            self._queue(channel, queue, self._topology.jobs, peer_id)
+
+    def _declare(self, channel: Channel) -> None:
+        topology, own = self._topology, self._self_id
+        channel.add_on_close_callback(self._closed)
+        self._declared = set()
+        channel.exchange_declare(topology.events, "topic", durable=True, callback=nothing)
+        channel.exchange_declare(topology.jobs, "direct", durable=True, callback=nothing)
+        channel.exchange_declare(topology.spoilt, "headers", durable=True, callback=nothing)
+        for arguments in topology.spoilt_bindings():
+            channel.exchange_bind(topology.dead, topology.spoilt, "", arguments, callback=nothing)
+        self._queue(channel, self._events, topology.events, "#", passive=self.as_it_is)
+        self._queue(channel, topology.job_queue(own), topology.jobs, own)
+        channel.confirm_delivery(
+            ack_nack_callback=self._confirm, callback=lambda _frame: self._ready(channel)
+        )
+
+    def _queue(
+        self, channel: Channel, queue: Queue, exchange: str, key: str, *, passive: bool = False
+    ) -> None:
+        channel.queue_declare(
+            queue.name, passive=passive, durable=True, arguments=queue.arguments, callback=nothing
+        )
+        channel.queue_bind(queue.name, exchange, key, callback=nothing)
+        self._declared.add(queue.name)
+
+    def _closed(self, channel: Channel, why: Any) -> None:
+        if self._declared_otherwise(why) and not self.as_it_is:
+            self._open(self._declare_anew)
+        else:
+            self._failed(channel, why)
+
+    def _declared_otherwise(self, why: Any) -> bool:
+        """Whether our queue of events has other arguments: those of an earlier version, most likely."""
+        refused = isinstance(why, ChannelClosedByBroker) and why.reply_code == 406
+        return refused and f"'{self._events.name}'" in why.reply_text
+
+    def _declare_anew(self, channel: Channel) -> None:
+        """Removes our queue of events if it is empty; else it is used as it is, by this connection."""
+        self.as_it_is = True
+
+        def gone(_frame: object) -> None:
+            log.info("the queue of events had been declared otherwise, and is made anew")
+            self.as_it_is = False
+            channel.close()
+
+        channel.add_on_close_callback(lambda _channel, _why: self._open(self._declare))
+        channel.queue_delete(self._events.name, if_empty=True, callback=gone)
+
+
+def nothing(_frame: object) -> None:
+    """For answers that only have to come: what was refused closes the channel."""

@@ -1,0 +1,124 @@
+"""Queues that are full, or not as they should be, at a real broker."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pika
+import pytest
+from pika.adapters.blocking_connection import BlockingChannel
+from pika.exceptions import ChannelClosedByBroker
+
+from minga_node.local.broker import PrivateBroker, private
+from minga_node.mom.topology import Topology
+from tests.nodes import Nodes, RunningNode
+from tests.waiting import wait_for
+
+pytestmark = pytest.mark.integration
+
+TOPOLOGY = Topology("test")
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[PrivateBroker]:
+    with private(tmp_path / "broker") as running:
+        yield running
+
+
+@pytest.fixture
+def channel(broker: PrivateBroker) -> Iterator[BlockingChannel]:
+    with pika.BlockingConnection(pika.URLParameters(broker.url)) as connection:
+        yield connection.channel()
+
+
+def count(channel: BlockingChannel, queue: str) -> int:
+    found: int = channel.queue_declare(queue, passive=True).method.message_count
+    return found
+
+
+def connected(node: RunningNode) -> None:
+    wait_for(lambda: node.metric("minga_broker_connected") == 1, f"at the broker:\n{node.log}", 30)
+
+
+def joined(id_: str, peer: str) -> bytes:
+    event = {
+        "specversion": "1.0", "id": id_, "type": "dev.minga.peer.joined",
+        "source": f"/networks/test/peers/{peer}", "time": "2026-01-01T00:00:00Z",
+        "data": {"peer": peer, "epoch": 1, "ip": "127.0.0.1", "port": 1, "grpc_port": 2, "data_port": 3,
+                 "seed": False, "heartbeat": 1},
+    }  # fmt: skip
+    return json.dumps(event).encode()
+
+
+def test_what_overflows_is_no_dead_letter_and_what_is_rejected_is(
+    nodes: Nodes, broker: PrivateBroker, channel: BlockingChannel
+) -> None:
+    connected(nodes.start("a", broker_url=broker.url).ready())
+    away = TOPOLOGY.event_queue("away")
+    small = replace(away, arguments=away.arguments | {"x-max-length": 10})
+    channel.queue_declare(small.name, durable=True, arguments=small.arguments)
+    channel.queue_bind(small.name, TOPOLOGY.events, "#")
+    channel.confirm_delivery()
+    for number in range(50):
+        channel.basic_publish(TOPOLOGY.events, "peer.nonsense", str(number).encode())
+    assert count(channel, small.name) == 10
+    # The node that is there rejects all of them; of the one that is away, those that were too many are gone.
+    wait_for(lambda: count(channel, TOPOLOGY.dead) == 50, "50 letters of a", 30)
+    method, _, body = channel.basic_get(small.name)
+    assert body == b"40", "the oldest had to go"
+    assert method is not None
+    channel.basic_nack(method.delivery_tag or 0, requeue=False)
+    wait_for(lambda: count(channel, TOPOLOGY.dead) == 51, "one more, rejected", 30)
+
+
+def test_a_node_goes_on_without_the_queue_of_dead_letters(
+    nodes: Nodes, broker: PrivateBroker, channel: BlockingChannel
+) -> None:
+    channel.queue_declare(TOPOLOGY.dead, durable=True, arguments={"x-max-length": 1})
+    node = nodes.start("a", broker_url=broker.url).ready()
+    connected(node)
+    assert "no dead letters for now: " in node.log
+    assert "Traceback" not in node.log
+    node.put("x.txt", b"x")
+    wait_for(lambda: node.metric("minga_outbox") == 0, "its events are told")
+    # When the queue can be declared it is, without another connection.
+    channel.queue_delete(TOPOLOGY.dead)
+    wait_for(lambda: _there(broker, TOPOLOGY.dead), "declared after all", 30)
+    assert node.log.count("connected to the broker") == 1
+
+
+def _there(broker: PrivateBroker, queue: str) -> bool:
+    with pika.BlockingConnection(pika.URLParameters(broker.url)) as connection:
+        try:
+            connection.channel().queue_declare(queue, passive=True)
+        except ChannelClosedByBroker:
+            return False
+    return True
+
+
+def test_a_queue_of_an_earlier_version_is_emptied_and_then_made_anew(
+    nodes: Nodes, broker: PrivateBroker, channel: BlockingChannel
+) -> None:
+    own = TOPOLOGY.event_queue("a")
+    earlier: dict[str, Any] = own.arguments | {"x-dead-letter-exchange": TOPOLOGY.dead}
+    channel.queue_declare(own.name, durable=True, arguments=earlier)
+    channel.basic_publish("", own.name, joined("1", "b"))
+    node = nodes.start("a", broker_url=broker.url).ready()
+    connected(node)
+    # What waited is taken, from the queue as it is.
+    wait_for(
+        lambda: node.metric("minga_messages_total", direction="in", type="peer.joined") == 1, "the event"
+    )
+    wait_for(lambda: count(channel, own.name) == 0, "taken")
+    channel.queue_declare(own.name, durable=True, arguments=earlier)
+    # Empty, it is made anew.
+    wait_for(lambda: "made anew" in node.log, f"another queue:\n{node.log}", 60)
+    wait_for(lambda: node.log.count("connected to the broker") == 2, "connected again", 30)
+    channel.queue_declare(own.name, durable=True, arguments=own.arguments)
+    assert "Traceback" not in node.log
+    with pytest.raises(ChannelClosedByBroker, match="PRECONDITION_FAILED"):
+        channel.queue_declare(own.name, durable=True, arguments=earlier)
