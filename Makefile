@@ -57,7 +57,7 @@ packages: venv ## Debian packages that the tests use (as root; else names what i
 
 .PHONY: unit
 unit: venv ## Pure tests: seconds
-	$(BIN)/pytest -q tests/unit
+	$(BIN)/pytest -q -n 2 tests/unit
 
 .PHONY: integration
 integration: venv packages ## Real processes and a real RabbitMQ on loopback
@@ -77,7 +77,7 @@ monitoring: venv packages ## Dashboards and alerts against a real Prometheus and
 
 .PHONY: browser
 browser: venv packages ## The page of a real network in a real Chromium; pictures in test-artifacts/
-	$(BIN)/pytest -q tests/browser
+	$(BIN)/pytest -q -n 2 --dist loadfile tests/browser
 
 # Apart from the tests: none of them should have to wait for it within its own time.
 .PHONY: programs
