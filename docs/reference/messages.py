@@ -7,7 +7,13 @@ from minga_node.events.schema import schema
 from minga_node.events.types import PREFIX, TYPES, Kind, Type
 from minga_node.mom.topology import Topology
 
-_KINDS = {Kind.ID: "64 hex digits", Kind.TEXT: "text", Kind.INTEGER: "integer", Kind.BOOLEAN: "boolean"}
+_KINDS = {
+    Kind.ID: "64 hex digits",
+    Kind.SIGNATURE: "192 hex digits",
+    Kind.TEXT: "text",
+    Kind.INTEGER: "integer",
+    Kind.BOOLEAN: "boolean",
+}
 
 
 def page() -> str:

@@ -1,8 +1,9 @@
 """An index of many entries: ingest, size, memory, searches, and an empty node that catches up over gRPC.
 
 ``python -m tests.bench.index_million [--entries 1000000] [--logs 100]`` prints a table and a line of JSON.
-The names are made of syllables; one entry of twenty is a copy of a file that an earlier log has. While
-entries come in, a second thread searches, so that it shows whether readers wait for them.
+The names are made of syllables; one entry of twenty is a copy of a file that an earlier log has; every log is
+signed by a writer of its own. While entries come in, a second thread searches, so that it shows whether
+readers wait for them.
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from minga_node.index import Delta, Entry, Index, Query
-from minga_node.model import Peer
+from minga_node.index.signing import MASK, log_statement, set_hash
 from tests.support.index_node import IndexNode
+from tests.support.writer import Writer
 
 SYLLABLES = [a + b + c for a in "bcdfglmnprstvz" for b in "aeiou" for c in ("", "n", "r", "s", "l")]
 KINDS = (
@@ -34,19 +36,21 @@ CHUNK = 10_000
 COPY = 20
 """One entry of so many is a copy."""
 EPOCH = 1_700_000_000_000_000
+NETWORK = "bench"
 
 
 def word(dice: random.Random) -> str:
     return "".join(dice.choices(SYLLABLES, k=dice.randint(2, 4)))
 
 
-def deltas(entries: int, logs: int, dice: random.Random) -> Iterator[Delta]:
+def deltas(entries: int, logs: int, dice: random.Random, writers: list[Writer]) -> Iterator[Delta]:
     words = [word(dice) for _ in range(30_000)]
     each = entries // logs
     copied: list[Entry] = []
     for log in range(logs):
         earlier, taken = list(copied), 0
         dice.shuffle(earlier)
+        writer, hashed = writers[log], 0
         for start in range(0, each, CHUNK):
             stop = min(start + CHUNK, each)
             made = []
@@ -62,7 +66,10 @@ def deltas(entries: int, logs: int, dice: random.Random) -> Iterator[Delta]:
                 made.append(Entry(version, name, dice.randbytes(32), size, media, dice.getrandbits(40), True))
                 if version % (COPY * 10) == 1:
                     copied.append(made[-1])
-            yield Delta(f"peer-{log:03d}", EPOCH, start, stop, False, 0, made)
+            hashed = (hashed + set_hash(made)) & MASK
+            said = log_statement(NETWORK, writer.name, EPOCH, stop, hashed)
+            signature = writer.signer.key + writer.signer.sign(said)
+            yield Delta(writer.name, EPOCH, start, stop, False, 0, made, signature)
 
 
 def memory() -> float:
@@ -181,7 +188,7 @@ def lacks_indices(node: IndexNode) -> bool:
 
 def catch_up(directory: Path, url: str, total: int) -> None:
     """In a process of its own: an empty node joins and gets everything."""
-    node = IndexNode(directory, "empty", [url], network="bench")
+    node = IndexNode(directory, "empty", [url], network=NETWORK)
     began = time.perf_counter()
     node.start()
     count = 0
@@ -218,10 +225,11 @@ def main() -> None:
     dice = random.Random(4)
     result: dict[str, object] = {"entries": asked.entries, "logs": asked.logs}
     with tempfile.TemporaryDirectory() as folder:
-        node = IndexNode(Path(folder), "full", network="bench")
+        node = IndexNode(Path(folder), "full", network=NETWORK)
         reader = Reader(node.index)
         spent = processor = 0.0
-        for delta in deltas(asked.entries, asked.logs, dice):
+        writers = [Writer(f"peer-{log:03d}", EPOCH, NETWORK) for log in range(asked.logs)]
+        for delta in deltas(asked.entries, asked.logs, dice, writers):
             began, used = time.perf_counter(), time.thread_time()
             node.index.apply(delta)
             spent, processor = spent + time.perf_counter() - began, processor + time.thread_time() - used
@@ -244,8 +252,8 @@ def main() -> None:
         )
         serving = time.process_time()
         node.start()
-        for log in range(asked.logs):
-            node.membership.hear_of(_phantom(log))
+        for writer in writers:
+            node.membership.hear_of(writer.record(rest_port=9, grpc_port=9, data_port=9))
         with tempfile.TemporaryDirectory() as other:
             done = subprocess.run(
                 [sys.executable, "-m", "tests.bench.index_million", "--catch-up", other, node.url,
@@ -269,10 +277,6 @@ def main() -> None:
         else:
             print(f"{key:<28} {value}")
     print(json.dumps(result))
-
-
-def _phantom(log: int) -> Peer:
-    return Peer(f"peer-{log:03d}", EPOCH, "127.0.0.1", 9, 9, 9, started=1)
 
 
 if __name__ == "__main__":

@@ -56,7 +56,7 @@ class IndexNode:
     ) -> None:
         self.name = name
         self.store = Store(directory / name / "minga.sqlite3")
-        self.index = Index(self.store, name)
+        self.index = Index(self.store, name, network)
         self.channels = Channels()
         self.calls = GossipClient(self.channels)
         self.membership = Membership(

@@ -102,7 +102,7 @@ class Node:
             undo.callback(self.http.stop)
             self.store = Store(config.state / "minga.sqlite3")
             undo.callback(self.store.close)
-            self.index = Index(self.store, config.peer_id(self.http.port))
+            self.index = Index(self.store, config.peer_id(self.http.port), config.network)
             undo.callback(self.index.close)
             self._build()
             self._undo = undo.pop_all()

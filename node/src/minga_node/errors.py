@@ -185,6 +185,10 @@ class PeerMisbehaved(MingaError):
     status = 502
 
 
+class Forged(PeerMisbehaved):
+    """It passes something for the word of a third node that this node never said."""
+
+
 class BrokerUnavailable(MingaError):
     type = "broker-unavailable"
     title = "The message broker is away"

@@ -14,6 +14,7 @@ from minga_node.events import Event, Outbox, make
 from minga_node.events.feed import Feed
 from minga_node.events.files import FileEvents
 from minga_node.index import Index
+from minga_node.index.signing import KEY
 from minga_node.library import Library
 from minga_node.membership import Membership
 from minga_node.model import Letter, Peer
@@ -168,7 +169,7 @@ class Messaging:
             self._event(
                 "peer.joined", epoch=peer.epoch, host=peer.host, rest_port=peer.rest_port,
                 grpc_port=peer.grpc_port, data_port=peer.data_port, seed=peer.seed, software=peer.version,
-                started=peer.started,
+                started=peer.started, signature=(peer.key + peer.signature).hex(),
             )
         ])  # fmt: skip
 
@@ -184,6 +185,7 @@ class Messaging:
         ):
             # Whatever it is, it is no node; and told on by gossip it would discredit this one.
             return
+        signed = bytes.fromhex(event.text("signature"))
         self._membership.hear_of(
             Peer(
                 event.text("peer"),
@@ -195,6 +197,8 @@ class Messaging:
                 bool(event.data["seed"]),
                 event.text("software"),
                 event.number("started"),
+                signed[:KEY],
+                signed[KEY:],
             )
         )
 

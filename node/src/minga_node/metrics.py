@@ -53,7 +53,8 @@ TARGET = Gauge("minga_replication_target", "Complete copies that each content of
 PEERS = Gauge("minga_peers", "Other nodes known, by state (alive, suspect, dead, left)", ["state"])
 GOSSIP_REFUSED = Counter(
     "minga_gossip_refused",
-    "What peers sent against the protocol, by reason (protocol, claim, quarantined, garbage)",
+    "What peers sent against the protocol, by reason "
+    "(protocol, forged, unsigned, key, claim, quarantined, garbage)",
     ["reason"],
 )
 PEERS_REFUSED = Counter(
@@ -133,7 +134,7 @@ def _begin_at_zero() -> None:
     for kind in ("hold", "drop"):
         for result in ("done", "failed", "retried"):
             JOBS.labels(kind, result)
-    for reason in ("protocol", "claim", "quarantined", "garbage"):
+    for reason in ("protocol", "forged", "unsigned", "key", "claim", "quarantined", "garbage"):
         GOSSIP_REFUSED.labels(reason)
     for reason in ("no-tls", "no-certificate", "untrusted", "expired", "name", "timeout"):
         PEERS_REFUSED.labels(reason)

@@ -23,6 +23,10 @@ class Peer:
     version: str = ""
     started: int = 0
     """When its process began, milliseconds since 1970; of two words about its addresses the later counts."""
+    key: bytes = b""
+    """The node's Ed25519 public key; empty from an earlier release."""
+    signature: bytes = b""
+    """The node's own, of all of the above."""
 
     @property
     def rest_url(self) -> str:

@@ -45,6 +45,12 @@ class Store:
             self._open()
 
     def _open(self) -> None:
+        # The node's secret key is in it; SQLite gives its other files the same mode.
+        try:
+            self._path.touch(0o600)
+            self._path.chmod(0o600)
+        except OSError as error:
+            raise StorageFailed(f"cannot open {self._path}: {error}") from error
         self._writer = self._connect()
         problem = self._writer.execute("PRAGMA quick_check(1)").fetchone()[0]
         if problem != "ok":

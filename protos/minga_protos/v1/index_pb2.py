@@ -25,37 +25,37 @@ _sym_db = _symbol_database.Default()
 from minga_protos.v1 import peer_pb2 as minga__protos_dot_v1_dot_peer__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bminga_protos/v1/index.proto\x12\x08minga.v1\x1a\x1aminga_protos/v1/peer.proto\"y\n\x06\x44igest\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x04\x12\x11\n\theartbeat\x18\x03 \x01(\x04\x12\x0f\n\x07version\x18\x04 \x01(\x04\x12\x11\n\tcompacted\x18\x05 \x01(\x04\x12\x0f\n\x07started\x18\x06 \x01(\x04\x12\x0c\n\x04left\x18\x07 \x01(\x08\"\x87\x02\n\x05\x44\x65lta\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x04\x12\x14\n\x0c\x66rom_version\x18\x03 \x01(\x04\x12\x12\n\nto_version\x18\x04 \x01(\x04\x12\r\n\x05reset\x18\x05 \x01(\x08\x12\x11\n\tcompacted\x18\x06 \x01(\x04\x12\r\n\x05steps\x18\x08 \x03(\x04\x12\r\n\x05names\x18\t \x03(\t\x12\r\n\x05\x66lags\x18\n \x01(\x0c\x12\x13\n\x0b\x63ontent_ids\x18\x0b \x01(\x0c\x12\r\n\x05sizes\x18\x0c \x03(\x04\x12\x13\n\x0bmodified_ms\x18\r \x03(\x12\x12\x13\n\x0bmedia_types\x18\x0e \x03(\t\x12\r\n\x05media\x18\x0f \x03(\rJ\x04\x08\x07\x10\x08R\x07\x65ntries\"y\n\x10ReconcileRequest\x12\x0f\n\x07network\x18\x01 \x01(\t\x12\x1e\n\x06sender\x18\x02 \x01(\x0b\x32\x0e.minga.v1.Peer\x12!\n\x07\x64igests\x18\x03 \x03(\x0b\x32\x10.minga.v1.Digest\x12\x11\n\tmax_bytes\x18\x04 \x01(\r\"\xb2\x01\n\x11ReconcileResponse\x12\n\n\x02id\x18\x01 \x01(\t\x12!\n\x07\x64igests\x18\x02 \x03(\x0b\x32\x10.minga.v1.Digest\x12\x1f\n\x06\x64\x65ltas\x18\x03 \x03(\x0b\x32\x0f.minga.v1.Delta\x12 \n\x06wanted\x18\x04 \x03(\x0b\x32\x10.minga.v1.Digest\x12\x0c\n\x04more\x18\x05 \x01(\x08\x12\x1d\n\x05peers\x18\x06 \x03(\x0b\x32\x0e.minga.v1.Peer\"b\n\x0c\x46\x65tchRequest\x12\x0f\n\x07network\x18\x01 \x01(\t\x12\x1e\n\x06sender\x18\x02 \x01(\x0b\x32\x0e.minga.v1.Peer\x12!\n\x07\x64igests\x18\x03 \x03(\x0b\x32\x10.minga.v1.Digest\"0\n\rFetchResponse\x12\x1f\n\x06\x64\x65ltas\x18\x01 \x03(\x0b\x32\x0f.minga.v1.Delta\"\xa1\x01\n\x0bPushRequest\x12\x0f\n\x07network\x18\x01 \x01(\t\x12\x1e\n\x06sender\x18\x02 \x01(\x0b\x32\x0e.minga.v1.Peer\x12!\n\x07\x64igests\x18\x03 \x03(\x0b\x32\x10.minga.v1.Digest\x12\x1f\n\x06\x64\x65ltas\x18\x04 \x03(\x0b\x32\x0f.minga.v1.Delta\x12\x1d\n\x05peers\x18\x05 \x03(\x0b\x32\x0e.minga.v1.Peer\"\x0e\n\x0cPushResponse\"L\n\rSearchRequest\x12\r\n\x05query\x18\x01 \x01(\t\x12\r\n\x05limit\x18\x02 \x01(\r\x12\x0e\n\x06\x63ursor\x18\x03 \x01(\t\x12\r\n\x05local\x18\x04 \x01(\x08\"B\n\x0eSearchResponse\x12\x1b\n\x04rows\x18\x01 \x03(\x0b\x32\r.minga.v1.Row\x12\x13\n\x0bnext_cursor\x18\x02 \x01(\t\"\x81\x01\n\x03Row\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\ncontent_id\x18\x02 \x01(\x0c\x12\x0c\n\x04size\x18\x03 \x01(\x04\x12\x12\n\nmedia_type\x18\x04 \x01(\t\x12\x13\n\x0bmodified_ms\x18\x05 \x01(\x12\x12!\n\x07holders\x18\x06 \x03(\x0b\x32\x10.minga.v1.Holder\";\n\x06Holder\x12\x0f\n\x07peer_id\x18\x01 \x01(\t\x12\x10\n\x08\x63omplete\x18\x02 \x01(\x08\x12\x0e\n\x06online\x18\x03 \x01(\x08\x32\xfd\x01\n\x05Index\x12\x44\n\tReconcile\x12\x1a.minga.v1.ReconcileRequest\x1a\x1b.minga.v1.ReconcileResponse\x12:\n\x05\x46\x65tch\x12\x16.minga.v1.FetchRequest\x1a\x17.minga.v1.FetchResponse0\x01\x12\x35\n\x04Push\x12\x15.minga.v1.PushRequest\x1a\x16.minga.v1.PushResponse\x12;\n\x06Search\x12\x17.minga.v1.SearchRequest\x1a\x18.minga.v1.SearchResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bminga_protos/v1/index.proto\x12\x08minga.v1\x1a\x1aminga_protos/v1/peer.proto\"\x8b\x01\n\x06\x44igest\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x04\x12\x11\n\theartbeat\x18\x03 \x01(\x04\x12\x0f\n\x07version\x18\x04 \x01(\x04\x12\x11\n\tcompacted\x18\x05 \x01(\x04\x12\x0f\n\x07started\x18\x06 \x01(\x04\x12\x0c\n\x04left\x18\x07 \x01(\x08\x12\x10\n\x08unproven\x18\x08 \x01(\x08\"\x9a\x02\n\x05\x44\x65lta\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x04\x12\x14\n\x0c\x66rom_version\x18\x03 \x01(\x04\x12\x12\n\nto_version\x18\x04 \x01(\x04\x12\r\n\x05reset\x18\x05 \x01(\x08\x12\x11\n\tcompacted\x18\x06 \x01(\x04\x12\r\n\x05steps\x18\x08 \x03(\x04\x12\r\n\x05names\x18\t \x03(\t\x12\r\n\x05\x66lags\x18\n \x01(\x0c\x12\x13\n\x0b\x63ontent_ids\x18\x0b \x01(\x0c\x12\r\n\x05sizes\x18\x0c \x03(\x04\x12\x13\n\x0bmodified_ms\x18\r \x03(\x12\x12\x13\n\x0bmedia_types\x18\x0e \x03(\t\x12\r\n\x05media\x18\x0f \x03(\r\x12\x11\n\tsignature\x18\x10 \x01(\x0cJ\x04\x08\x07\x10\x08R\x07\x65ntries\"y\n\x10ReconcileRequest\x12\x0f\n\x07network\x18\x01 \x01(\t\x12\x1e\n\x06sender\x18\x02 \x01(\x0b\x32\x0e.minga.v1.Peer\x12!\n\x07\x64igests\x18\x03 \x03(\x0b\x32\x10.minga.v1.Digest\x12\x11\n\tmax_bytes\x18\x04 \x01(\r\"\xb2\x01\n\x11ReconcileResponse\x12\n\n\x02id\x18\x01 \x01(\t\x12!\n\x07\x64igests\x18\x02 \x03(\x0b\x32\x10.minga.v1.Digest\x12\x1f\n\x06\x64\x65ltas\x18\x03 \x03(\x0b\x32\x0f.minga.v1.Delta\x12 \n\x06wanted\x18\x04 \x03(\x0b\x32\x10.minga.v1.Digest\x12\x0c\n\x04more\x18\x05 \x01(\x08\x12\x1d\n\x05peers\x18\x06 \x03(\x0b\x32\x0e.minga.v1.Peer\"b\n\x0c\x46\x65tchRequest\x12\x0f\n\x07network\x18\x01 \x01(\t\x12\x1e\n\x06sender\x18\x02 \x01(\x0b\x32\x0e.minga.v1.Peer\x12!\n\x07\x64igests\x18\x03 \x03(\x0b\x32\x10.minga.v1.Digest\"0\n\rFetchResponse\x12\x1f\n\x06\x64\x65ltas\x18\x01 \x03(\x0b\x32\x0f.minga.v1.Delta\"\xa1\x01\n\x0bPushRequest\x12\x0f\n\x07network\x18\x01 \x01(\t\x12\x1e\n\x06sender\x18\x02 \x01(\x0b\x32\x0e.minga.v1.Peer\x12!\n\x07\x64igests\x18\x03 \x03(\x0b\x32\x10.minga.v1.Digest\x12\x1f\n\x06\x64\x65ltas\x18\x04 \x03(\x0b\x32\x0f.minga.v1.Delta\x12\x1d\n\x05peers\x18\x05 \x03(\x0b\x32\x0e.minga.v1.Peer\"\x0e\n\x0cPushResponse\"L\n\rSearchRequest\x12\r\n\x05query\x18\x01 \x01(\t\x12\r\n\x05limit\x18\x02 \x01(\r\x12\x0e\n\x06\x63ursor\x18\x03 \x01(\t\x12\r\n\x05local\x18\x04 \x01(\x08\"B\n\x0eSearchResponse\x12\x1b\n\x04rows\x18\x01 \x03(\x0b\x32\r.minga.v1.Row\x12\x13\n\x0bnext_cursor\x18\x02 \x01(\t\"\x81\x01\n\x03Row\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\ncontent_id\x18\x02 \x01(\x0c\x12\x0c\n\x04size\x18\x03 \x01(\x04\x12\x12\n\nmedia_type\x18\x04 \x01(\t\x12\x13\n\x0bmodified_ms\x18\x05 \x01(\x12\x12!\n\x07holders\x18\x06 \x03(\x0b\x32\x10.minga.v1.Holder\";\n\x06Holder\x12\x0f\n\x07peer_id\x18\x01 \x01(\t\x12\x10\n\x08\x63omplete\x18\x02 \x01(\x08\x12\x0e\n\x06online\x18\x03 \x01(\x08\x32\xfd\x01\n\x05Index\x12\x44\n\tReconcile\x12\x1a.minga.v1.ReconcileRequest\x1a\x1b.minga.v1.ReconcileResponse\x12:\n\x05\x46\x65tch\x12\x16.minga.v1.FetchRequest\x1a\x17.minga.v1.FetchResponse0\x01\x12\x35\n\x04Push\x12\x15.minga.v1.PushRequest\x1a\x16.minga.v1.PushResponse\x12;\n\x06Search\x12\x17.minga.v1.SearchRequest\x1a\x18.minga.v1.SearchResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'minga_protos.v1.index_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_DIGEST']._serialized_start=69
-  _globals['_DIGEST']._serialized_end=190
-  _globals['_DELTA']._serialized_start=193
-  _globals['_DELTA']._serialized_end=456
-  _globals['_RECONCILEREQUEST']._serialized_start=458
-  _globals['_RECONCILEREQUEST']._serialized_end=579
-  _globals['_RECONCILERESPONSE']._serialized_start=582
-  _globals['_RECONCILERESPONSE']._serialized_end=760
-  _globals['_FETCHREQUEST']._serialized_start=762
-  _globals['_FETCHREQUEST']._serialized_end=860
-  _globals['_FETCHRESPONSE']._serialized_start=862
-  _globals['_FETCHRESPONSE']._serialized_end=910
-  _globals['_PUSHREQUEST']._serialized_start=913
-  _globals['_PUSHREQUEST']._serialized_end=1074
-  _globals['_PUSHRESPONSE']._serialized_start=1076
-  _globals['_PUSHRESPONSE']._serialized_end=1090
-  _globals['_SEARCHREQUEST']._serialized_start=1092
-  _globals['_SEARCHREQUEST']._serialized_end=1168
-  _globals['_SEARCHRESPONSE']._serialized_start=1170
-  _globals['_SEARCHRESPONSE']._serialized_end=1236
-  _globals['_ROW']._serialized_start=1239
-  _globals['_ROW']._serialized_end=1368
-  _globals['_HOLDER']._serialized_start=1370
-  _globals['_HOLDER']._serialized_end=1429
-  _globals['_INDEX']._serialized_start=1432
-  _globals['_INDEX']._serialized_end=1685
+  _globals['_DIGEST']._serialized_start=70
+  _globals['_DIGEST']._serialized_end=209
+  _globals['_DELTA']._serialized_start=212
+  _globals['_DELTA']._serialized_end=494
+  _globals['_RECONCILEREQUEST']._serialized_start=496
+  _globals['_RECONCILEREQUEST']._serialized_end=617
+  _globals['_RECONCILERESPONSE']._serialized_start=620
+  _globals['_RECONCILERESPONSE']._serialized_end=798
+  _globals['_FETCHREQUEST']._serialized_start=800
+  _globals['_FETCHREQUEST']._serialized_end=898
+  _globals['_FETCHRESPONSE']._serialized_start=900
+  _globals['_FETCHRESPONSE']._serialized_end=948
+  _globals['_PUSHREQUEST']._serialized_start=951
+  _globals['_PUSHREQUEST']._serialized_end=1112
+  _globals['_PUSHRESPONSE']._serialized_start=1114
+  _globals['_PUSHRESPONSE']._serialized_end=1128
+  _globals['_SEARCHREQUEST']._serialized_start=1130
+  _globals['_SEARCHREQUEST']._serialized_end=1206
+  _globals['_SEARCHRESPONSE']._serialized_start=1208
+  _globals['_SEARCHRESPONSE']._serialized_end=1274
+  _globals['_ROW']._serialized_start=1277
+  _globals['_ROW']._serialized_end=1406
+  _globals['_HOLDER']._serialized_start=1408
+  _globals['_HOLDER']._serialized_end=1467
+  _globals['_INDEX']._serialized_start=1470
+  _globals['_INDEX']._serialized_end=1723
 # @@protoc_insertion_point(module_scope)

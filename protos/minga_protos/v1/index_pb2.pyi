@@ -34,6 +34,7 @@ class Digest(_message.Message):
     COMPACTED_FIELD_NUMBER: _builtins.int
     STARTED_FIELD_NUMBER: _builtins.int
     LEFT_FIELD_NUMBER: _builtins.int
+    UNPROVEN_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     epoch: _builtins.int
     heartbeat: _builtins.int
@@ -46,6 +47,8 @@ class Digest(_message.Message):
     """The first heartbeat of the process that its addresses belong to."""
     left: _builtins.bool
     """It said goodbye with this heartbeat."""
+    unproven: _builtins.bool
+    """The version is held, but its writer's signature is not: it cannot be given on, and the signature is wanted."""
     def __init__(
         self,
         *,
@@ -56,10 +59,11 @@ class Digest(_message.Message):
         compacted: _builtins.int = ...,
         started: _builtins.int = ...,
         left: _builtins.bool = ...,
+        unproven: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["compacted", b"compacted", "epoch", b"epoch", "heartbeat", b"heartbeat", "id", b"id", "left", b"left", "started", b"started", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["compacted", b"compacted", "epoch", b"epoch", "heartbeat", b"heartbeat", "id", b"id", "left", b"left", "started", b"started", "unproven", b"unproven", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -87,6 +91,7 @@ class Delta(_message.Message):
     MODIFIED_MS_FIELD_NUMBER: _builtins.int
     MEDIA_TYPES_FIELD_NUMBER: _builtins.int
     MEDIA_FIELD_NUMBER: _builtins.int
+    SIGNATURE_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     epoch: _builtins.int
     from_version: _builtins.int
@@ -101,6 +106,11 @@ class Delta(_message.Message):
     """
     content_ids: _builtins.bytes
     """32 bytes each: BLAKE3 of the manifest."""
+    signature: _builtins.bytes
+    """96 bytes: the writer's public key and its Ed25519 signature of the log as it is at to_version, over a hash of the
+    set of its live entries (docs/index-and-messages.md). Empty in the middle of a log that comes in parts, and when
+    the writer is of a release before 0.2.
+    """
     @_builtins.property
     def steps(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """Each version less the one before it; the first, less from_version."""
@@ -136,10 +146,11 @@ class Delta(_message.Message):
         modified_ms: _abc.Iterable[_builtins.int] | None = ...,
         media_types: _abc.Iterable[_builtins.str] | None = ...,
         media: _abc.Iterable[_builtins.int] | None = ...,
+        signature: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["compacted", b"compacted", "content_ids", b"content_ids", "epoch", b"epoch", "flags", b"flags", "from_version", b"from_version", "id", b"id", "media", b"media", "media_types", b"media_types", "modified_ms", b"modified_ms", "names", b"names", "reset", b"reset", "sizes", b"sizes", "steps", b"steps", "to_version", b"to_version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["compacted", b"compacted", "content_ids", b"content_ids", "epoch", b"epoch", "flags", b"flags", "from_version", b"from_version", "id", b"id", "media", b"media", "media_types", b"media_types", "modified_ms", b"modified_ms", "names", b"names", "reset", b"reset", "signature", b"signature", "sizes", b"sizes", "steps", b"steps", "to_version", b"to_version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

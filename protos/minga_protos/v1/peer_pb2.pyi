@@ -31,6 +31,8 @@ class Peer(_message.Message):
     SEED_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     STARTED_FIELD_NUMBER: _builtins.int
+    KEY_FIELD_NUMBER: _builtins.int
+    SIGNATURE_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Unique in the network: the node's name."""
     epoch: _builtins.int
@@ -47,6 +49,10 @@ class Peer(_message.Message):
     """Version of its software."""
     started: _builtins.int
     """When this process began, milliseconds since 1970: the larger one has the addresses that count."""
+    key: _builtins.bytes
+    """The node's Ed25519 public key, 32 bytes, made with its state; empty from a release before 0.2."""
+    signature: _builtins.bytes
+    """64 bytes: the node's own signature of all of the above."""
     def __init__(
         self,
         *,
@@ -59,10 +65,12 @@ class Peer(_message.Message):
         seed: _builtins.bool = ...,
         version: _builtins.str = ...,
         started: _builtins.int = ...,
+        key: _builtins.bytes = ...,
+        signature: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["data_port", b"data_port", "epoch", b"epoch", "grpc_port", b"grpc_port", "host", b"host", "id", b"id", "rest_port", b"rest_port", "seed", b"seed", "started", b"started", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data_port", b"data_port", "epoch", b"epoch", "grpc_port", b"grpc_port", "host", b"host", "id", b"id", "key", b"key", "rest_port", b"rest_port", "seed", b"seed", "signature", b"signature", "started", b"started", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -127,9 +127,9 @@ def test_a_node_that_returns_with_its_state_sends_nothing_again(nodes: Nodes) ->
     applied: list[Delta] = []
     before = first.index.logs.apply
 
-    def counting(deltas: Sequence[Delta]) -> tuple[Delta, ...]:
-        applied.extend(deltas)
-        return before(deltas)
+    def counting(news: Sequence[Delta], *, middle: bool = False) -> tuple[Delta, ...]:
+        applied.extend(news)
+        return before(news, middle=middle)
 
     first.index.logs.apply = counting  # type: ignore[method-assign]
     again = nodes.make("node-1", [first.url])

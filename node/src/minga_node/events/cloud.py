@@ -134,7 +134,12 @@ def _check(field: Field, value: Any) -> None:
         Kind.TEXT: isinstance(value, str) and len(value) <= LONGEST_TEXT,
         Kind.BOOLEAN: isinstance(value, bool),
         Kind.INTEGER: isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63,
-        Kind.ID: isinstance(value, str) and len(value) == 64 and not set(value) - set("0123456789abcdef"),
+        Kind.ID: _is_hex(value, 64),
+        Kind.SIGNATURE: _is_hex(value, 192),
     }
     if not good[field.kind]:
         raise BadRequest(f"{field.name} is not what it should be")
+
+
+def _is_hex(value: Any, digits: int) -> bool:
+    return isinstance(value, str) and len(value) == digits and not set(value) - set("0123456789abcdef")

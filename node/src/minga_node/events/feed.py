@@ -5,12 +5,12 @@ from __future__ import annotations
 import queue
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
 
 from minga_node.events.cloud import Event, make
-from minga_node.events.files import event_of
-from minga_node.index import Entry
+from minga_node.events.files import events_of
+from minga_node.index import Delta
 from minga_node.model import PeerStatus
 from minga_node.store import Store
 
@@ -33,15 +33,15 @@ class Feed:
             with suppress(queue.Full):
                 follower.put_nowait(event)
 
-    def on_entries(self, _db: sqlite3.Connection, peer_id: str, epoch: int, entries: Sequence[Entry]) -> None:
+    def on_entries(self, _db: sqlite3.Connection, delta: Delta) -> None:
         """A hook of the logs: tells of entries once they are committed."""
         if not self._followers:
             return
 
         def tell(committed: bool) -> None:
             if committed:
-                for entry in entries:
-                    self.put(event_of(self._network, peer_id, epoch, entry))
+                for event in events_of(self._network, delta):
+                    self.put(event)
 
         self._store.at_end(tell)
 

@@ -64,6 +64,8 @@ def _field(field: Field) -> dict[str, Any]:
     made: dict[str, Any] = {"type": field.kind.value, "description": field.meaning}
     if field.kind is Kind.ID:
         made |= {"type": "string", "pattern": "^[0-9a-f]{64}$"}
+    if field.kind is Kind.SIGNATURE:
+        made |= {"type": "string", "pattern": "^[0-9a-f]{192}$"}
     return made
 
 

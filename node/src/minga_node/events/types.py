@@ -17,6 +17,8 @@ class Kind(Enum):
     BOOLEAN = "boolean"
     ID = "id"
     """64 hex digits."""
+    SIGNATURE = "signature"
+    """192 hex digits: an Ed25519 public key of 32 bytes and a signature of 64."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,13 @@ _LOG = (
     Field("epoch", Kind.INTEGER, "of the node's log, microseconds since 1970"),
     Field("version", Kind.INTEGER, "of the entry in the node's log; one more than the event before"),
 )
+_SIGNATURE = Field(
+    "signature",
+    Kind.SIGNATURE,
+    "the node's public key and its signature of its log as it is with this entry; of entries that it shares "
+    "together the last one has it, and each 200th",
+    optional=True,
+)
 _NAME = Field("name", Kind.TEXT, "of the file")
 _ID = Field("id", Kind.ID, "of the content: BLAKE3 of its manifest")
 _WANT = Field("want", Kind.TEXT, "id of the want")
@@ -58,8 +67,9 @@ _ALL = (
         Field("media_type", Kind.TEXT, "such as application/pdf"),
         Field("modified", Kind.INTEGER, "milliseconds since 1970"),
         Field("complete", Kind.BOOLEAN, "false while the node has only some pieces"),
+        _SIGNATURE,
     )),
-    Type("file.removed", "a node shares a file no more", (_PEER, *_LOG, _NAME)),
+    Type("file.removed", "a node shares a file no more", (_PEER, *_LOG, _NAME, _SIGNATURE)),
     Type("peer.joined", "a node entered the network", (
         _PEER, _LOG[0],
         Field("host", Kind.TEXT, "where it is reached"),
@@ -69,6 +79,7 @@ _ALL = (
         Field("seed", Kind.BOOLEAN, "others join through it"),
         Field("software", Kind.TEXT, "its version"),
         Field("started", Kind.INTEGER, "when its process began, milliseconds since 1970"),
+        Field("signature", Kind.SIGNATURE, "its public key and its signature of all this", optional=True),
     )),
     Type("peer.left", "a node said goodbye", (
         _PEER, _LOG[0], Field("heartbeat", Kind.INTEGER, "its last"),

@@ -29,11 +29,12 @@ class Index:
     Args:
         store: holds it.
         self_id: this node's name; its log is written here and nowhere else.
+        network: its name; what is signed for one network is worth nothing in another.
     """
 
-    def __init__(self, store: Store, self_id: str) -> None:
+    def __init__(self, store: Store, self_id: str, network: str = "") -> None:
         self._store, self.self_id = store, self_id
-        self.logs = Logs(store, self_id)
+        self.logs = Logs(store, self_id, network)
         self.online: Callable[[str], bool] = lambda peer_id: peer_id == self_id
         """Whether a peer is online; the membership puts its own here."""
         self.on_change: list[Callable[[str], None]] = []
@@ -111,15 +112,16 @@ class Index:
         """
         return bool(self.apply_all([delta]))
 
-    def apply_all(self, deltas: Sequence[Delta]) -> tuple[Delta, ...]:
-        """Takes news of other nodes' logs, all in one transaction; those that were any.
+    def apply_all(self, deltas: Sequence[Delta], *, middle: bool = False) -> tuple[Delta, ...]:
+        """Takes news of other nodes' logs, all in one transaction; those that were any. ``middle`` says
+        that the last of them is a part of a log that is too long for that; see :meth:`.Logs.apply`.
 
         Raises:
             PeerMisbehaved: no honest node sends one of these; nothing is changed.
         """
         for delta in deltas:
             check_delta(delta)
-        news = self.logs.apply(deltas)
+        news = self.logs.apply(deltas, middle=middle)
         if news:
             self._changed(
                 *dict.fromkeys(delta.peer_id for delta in news), rows=sum(len(d.entries) for d in news)

@@ -9,6 +9,7 @@ from operator import lt
 from typing import NamedTuple
 
 from minga_node.errors import PeerMisbehaved
+from minga_node.index.signing import SIGNED
 from minga_node.names import is_shareable
 
 MOST_ENTRIES = 50_000
@@ -43,6 +44,10 @@ class LogState:
     """Everything up to here is known."""
     compacted: int = 0
     """Tombstones up to here are gone."""
+    signature: bytes = b""
+    """The writer's key and its signature of the log at this version, if it is known."""
+    unproven: bool = False
+    """Its writer signs, but this is not signed: it may be false, and cannot be given on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +62,9 @@ class Delta:
     """Forget what is known of the log first."""
     compacted: int
     entries: Sequence[Entry]
+    signature: bytes = b""
+    """The writer's key and its signature of the log at ``to_version``; empty in the middle of a log that
+    comes in parts, and when its writer has no key."""
 
 
 # Lines of names as most are: no part that begins with a dot, nothing but characters that are surely allowed.
@@ -82,6 +90,8 @@ def check_delta(delta: Delta) -> None:
         raise PeerMisbehaved(f"{who}: a reset that begins at {delta.from_version}")
     if delta.compacted > LARGEST:
         raise PeerMisbehaved(f"{who}: compacted to {delta.compacted}")
+    if len(delta.signature) not in {0, SIGNED}:
+        raise PeerMisbehaved(f"{who}: a signature of {len(delta.signature)} bytes")
     if len(delta.entries) > MOST_ENTRIES:
         raise PeerMisbehaved(f"{who}: {len(delta.entries)} entries at once, at most {MOST_ENTRIES}")
     if delta.entries:

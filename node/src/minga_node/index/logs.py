@@ -1,238 +1,367 @@
-"""The replicated logs in the store: what is known of each, their deltas, their compaction."""
+"""The replicated logs in the store: what is known of each, what is taken and signed, their compaction."""
 
 from __future__ import annotations
 
 import sqlite3
-from bisect import bisect_right
 from collections.abc import Callable, Sequence
-from itertools import accumulate, chain
+from dataclasses import replace
+from typing import NamedTuple
 
-from minga_node.errors import NotFound, PeerMisbehaved
-from minga_node.index import tables
+from minga_node.errors import Forged, NotFound, PeerMisbehaved
+from minga_node.index import deltas, tables
+from minga_node.index.keys import Keys
 from minga_node.index.log import Delta, Entry, LogState
 from minga_node.index.schema import STEPS, WRITER
+from minga_node.index.signing import KEY, MASK, from_bytes, log_statement, to_bytes, verified
+from minga_node.metrics import GOSSIP_REFUSED
 from minga_node.store import Store
 
-ROWS = 20_000
-"""Entries in one delta that this node makes, at most."""
+SIGNED_EVERY = 200
+"""Entries of the own log for each signature: who hears of them one by one can check them before long."""
 MANY = 5_000
 """Entries in one transaction that are part of a catch-up."""
 FEW_PAGES, MANY_PAGES = 1_000, 16_000
 """Pages of 4 KiB in the write-ahead log before they go to their place."""
-ENTRY_BYTES = 60
-"""Of an entry on the wire, besides its name and media type."""
 
-Hook = Callable[[sqlite3.Connection, str, int, Sequence[Entry]], None]
-"""Called in the transaction that applies entries: connection, peer id, epoch, entries."""
+Hook = Callable[[sqlite3.Connection, Delta], None]
+"""Called in the transaction that applies what a delta brings."""
+
+
+class Known(NamedTuple):
+    """A log, as it is here."""
+
+    log: int
+    """The number that stands for it in the tables."""
+    state: LogState
+    total: int
+    """The hash of the set of its live entries."""
+
+    @property
+    def sure(self) -> bool:
+        """Whether these are surely its writer's entries."""
+        return self.state.version == 0 or bool(self.state.signature)
 
 
 class Logs:
     """All logs, this node's own among them. Thread-safe; a state is seen once it is committed."""
 
-    def __init__(self, store: Store, self_id: str) -> None:
-        self._store, self.self_id = store, self_id
+    def __init__(self, store: Store, self_id: str, network: str = "") -> None:
+        self._store, self.self_id, self._network = store, self_id, network
         self.hooks: list[Hook] = []
+        self.on_false: list[Callable[[str], None]] = []
+        """Called with the writer of a log whose parts proved false together, once they are gone."""
         store.migrate("index", STEPS)
         store.prepare(WRITER)
-        with store.write() as db:
-            row = db.execute("SELECT log, epoch FROM logs WHERE peer = ?", (self_id,)).fetchone()
-            if row is None:
-                db.execute("INSERT INTO logs VALUES (NULL, ?, ?, 0, 0)", (self_id, store.epoch))
-        self._changed: dict[str, tuple[int, LogState] | None] = {}
+        self.keys = Keys(store)
+        self._changed: dict[str, Known | None] = {}
         """What the running transaction changes; ``None`` for a log that it drops."""
-        self._states: dict[str, tuple[int, LogState]] = {
-            peer: (log, LogState(epoch, version, compacted))
-            for peer, log, epoch, version, compacted in store.read().execute(
-                "SELECT peer, log, epoch, version, compacted FROM logs"
-            )
-        }
+        self._known: dict[str, Known] = {}
+        self._load()
+
+    def _load(self) -> None:
+        with self._store.write() as db:
+            if not db.execute("SELECT 1 FROM logs WHERE peer = ?", (self.self_id,)).fetchone():
+                self._new(db, self.self_id, self._store.epoch)
+            found = db.execute("SELECT peer, log, epoch, version, compacted, total, signature FROM logs")
+            for peer, log, epoch, version, compacted, total, signature in found.fetchall():
+                state = LogState(epoch, version, compacted, signature)
+                # A state of an earlier release has no hashes yet.
+                known = Known(log, state, tables.total(db, log) if total is None else from_bytes(total))
+                if peer == self.self_id:
+                    state = self._signed(state, known.total)
+                elif signature and not self._proves(peer, state, known.total, signature):
+                    # Of a network that this node has left, or of a key that is not its writer's any more.
+                    state = replace(state, signature=b"")
+                self._save(db, peer, known._replace(state=state))
 
     @property
     def own(self) -> LogState:
-        return self._states[self.self_id][1]
+        return self._known[self.self_id].state
 
     def state(self, peer_id: str) -> LogState | None:
-        found = self._states.get(peer_id)
-        return found[1] if found else None
+        found = self._known.get(peer_id)
+        return found.state if found else None
 
     def states(self) -> dict[str, LogState]:
-        return {peer: state for peer, (_, state) in self._states.copy().items()}
+        return {peer: known.state for peer, known in self._known.copy().items()}
 
     def number(self, peer_id: str) -> int | None:
         """The number that stands for a log in the tables."""
-        found = self._states.get(peer_id)
-        return found[0] if found else None
+        found = self._known.get(peer_id)
+        return found.log if found else None
 
     def peers(self) -> dict[int, str]:
-        return {log: peer for peer, (log, _) in self._states.copy().items()}
+        return {known.log: peer for peer, known in self._known.copy().items()}
 
     def append(self, make: Callable[[sqlite3.Connection, int, int], Sequence[Entry]]) -> tuple[Entry, ...]:
         """Writes to this node's own log what ``make(connection, log, version)`` says, in one transaction."""
         with self._store.write() as db:
-            log, state = self._now(self.self_id)
-            entries = tuple(make(db, log, state.version))
-            if entries:
-                tables.apply(db, [tables.Batch(log, state.version == 0, entries)])
-                self._save(db, self.self_id, log, LogState(state.epoch, entries[-1].version, state.compacted))
-                for hook in self.hooks:
-                    hook(db, self.self_id, state.epoch, entries)
+            before = self._now(self.self_id)
+            entries = tuple(make(db, before.log, before.state.version))
+            for start in range(0, len(entries), SIGNED_EVERY):
+                self._append(db, entries[start : start + SIGNED_EVERY])
         return entries
 
-    def apply(self, deltas: Sequence[Delta]) -> tuple[Delta, ...]:
+    def _append(self, db: sqlite3.Connection, entries: Sequence[Entry]) -> None:
+        log, state, total = self._now(self.self_id)
+        changes = tables.apply(db, [tables.Batch(log, state.version == 0, entries)])
+        total = (total + changes[log]) & MASK
+        after = self._signed(LogState(state.epoch, entries[-1].version, state.compacted), total)
+        self._save(db, self.self_id, Known(log, after, total))
+        delta = Delta(
+            self.self_id, state.epoch, state.version, after.version, False, 0, entries, after.signature
+        )
+        for hook in self.hooks:
+            hook(db, delta)
+
+    def apply(self, news: Sequence[Delta], *, middle: bool = False) -> tuple[Delta, ...]:
         """Takes what another node knows of logs, in one transaction; those deltas that were news. Those that
         do not follow what is known are left alone: the next round asks again.
 
+        What a writer that has a key did not sign is left alone too, but in the ``middle`` of a log that is
+        too long for one transaction: that is kept as unproven until its signed end has come.
+
         Raises:
             PeerMisbehaved: one is of this node's own log, which nobody else writes; nothing is taken.
+            Forged: one is not what its writer signed; nothing is taken.
         """
-        if any(delta.peer_id == self.self_id for delta in deltas):
+        if any(delta.peer_id == self.self_id for delta in news):
             raise PeerMisbehaved("somebody sends entries of this node's own log")
-        news: list[Delta] = []
+        taken: list[Delta] = []
+        ends = {delta.peer_id: delta for delta in news}
         with self._store.write() as db:
-            waiting: dict[int, tables.Batch] = {}
-            for delta in deltas:
+            waiting: dict[str, tuple[Known, tables.Batch]] = {}
+            for delta in news:
                 known = self._latest(delta.peer_id) or self._first(db, delta)
-                if known is None:
+                if known is None or not self._to_be_heard(delta, ends[delta.peer_id], known, middle):
                     continue
-                log, state = known
-                if delta.epoch < state.epoch:
+                base, batch = waiting.get(
+                    delta.peer_id, (known, tables.Batch(known.log, known.state.version == 0, ()))
+                )
+                state = _following(known.state, delta, ends[delta.peer_id], unproven=base.state.unproven)
+                if state is None:
                     continue
-                needless = state.version >= delta.compacted or state.compacted >= delta.compacted
-                if delta.epoch > state.epoch or delta.reset:
-                    if delta.from_version > 0 or (delta.epoch == state.epoch and needless):
-                        continue
-                    waiting.pop(log, None)
-                    tables.forget(db, log)
-                    state = LogState(delta.epoch, 0)
-                elif delta.from_version > state.version or delta.to_version <= state.version:
-                    continue
-                elif 0 < state.version < delta.compacted and state.compacted < delta.compacted:
-                    # Its sender has dropped tombstones of names that are still here: only all of it will do.
-                    continue
+                if state is not known.state:
+                    tables.forget(db, known.log)
+                    base, batch = Known(known.log, state, 0), tables.Batch(known.log, True, ())
                 entries = delta.entries
                 if delta.from_version < state.version:
                     entries = tuple(entry for entry in entries if entry.version > state.version)
-                batch = waiting.get(log)
-                if batch is not None:
-                    waiting[log] = batch._replace(entries=(*batch.entries, *entries))
-                elif entries:
-                    waiting[log] = tables.Batch(log, state.version == 0, entries)
+                if entries:
+                    batch = batch._replace(entries=(*batch.entries, *entries) if batch.entries else entries)
+                waiting[delta.peer_id] = base, batch
                 # A log that was begun at nothing lacks the tombstones its sender had already dropped.
                 floor = max(state.compacted, delta.compacted if delta.from_version == 0 else 0)
-                self._save(db, delta.peer_id, log, LogState(delta.epoch, delta.to_version, floor))
+                after = LogState(delta.epoch, max(state.version, delta.to_version), floor, delta.signature)
+                self._save(db, delta.peer_id, Known(known.log, after, 0))
+                taken.append(replace(delta, entries=entries))
+            changes = self._write(db, [batch for _, batch in waiting.values() if batch.entries])
+            for peer_id, (base, batch) in waiting.items():
+                if not self._settle(db, peer_id, base, changes.get(batch.log, 0), middle):
+                    taken = [delta for delta in taken if delta.peer_id != peer_id]
+            for delta in taken:
                 for hook in self.hooks:
-                    hook(db, delta.peer_id, delta.epoch, entries)
-                news.append(delta)
-            if waiting:
-                rows = sum(len(batch.entries) for batch in waiting.values())
-                # Pages that many transactions of a catch-up change are written to their place once.
-                db.execute(f"PRAGMA wal_autocheckpoint = {MANY_PAGES if rows > MANY else FEW_PAGES}")
-                tables.apply(db, tuple(waiting.values()))
-        return tuple(news)
+                    hook(db, delta)
+        return tuple(taken)
 
-    def _first(self, db: sqlite3.Connection, delta: Delta) -> tuple[int, LogState] | None:
+    def _to_be_heard(self, delta: Delta, end: Delta, known: Known, middle: bool) -> bool:
+        """Whether a delta may be the word of its log's writer, as far as can be seen before it is applied."""
+        key = self.keys.get(delta.peer_id)
+        state = known.state
+        old = (delta.epoch, delta.to_version) <= (state.epoch, state.version)
+        if key is None or (old and not state.unproven):
+            return True
+        if delta.signature and delta.signature[:KEY] != key:
+            # Its sender may be right that the writer has another key by now; that is not found out here.
+            GOSSIP_REFUSED.labels("key").inc()
+            return False
+        # Parts do not begin an epoch: a record of the writer must have told it.
+        if not end.signature and not (middle and delta.epoch <= state.epoch) and not state.unproven:
+            GOSSIP_REFUSED.labels("unsigned").inc()
+            return False
+        return True
+
+    def _write(self, db: sqlite3.Connection, batches: Sequence[tables.Batch]) -> dict[int, int]:
+        if not batches:
+            return {}
+        rows = sum(len(batch.entries) for batch in batches)
+        # Pages that many transactions of a catch-up change are written to their place once.
+        db.execute(f"PRAGMA wal_autocheckpoint = {MANY_PAGES if rows > MANY else FEW_PAGES}")
+        return tables.apply(db, batches)
+
+    def _settle(self, db: sqlite3.Connection, peer_id: str, base: Known, change: int, middle: bool) -> bool:
+        """Compares what a log has become with what its writer signed; False when all of it had to go.
+
+        Raises:
+            Forged: what was there before was right, so what came is not.
+        """
+        log, state, _ = self._now(peer_id)
+        total = (base.total + change) & MASK
+        if state.signature:
+            right = self._proves(peer_id, state, total, state.signature)
+        else:
+            right = middle or base.state.unproven or self.keys.get(peer_id) is None
+        if right:
+            if state.signature and self.keys.get(peer_id) is None:
+                self.keys.put(db, peer_id, state.signature[:KEY])
+            self._save(db, peer_id, Known(log, state, total))
+            return True
+        if base.sure or not state.signature:
+            raise Forged(f"somebody sends entries of {peer_id[:128]!r} that are not what it signed")
+        tables.forget(db, log)
+        self._save(db, peer_id, Known(log, LogState(state.epoch, 0), 0))
+        self._store.at_end(lambda committed: self._proved_false(peer_id) if committed else None)
+        return False
+
+    def _proved_false(self, peer_id: str) -> None:
+        for listener in self.on_false:
+            listener(peer_id)
+
+    def _signed(self, state: LogState, total: int) -> LogState:
+        """The own log's state, with this node's signature."""
+        if state.version == 0:
+            return state
+        said = log_statement(self._network, self.self_id, state.epoch, state.version, total)
+        return replace(state, signature=self.keys.own.key + self.keys.own.sign(said))
+
+    def _proves(self, peer_id: str, state: LogState, total: int, signature: bytes) -> bool:
+        key = self.keys.get(peer_id) or signature[:KEY]
+        said = log_statement(self._network, peer_id, state.epoch, state.version, total)
+        return signature[:KEY] == key and verified(key, signature[KEY:], said)
+
+    def _first(self, db: sqlite3.Connection, delta: Delta) -> Known | None:
         """A log of which nothing was known; None where the delta does not begin at its beginning."""
-        if delta.from_version > 0:
-            return None
-        cursor = db.execute("INSERT INTO logs VALUES (NULL, ?, ?, 0, 0)", (delta.peer_id, delta.epoch))
-        known = int(cursor.lastrowid or 0), LogState(delta.epoch, 0)
-        self._set(delta.peer_id, *known)
+        return self._new(db, delta.peer_id, delta.epoch) if delta.from_version == 0 else None
+
+    def _new(self, db: sqlite3.Connection, peer_id: str, epoch: int) -> Known:
+        cursor = db.execute(
+            "INSERT INTO logs (peer, epoch, version, compacted, total) VALUES (?, ?, 0, 0, ?)",
+            (peer_id, epoch, to_bytes(0)),
+        )
+        known = Known(int(cursor.lastrowid or 0), LogState(epoch, 0), 0)
+        self._set(peer_id, known)
         return known
 
+    def signs(self, peer_id: str) -> bool:
+        """Whether a log is known with its writer's signature."""
+        found = self._known.get(peer_id)
+        return found is not None and bool(found.state.signature)
+
     def delta(self, peer_id: str, from_version: int, max_bytes: int, *, reset: bool = False) -> Delta | None:
-        """What somebody lacks who knows a log up to ``from_version``, about ``max_bytes`` of it."""
-        known = self._states.get(peer_id)
-        if known is None or known[1].version <= from_version:
+        """What somebody lacks who knows a log up to ``from_version``, about ``max_bytes`` of it; None where
+        there is nothing that can be given on. See :func:`.deltas.read`."""
+        known = self._known.get(peer_id)
+        if known is None or known.state.unproven or known.state.version < from_version:
             return None
-        log, state = known
-        db = self._store.read()
-        most = min(ROWS, max_bytes // ENTRY_BYTES + 1)
-        limits = (log, from_version, state.version, most + 1)
-        rows = db.execute(
-            "SELECT h.version, f.name, f.content, f.size, f.media_type, h.modified, h.complete "
-            "FROM held h CROSS JOIN files f ON f.file = h.file "
-            "WHERE h.log = ? AND h.version > ? AND h.version <= ? ORDER BY h.version LIMIT ?",
-            limits,
-        ).fetchall()
-        gone = db.execute(
-            "SELECT version, name, NULL, 0, '', 0, 1 FROM tombstones WHERE log = ? AND version > ? "
-            "AND version <= ? ORDER BY version LIMIT ?",
-            limits,
-        ).fetchall()
-        ordered = sorted(chain(rows, gone)) if gone else rows
-        sizes = accumulate(len(row[1]) + len(row[4]) + ENTRY_BYTES for row in ordered)
-        fitting = bisect_right(tuple(sizes), max_bytes)
-        taken = min(max(fitting, 1), most, len(ordered))
-        to_version = ordered[taken - 1][0] if taken < len(ordered) else state.version
-        entries = list(map(Entry._make, ordered[:taken]))
-        return Delta(peer_id, state.epoch, from_version, to_version, reset, state.compacted, entries)
+        return deltas.read(self._store.read(), peer_id, from_version, max_bytes, reset=reset)
 
     def compact(self, peer_id: str, floor: int) -> int:
         """Drops the tombstones of a log up to a version; how many."""
         with self._store.write() as db:
-            log, state = self._now(peer_id)
-            floor = min(floor, state.version)
-            if floor <= state.compacted:
+            known = self._now(peer_id)
+            floor = min(floor, known.state.version)
+            if floor <= known.state.compacted:
                 return 0
-            count = db.execute("DELETE FROM tombstones WHERE log = ? AND version <= ?", (log, floor)).rowcount
-            self._save(db, peer_id, log, LogState(state.epoch, state.version, floor))
+            where = (known.log, floor)
+            count = db.execute("DELETE FROM tombstones WHERE log = ? AND version <= ?", where).rowcount
+            self._save(db, peer_id, known._replace(state=replace(known.state, compacted=floor)))
         return count
 
     def renew(self, epoch: int) -> None:
         """Begins a new epoch of the own log with the same entries."""
         with self._store.write() as db:
-            log, state = self._now(self.self_id)
-            self._save(db, self.self_id, log, LogState(epoch, state.version, state.compacted))
+            known = self._now(self.self_id)
+            state = self._signed(replace(known.state, epoch=epoch), known.total)
+            self._save(db, self.self_id, known._replace(state=state))
 
     def begin(self, peer_id: str, epoch: int) -> bool:
         """Empties the log of a peer that began a new epoch; whether there was an older one."""
         with self._store.write() as db:
             known = self._latest(peer_id)
-            if known is None or peer_id == self.self_id or known[1].epoch >= epoch:
+            if known is None or peer_id == self.self_id or known.state.epoch >= epoch:
                 return False
-            tables.forget(db, known[0])
-            self._save(db, peer_id, known[0], LogState(epoch, 0))
+            tables.forget(db, known.log)
+            self._save(db, peer_id, Known(known.log, LogState(epoch, 0), 0))
         return True
 
     def drop(self, peer_id: str) -> None:
-        """Forgets a log altogether."""
+        """Forgets a log altogether, and its writer's key."""
         with self._store.write() as db:
             known = self._latest(peer_id)
-            if known is None or peer_id == self.self_id:
+            if peer_id == self.self_id:
                 return
-            tables.forget(db, known[0])
-            db.execute("DELETE FROM logs WHERE log = ?", (known[0],))
-            self._set(peer_id, None, None)
+            self.keys.put(db, peer_id, b"")
+            if known is not None:
+                tables.forget(db, known.log)
+                db.execute("DELETE FROM logs WHERE log = ?", (known.log,))
+                self._set(peer_id, None)
+
+    def learn_key(self, peer_id: str, key: bytes) -> None:
+        """Takes the first key that is heard of a peer: what there is of its log has yet to be proven."""
+        with self._store.write() as db:
+            self.keys.put(db, peer_id, key)
+            known = self._latest(peer_id)
+            if known is not None:
+                unproven = known.state.version > 0
+                state = replace(known.state, signature=b"", unproven=unproven)
+                self._save(db, peer_id, known._replace(state=state))
 
     # Inside a transaction
 
-    def _latest(self, peer_id: str) -> tuple[int, LogState] | None:
+    def _latest(self, peer_id: str) -> Known | None:
         """A log as this transaction has left it so far; others see that when it is committed."""
-        return self._changed[peer_id] if peer_id in self._changed else self._states.get(peer_id)
+        return self._changed[peer_id] if peer_id in self._changed else self._known.get(peer_id)
 
-    def _now(self, peer_id: str) -> tuple[int, LogState]:
+    def _now(self, peer_id: str) -> Known:
         known = self._latest(peer_id)
         if known is None:
             raise NotFound(f"no log of {peer_id} is known")
         return known
 
-    def _save(self, db: sqlite3.Connection, peer_id: str, log: int, state: LogState) -> None:
+    def _save(self, db: sqlite3.Connection, peer_id: str, known: Known) -> None:
+        state = known.state
+        if not state.signature:
+            unproven = state.version > 0 and self.keys.get(peer_id) is not None and peer_id != self.self_id
+            known = known._replace(state=replace(state, unproven=unproven or state.unproven))
         db.execute(
-            "UPDATE logs SET epoch = ?, version = ?, compacted = ? WHERE log = ?",
-            (state.epoch, state.version, state.compacted, log),
+            "UPDATE logs SET epoch = ?, version = ?, compacted = ?, total = ?, signature = ? WHERE log = ?",
+            (state.epoch, state.version, state.compacted, to_bytes(known.total), state.signature, known.log),
         )
-        self._set(peer_id, log, state)
+        self._set(peer_id, known)
 
-    def _set(self, peer_id: str, log: int | None, state: LogState | None) -> None:
+    def _set(self, peer_id: str, known: Known | None) -> None:
         if not self._changed:
             self._store.at_end(self._ended)
-        self._changed[peer_id] = None if log is None or state is None else (log, state)
+        self._changed[peer_id] = known
 
     def _ended(self, committed: bool) -> None:
         changed, self._changed = self._changed, {}
         if committed:
             for peer_id, known in changed.items():
                 if known is None:
-                    self._states.pop(peer_id, None)
+                    self._known.pop(peer_id, None)
                 else:
-                    self._states[peer_id] = known
+                    self._known[peer_id] = known
+
+
+def _following(state: LogState, delta: Delta, end: Delta, *, unproven: bool) -> LogState | None:
+    """The state that a delta goes on from: the one that is known, an empty one where it begins anew, or None
+    where it does not follow. What is ``unproven`` gives way to what is signed, even if that is older."""
+    if delta.epoch < state.epoch:
+        return None
+    if delta.epoch > state.epoch or delta.reset:
+        needless = state.version >= delta.compacted or state.compacted >= delta.compacted
+        older = bool(end.signature) and end.to_version <= state.version
+        if delta.from_version > 0:
+            return None
+        if delta.epoch == state.epoch and not unproven and (needless or older):
+            return None
+        return LogState(delta.epoch, 0)
+    if unproven and delta.signature and delta.from_version <= state.version == delta.to_version:
+        return state
+    if delta.from_version > state.version or delta.to_version <= state.version:
+        return None
+    if 0 < state.version < delta.compacted and state.compacted < delta.compacted:
+        # Its sender has dropped tombstones of names that are still here: only all of it will do.
+        return None
+    return state

@@ -107,6 +107,16 @@ BEGIN
     INSERT INTO moved (file, holders, modified) VALUES (old.file, old.holders, old.modified);
 END;
 """,
+    """
+-- The hash of the set of live entries, and the writer's signature of it; NULL until it has been computed.
+ALTER TABLE logs ADD COLUMN total BLOB;
+ALTER TABLE logs ADD COLUMN signature BLOB NOT NULL DEFAULT x'';
+-- Where a holder says another size or type than the file's row: what is given on must be what was signed.
+ALTER TABLE held ADD COLUMN size INTEGER;
+ALTER TABLE held ADD COLUMN media_type TEXT;
+CREATE TABLE identity (secret BLOB NOT NULL);
+CREATE TABLE keys (peer TEXT PRIMARY KEY, key BLOB NOT NULL) WITHOUT ROWID;
+""",
 )
 
 WRITER = """

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from minga_node.index.fold import fold
 from minga_node.index.log import Entry
 from minga_node.index.schema import PAD
+from minga_node.index.signing import set_hash
 
 MOVES = 500_000
 """Changes of what files are sorted by that are kept for searches in the middle of their pages; some 10 MB."""
@@ -20,6 +21,18 @@ INSERT INTO replaced SELECT h.log, h.version, h.file FROM staged s
 CROSS JOIN files f ON f.folded = s.folded AND f.name = s.name
 CROSS JOIN held h INDEXED BY held_file ON h.file = f.file AND h.log = s.log
 WHERE s.log NOT IN ({fresh})
+"""
+_GONE = """
+SELECT r.log, r.version, f.name, f.content, ifnull(h.size, f.size), ifnull(h.media_type, f.media_type),
+    h.modified, h.complete
+FROM replaced r CROSS JOIN held h ON h.log = r.log AND h.version = r.version
+CROSS JOIN files f ON f.file = r.file
+"""
+# A file that somebody else told first has the size and type that it was told with.
+_DIFFERENT = """
+UPDATE held SET size = s.size, media_type = s.media_type FROM staged s CROSS JOIN files f ON f.file = s.file
+WHERE (s.file <= ? OR s.leader IS NOT NULL) AND (f.size <> s.size OR f.media_type <> s.media_type)
+    AND held.log = s.log AND held.version = s.version
 """
 _KNOWN = """
 SELECT f.file FROM files f
@@ -41,11 +54,14 @@ class Batch(NamedTuple):
     entries: Sequence[Entry]
 
 
-def apply(db: sqlite3.Connection, batches: Sequence[Batch]) -> None:
-    """Puts entries into logs, each the newest word on its name. In a transaction of the caller."""
+def apply(db: sqlite3.Connection, batches: Sequence[Batch]) -> dict[int, int]:
+    """Puts entries into logs, each the newest word on its name. In a transaction of the caller.
+
+    Returns by how much the hash of each log's set of live entries changes.
+    """
     # The largest number that ever was: none is used twice.
     (last,) = db.execute("SELECT ifnull(max(seq), 0) FROM sqlite_sequence WHERE name = 'files'").fetchone()
-    followers, removals = _stage(db, batches)
+    followers, removals, changes = _stage(db, batches)
     # A file that is there already has its number, a new one gets the next that are free.
     db.execute(
         "UPDATE staged SET file = "
@@ -59,6 +75,8 @@ def apply(db: sqlite3.Connection, batches: Sequence[Batch]) -> None:
         fresh = ",".join(str(batch.log) for batch in batches if batch.fresh and batch.log not in used)
         db.execute("DELETE FROM replaced")
         if db.execute(_REPLACED.format(fresh=fresh)).rowcount:
+            for log, *entry in db.execute(_GONE):
+                changes[log] -= set_hash([entry])
             db.execute("DELETE FROM held WHERE (log, version) IN (SELECT log, version FROM replaced)")
             db.execute("INSERT OR IGNORE INTO touched SELECT file FROM replaced")
         db.execute("DELETE FROM tombstones WHERE (log, name) IN (SELECT log, name FROM staged)")
@@ -69,7 +87,8 @@ def apply(db: sqlite3.Connection, batches: Sequence[Batch]) -> None:
         (last,),
     )
     db.execute(
-        "INSERT INTO held SELECT log, version, file, modified, complete FROM staged WHERE content IS NOT NULL"
+        "INSERT INTO held (log, version, file, modified, complete) "
+        "SELECT log, version, file, modified, complete FROM staged WHERE content IS NOT NULL"
     )
     if removals:
         db.execute("INSERT INTO tombstones SELECT log, name, version FROM staged WHERE content IS NULL")
@@ -78,14 +97,18 @@ def apply(db: sqlite3.Connection, batches: Sequence[Batch]) -> None:
             "INSERT OR IGNORE INTO touched SELECT file FROM staged WHERE file <= ? OR leader IS NOT NULL",
             (last,),
         )
+        db.execute(_DIFFERENT, (last,))
     recount(db)
+    return changes
 
 
-def _stage(db: sqlite3.Connection, batches: Sequence[Batch]) -> tuple[bool, bool]:
+def _stage(db: sqlite3.Connection, batches: Sequence[Batch]) -> tuple[bool, bool, dict[int, int]]:
     """Lays entries out by name, those of one name and content with the first of them as their leader.
 
-    Returns whether there are any that have another leader than themselves, and whether there are tombstones.
+    Returns whether there are any that have another leader than themselves, whether there are tombstones, and
+    the hash of each log's entries.
     """
+    changes = {batch.log: set_hash(batch.entries) for batch in batches}
     rows = [
         (fold(name), name, content, batch.log, version, size, media_type, modified, complete)
         for batch in batches
@@ -93,7 +116,13 @@ def _stage(db: sqlite3.Connection, batches: Sequence[Batch]) -> tuple[bool, bool
     ]
     if len(set(map(_LOG_AND_NAME, rows))) < len(rows):
         # Of one name in one log the last word counts.
-        rows = list({_LOG_AND_NAME(row): row for row in rows}.values())
+        newest = {_LOG_AND_NAME(row): row for row in rows}
+        for row in rows:
+            if newest[_LOG_AND_NAME(row)] is not row:
+                _, name, content, log, version, size, media_type, modified, complete = row
+                entry = (version, name, content, size, media_type, modified, complete)
+                changes[log] -= set_hash([entry])
+        rows = list(newest.values())
     # By name, so that what is near in the index of names is written together.
     rows.sort(key=_FOLDED)
     db.execute("DELETE FROM staged")
@@ -111,7 +140,19 @@ def _stage(db: sqlite3.Connection, batches: Sequence[Batch]) -> tuple[bool, bool
         others = [(leader, stage) for leader, stage in found if leader < stage]
         db.executemany("UPDATE staged SET leader = ? WHERE stage = ?", others)
         followers = True
-    return followers, any(row[2] is None for row in rows)
+    return followers, any(row[2] is None for row in rows), changes
+
+
+def total(db: sqlite3.Connection, log: int) -> int:
+    """The hash of a log's set of live entries, computed anew."""
+    return set_hash(
+        db.execute(
+            "SELECT h.version, f.name, f.content, ifnull(h.size, f.size), "
+            "ifnull(h.media_type, f.media_type), h.modified, h.complete "
+            "FROM held h CROSS JOIN files f ON f.file = h.file WHERE h.log = ?",
+            (log,),
+        )
+    )
 
 
 def forget(db: sqlite3.Connection, log: int) -> None:

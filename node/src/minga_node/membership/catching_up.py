@@ -12,22 +12,20 @@ from minga_node.index import Delta
 
 ENOUGH = 50_000
 """Entries that are applied in one transaction, about: half a second of work."""
+TOO_MANY = 100_000
+"""Entries that wait for their log's signature; what is longer is taken in parts, unproven till its end."""
 AHEAD = 5
 """Messages that wait to be applied, at most; each has about 2 MiB."""
 LOOK_SECONDS = 0.5
 
 Part = tuple[Delta, ...]
+Apply = Callable[[Sequence[Delta], bool], bool]
 
 
 class CatchUp:
-    """At most one at a time: two would bring the same.
+    """At most one at a time: two would bring the same."""
 
-    Args:
-        apply: takes deltas; whether any of them was news.
-    """
-
-    def __init__(self, apply: Callable[[Sequence[Delta]], bool]) -> None:
-        self._apply = apply
+    def __init__(self) -> None:
         self._running = threading.Lock()
         self._stop = threading.Event()
 
@@ -35,20 +33,24 @@ class CatchUp:
     def running(self) -> bool:
         return self._running.locked()
 
-    def run(self, fetch: Callable[[], Iterable[Part]]) -> bool:
-        """Whether anything came. Nothing happens while another one runs.
+    def run(self, fetch: Callable[[], Iterable[Part]], apply: Apply) -> bool | None:
+        """Whether anything came; None while another one runs.
+
+        Args:
+            fetch: the stream.
+            apply: takes deltas, and whether the last is the middle of a log; whether any of them was news.
 
         Raises:
             MingaError: what ``fetch`` or ``apply`` raise; what came before has been applied.
         """
         if not self._running.acquire(blocking=False):
-            return False
+            return None
         box: queue.Queue[Part | MingaError | None] = queue.Queue(AHEAD)
         ended = threading.Event()
         receiver = threading.Thread(target=_receive, args=(fetch, box, ended), name="catch-up", daemon=True)
         receiver.start()
         try:
-            return self._take(box)
+            return self._take(box, apply)
         finally:
             ended.set()
             self._running.release()
@@ -56,25 +58,40 @@ class CatchUp:
     def stop(self) -> None:
         self._stop.set()
 
-    def _take(self, box: queue.Queue[Part | MingaError | None]) -> bool:
+    def _take(self, box: queue.Queue[Part | MingaError | None], apply: Apply) -> bool:
         came = False
         last: Part | MingaError | None = ()
         while isinstance(last, tuple) and not self._stop.is_set():
             parts: list[Delta] = []
+            count = 0
             with suppress(queue.Empty):
-                while sum(len(delta.entries) for delta in parts) < ENOUGH:
-                    last = box.get(block=not parts, timeout=LOOK_SECONDS)
+                while count < TOO_MANY:
+                    whole = not parts or bool(parts[-1].signature)
+                    if whole and count >= ENOUGH:
+                        break
+                    # Before the end of a log there is nothing to compare it with.
+                    last = self._next(box, wait=not parts or not whole)
                     if not isinstance(last, tuple):
                         break
                     parts += last
+                    count += sum(len(delta.entries) for delta in last)
             if parts:
-                if not self._apply(parts):
+                if not apply(parts, isinstance(last, tuple) and not parts[-1].signature):
                     # Whatever it goes on to send, it is not what is lacking.
                     break
                 came = True
         if isinstance(last, MingaError):
             raise last
         return came
+
+    def _next(self, box: queue.Queue[Part | MingaError | None], *, wait: bool) -> Part | MingaError | None:
+        """Raises queue.Empty where there is nothing yet, when asked not to wait, or when it is to end."""
+        while True:
+            try:
+                return box.get(block=wait, timeout=LOOK_SECONDS)
+            except queue.Empty:
+                if not wait or self._stop.is_set():
+                    raise
 
 
 def _receive(

@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
 
-from minga_node.errors import PeerMisbehaved
+from minga_node.errors import Forged, PeerMisbehaved
 from minga_node.index.logs import Logs
 from minga_node.membership.messages import Reconciled
 from minga_node.membership.scuttlebutt import Digest
@@ -17,6 +17,7 @@ from minga_node.model import Peer
 log = logging.getLogger(__name__)
 
 MOST_PEERS = 20_000
+PATIENT_SECONDS = 60.0
 PATIENCE = 20
 """Rounds in which a caller may claim a version without sending anything of it."""
 
@@ -34,6 +35,7 @@ class Claims:
         self._logs, self._forget, self._clock = logs, forget, clock
         self._trust = Trust()
         self._owed: dict[str, tuple[int, int]] = {}
+        self._patient_until = 0.0
 
     def refused(self, peer_id: str) -> bool:
         """Whether a peer is not heard at the moment."""
@@ -47,6 +49,7 @@ class Claims:
         for digest in claimed:
             if (
                 digest.version > self.held(digest)
+                and not digest.unproven
                 and digest.id not in sent
                 and digest.id != self._logs.self_id
             ):
@@ -64,6 +67,9 @@ class Claims:
         if not owing:
             self._owed.pop(sender.id, None)
             return
+        if self._clock() < self._patient_until:
+            self._owed.pop(sender.id, None)
+            return
         held = sum(state.version for state in self._logs.states().values())
         before, times = self._owed.get(sender.id, (-1, 0))
         times = times + 1 if before == held else 0
@@ -73,6 +79,14 @@ class Claims:
         if times >= PATIENCE:
             self._owed.pop(sender.id)
             raise PeerMisbehaved(f"claims entries of {owing[0]} and never sends them")
+
+    def be_patient(self) -> None:
+        """What is lacking comes, or waits, in a stream: nobody owes it for a while."""
+        self._patient_until = self._clock() + PATIENT_SECONDS
+
+    def excuse(self, peer: Peer) -> None:
+        """A peer could not be asked for what it claims."""
+        self._owed.pop(peer.id, None)
 
     def held(self, digest: Digest) -> int:
         """The version this node has of the log that a digest speaks of."""
@@ -88,7 +102,7 @@ class Claims:
 
     def blame(self, peer: Peer, error: PeerMisbehaved) -> None:
         """Something that no honest peer does."""
-        GOSSIP_REFUSED.labels("protocol").inc()
+        GOSSIP_REFUSED.labels("forged" if isinstance(error, Forged) else "protocol").inc()
         self._trust.strike(peer.id, self._clock(), certain=True)
         log.warning("%s breaks the protocol (%s): not heard for a while", peer.id, error)
         self._forget(peer.grpc_target)

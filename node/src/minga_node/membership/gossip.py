@@ -6,13 +6,15 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
-from minga_node.errors import Busy, Conflict, PeerMisbehaved, PeerUnreachable
+from minga_node.errors import Busy, Conflict, Forged, MingaError, PeerMisbehaved, PeerUnreachable
 from minga_node.index import Delta, Index
 from minga_node.membership.catching_up import CatchUp
 from minga_node.membership.claims import MOST_PEERS, Claims
 from minga_node.membership.compaction import Compaction
+from minga_node.membership.identities import Identities, Verdict
 from minga_node.membership.messages import Fetch, GossipCalls, Push, Reconcile, Reconciled
 from minga_node.membership.scuttlebutt import Digest, compare, need
 from minga_node.membership.supply import Supply
@@ -45,13 +47,18 @@ class Gossip:
         self.lock = threading.RLock()
         """Guards the view."""
         self.claims = Claims(index.logs, calls.forget, clock)
-        self._catch_up = CatchUp(self._apply)
+        self._identities = Identities(index.logs.keys, network, clock)
+        self._parts: dict[str, set[str]] = {}
+        """Who brought parts of a log whose end has not come yet, by the log's writer."""
+        index.logs.on_false.append(self._proved_false)
+        self._catch_up = CatchUp()
         self._supply = Supply(index.logs)
         self._compaction = Compaction(index)
 
     def own(self) -> Peer:
         with self.lock:
-            return replace(self._self_peer(), epoch=self._index.logs.own.epoch, started=self._view.started)
+            peer = replace(self._self_peer(), epoch=self._index.logs.own.epoch, started=self._view.started)
+        return self._identities.sign(peer)
 
     def digests(self) -> dict[str, Digest]:
         with self.lock:
@@ -71,6 +78,9 @@ class Gossip:
                 came, again = self._exchange(peer)
             except PeerMisbehaved as error:
                 self.claims.blame(peer, error)
+                raise
+            except PeerUnreachable:
+                self.claims.excuse(peer)
                 raise
             news |= came
             if not again:
@@ -94,7 +104,7 @@ class Gossip:
         self.learn(peer, alive=True)
         claimed = {digest.id: digest for digest in answer.digests}
         self._take(claimed.values(), answer.peers)
-        came = self._apply(answer.deltas)
+        came = self._apply(answer.deltas, peer.id)
         INDEX_LAG.set(sum(max(0, digest.version - self.claims.held(digest)) for digest in claimed.values()))
         self.claims.check_answer(peer, claimed.values(), answer)
         wanted = {digest.id: digest for digest in answer.wanted}
@@ -105,8 +115,9 @@ class Gossip:
             if id_ in ours and (lacking := need(ours[id_], theirs if theirs.epoch else None)) is not None
         ]  # fmt: skip
         addresses = [
-            id_ for id_, theirs in wanted.items() if id_ in ours and ours[id_].started > theirs.started
+            id_ for id_, theirs in wanted.items() if id_ in ours and ours[id_].address > theirs.address
         ]
+        deltas: tuple[Delta, ...] = ()
         unsent = False
         if needs or addresses:
             deltas, unsent = self._supply.some(needs, DELTA_BYTES)
@@ -116,21 +127,31 @@ class Gossip:
                 self._calls.push(peer.grpc_target, message)
             except PeerMisbehaved as error:
                 raise PeerUnreachable(str(error)) from error
-        # More is only worth asking for when what came was taken.
-        if answer.more and came:
-            self._fetch(peer)
-        return came, (answer.more and came) or unsent
+        if answer.more and not self._catch_up.running:
+            brought = self._fetch(peer)
+            if brought is False and not came:
+                self.claims.doubt(peer, "says that there is more and brings nothing")
+            came |= bool(brought)
+        # What does not fit into a message is fetched by who lacks it.
+        return came, (answer.more and came) or (unsent and bool(deltas))
 
-    def _fetch(self, peer: Peer) -> None:
+    def _fetch(self, peer: Peer) -> bool | None:
+        """Whether a stream brought anything; None where there was none."""
+
         def fetch() -> Iterator[tuple[Delta, ...]]:
             message = Fetch(self._network, self.own(), tuple(self.digests().values()))
             return self._calls.fetch(peer.grpc_target, message)
 
+        def apply(deltas: Sequence[Delta], middle: bool) -> bool:
+            return self._apply(deltas, peer.id, middle=middle)
+
         try:
-            self._catch_up.run(fetch)
+            return self._catch_up.run(fetch, apply)
         except Busy as error:
             # It has no time for a stream; its rounds go on.
             log.debug("%s: %s", peer.id, error)
+            self.claims.be_patient()
+            return None
 
     def serve(self, request: Fetch) -> Iterator[Delta]:
         """All that a caller lacks, in parts.
@@ -164,6 +185,7 @@ class Gossip:
                 # A stream is bringing it. But who writes a log must hear how much of it is here.
                 its_own = (digest for digest in comparison.wanted if digest.id == request.sender.id)
                 comparison = replace(comparison, wanted=tuple(its_own))
+                self.claims.be_patient()
             self.claims.check_caller(request.sender, comparison.wanted, theirs)
         except PeerMisbehaved as error:
             self.claims.blame(request.sender, error)
@@ -191,7 +213,7 @@ class Gossip:
         try:
             self.learn(message.sender, alive=True)
             self._take(message.digests, message.peers)
-            return self._apply(message.deltas)
+            return self._apply(message.deltas, message.sender.id)
         except PeerMisbehaved as error:
             self.claims.blame(message.sender, error)
             raise
@@ -225,7 +247,7 @@ class Gossip:
         for peer in peers:
             self.learn(peer)
         with self.lock:
-            news = self._view.merge(digests, logs.own, now)
+            news = self._view.merge(filter(self._may_be, digests), logs.own, now)
         if news.own_epoch is not None:
             log.warning("others know more of this node's files than itself: it begins a new epoch")
             logs.renew(max(news.own_epoch, time.time_ns() // 1000))
@@ -241,18 +263,68 @@ class Gossip:
             ):
                 logs.compact(digest.id, digest.compacted)
 
-    def learn(self, peer: Peer, *, alive: bool = False) -> None:
-        """Takes a node's addresses; ``alive`` says that it spoke itself just now."""
+    def _may_be(self, digest: Digest) -> bool:
+        """Whether a digest's epoch is one that its node has signed, if it signs. With the lock held."""
+        if digest.id == self._index.self_id or not self._identities.signs(digest.id):
+            return True
+        known, state = self._view.known.get(digest.id), self._index.logs.state(digest.id)
+        recorded = known.peer.epoch if known is not None and known.peer is not None else 0
+        return digest.epoch <= max(recorded, state.epoch if state is not None and state.signature else 0)
+
+    def learn(self, peer: Peer, *, alive: bool = False) -> bool:
+        """Takes a node's addresses; ``alive`` says that it spoke itself just now. False where the name is
+        another node's.
+
+        Raises:
+            Forged: the node did not sign them.
+        """
+        if peer.id == self._index.self_id:
+            return True
+        verdict = self._identities.judge(peer)
+        if verdict is Verdict.CONTESTED:
+            return False
+        if verdict is Verdict.FIRST:
+            self._index.logs.learn_key(peer.id, peer.key)
         with self.lock:
             self._view.learn(peer, self._clock(), alive=alive)
         self._begin(peer.id, peer.epoch)
+        return True
+
+    def names_are_contested(self) -> bool:
+        """Whether somebody claims a name with another key than its node's."""
+        return self._identities.any_contested
+
+    def settle_names(self) -> None:
+        """Asks the nodes whose names others claim with another key whether they still live; those that do not
+        lose them. Calls other nodes."""
+        for claim in self._identities.contested():
+            self._settle_name(claim)
+
+    def _settle_name(self, claim: Peer) -> None:
+        with self.lock:
+            known = self._view.known.get(claim.id)
+            state = self._view.state(claim.id, self._clock())
+        answer = None
+        if known is not None and known.peer is not None:
+            with suppress(MingaError):
+                answer, _ = self._calls.join(known.peer.grpc_target, self._network, self.own())
+        gone = state in {None, PeerState.DEAD, PeerState.LEFT}
+        moved_in = answer is not None and (answer.id, answer.key) == (claim.id, claim.key)
+        if self._identities.lives(claim, answer) or not (gone or moved_in):
+            return
+        log.warning("%s has another key: its node is gone, and another one has the name now", claim.id)
+        self._index.forget(claim.id)
+        if claim.key:
+            self._index.logs.learn_key(claim.id, claim.key)
+        with self.lock:
+            self._view.replace(claim, self._clock())
 
     def _begin(self, peer_id: str, epoch: int) -> None:
         state = self._index.logs.state(peer_id)
         if state is not None and state.epoch < epoch and self._index.logs.begin(peer_id, epoch):
             log.info("%s lost its state and begins anew", peer_id)
 
-    def _apply(self, deltas: Iterable[Delta]) -> bool:
+    def _apply(self, deltas: Iterable[Delta], bringer: str, *, middle: bool = False) -> bool:
         taken: list[Delta] = []
         for delta in deltas:
             with self.lock:
@@ -262,12 +334,34 @@ class Gossip:
             if known is not None and delta.epoch < known.epoch:
                 continue
             taken.append(delta)
-        return bool(taken) and bool(self._index.apply_all(taken))
+        if not taken:
+            return False
+        news = self._index.apply_all(taken, middle=middle)
+        for delta in news:
+            if delta.signature:
+                self._parts.pop(delta.peer_id, None)
+            else:
+                self._parts.setdefault(delta.peer_id, set()).add(bringer)
+        return bool(news)
+
+    def _proved_false(self, writer: str) -> None:
+        """Some of those who brought parts of a log lied: nobody can say who."""
+        bringers = self._parts.pop(writer, set())
+        log.warning(
+            "the parts of the log of %s that %s brought are false", writer, ", ".join(bringers) or "others"
+        )
+        for id_ in bringers:
+            with self.lock:
+                known = self._view.known.get(id_)
+            if known is not None and known.peer is not None:
+                self.claims.doubt(known.peer, f"may have brought false entries of {writer}")
 
     def _peers(self, ids: Iterable[str]) -> tuple[Peer, ...]:
+        ids = set(ids)
+        own = (self.own(),) if self._index.self_id in ids else ()
         with self.lock:
-            known = [self._view.known.get(id_) for id_ in ids if id_ != self._index.self_id]
-            return tuple(each.peer for each in known if each is not None and each.peer is not None)
+            known = [self._view.known.get(id_) for id_ in ids]
+            return own + tuple(each.peer for each in known if each is not None and each.peer is not None)
 
     def _admit(self, network: str, sender: Peer) -> None:
         if network != self._network:
@@ -277,3 +371,11 @@ class Gossip:
         if self.claims.refused(sender.id):
             GOSSIP_REFUSED.labels("quarantined").inc()
             raise Conflict("this peer broke the protocol and is not heard for a while")
+        try:
+            verdict = self._identities.judge(sender)
+        except Forged:
+            # Whoever this is, it is not the one that it says: that one is not to blame.
+            GOSSIP_REFUSED.labels("forged").inc()
+            raise
+        if verdict is Verdict.CONTESTED:
+            raise Conflict(f"the name {sender.id!r} is another node's, which may still live")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 
-from minga_node.errors import MingaError, OtherTls
+from minga_node.errors import Conflict, MingaError, OtherTls
 from minga_node.membership.gossip import Gossip
 from minga_node.membership.messages import GossipCalls
 from minga_node.membership.seeds import Seeds
@@ -118,7 +118,8 @@ class Joining:
 
     def _join(self, seed: Peer) -> None:
         found, others = self._calls.join(seed.grpc_target, self._network, self._gossip.own())
-        self._gossip.learn(found, alive=True)
+        if not self._gossip.learn(found, alive=True):
+            raise Conflict(f"{found.id} has another key than it had; asks whether its old node is gone")
         for peer in others:
             self._gossip.learn(peer)
         self._gossip.meet(found)

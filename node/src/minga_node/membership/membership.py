@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 from minga_node.errors import Conflict, MingaError, PeerMisbehaved
 from minga_node.index import Delta, Index
@@ -163,7 +164,9 @@ class Membership:
             )
             if taken:
                 raise Conflict(f"the name {peer.id!r} is taken: a node that has it is alive")
-        self._gossip.learn(peer, alive=True)
+        if not self._gossip.learn(peer, alive=True):
+            self._settle_names()
+            raise Conflict(f"the name {peer.id!r} is taken: the node that has it may still live")
         return self._gossip.own(), self.alive()
 
     def say_goodbye_of(self, id_: str, epoch: int, heartbeat: int) -> None:
@@ -267,6 +270,7 @@ class Membership:
             targets += random.sample(left, min(1, len(left)))
         for peer in targets:
             self._submit(peer)
+        self._settle_names()
         if number % 10 == 0:
             self._gossip.compact()
             for id_ in forgettable:
@@ -275,6 +279,11 @@ class Membership:
                     self._view.drop(id_)
                 self._index.forget(id_)
         self._notice_states()
+
+    def _settle_names(self) -> None:
+        if self._gossip.names_are_contested():
+            with suppress(RuntimeError):
+                self._pool.submit(self._gossip.settle_names)
 
     def _submit(self, peer: Peer) -> None:
         with self._lock:

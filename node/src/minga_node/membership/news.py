@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from minga_node.errors import MingaError
 from minga_node.index import Delta, Index
-from minga_node.index.logs import ENTRY_BYTES
+from minga_node.index.deltas import ENTRY_BYTES
 from minga_node.membership.gossip import Gossip
 from minga_node.model import Peer
 
@@ -88,7 +88,7 @@ class Newsboy:
                 # Tombstones between the two are gone, or there is more than fits: the rounds bring it.
                 continue
             delta = self._index.logs.delta(peer_id, version, LARGEST)
-            if delta is not None and delta.to_version == state.version:
+            if delta is not None and delta.to_version >= state.version:
                 (own if peer_id == self._index.self_id else others).append(delta)
         for deltas, is_own in ((own, True), (others, False)):
             if deltas:

@@ -17,6 +17,10 @@ CREATE TABLE members (
     data_port INTEGER NOT NULL, seed INTEGER NOT NULL, version TEXT NOT NULL, started INTEGER NOT NULL
 ) WITHOUT ROWID;
 """,
+    """
+ALTER TABLE members ADD COLUMN key BLOB NOT NULL DEFAULT x'';
+ALTER TABLE members ADD COLUMN signature BLOB NOT NULL DEFAULT x'';
+""",
 )
 
 
@@ -30,8 +34,22 @@ class Records:
         found: dict[str, Known] = {}
         wall = time.time()
         for row in self._store.read().execute("SELECT * FROM members"):
-            id_, epoch, heartbeat, left, seen, host, rest, grpc_port, data, seed, version, started = row
-            peer = Peer(id_, epoch, host, rest, grpc_port, data, bool(seed), version, started)
+            (
+                id_,
+                epoch,
+                heartbeat,
+                left,
+                seen,
+                host,
+                rest,
+                grpc_port,
+                data,
+                seed,
+                version,
+                started,
+                *signed,
+            ) = row
+            peer = Peer(id_, epoch, host, rest, grpc_port, data, bool(seed), version, started, *signed)
             heard = now - max(0.0, wall - seen)
             found[id_] = Known(epoch, heartbeat, heard, started, bool(left), peer)
         return found
@@ -43,10 +61,11 @@ class Records:
                 each.peer.id, each.epoch, each.heartbeat, each.left, int(wall - (now - each.heard)),
                 each.peer.host, each.peer.rest_port, each.peer.grpc_port, each.peer.data_port,
                 each.peer.seed, each.peer.version, each.peer.started,
+                each.peer.key, each.peer.signature,
             )
             for each in known
             if each.peer is not None
         ]  # fmt: skip
         with self._store.write() as db:
             db.execute("DELETE FROM members")
-            db.executemany(f"INSERT INTO members VALUES ({','.join('?' * 12)})", rows)
+            db.executemany(f"INSERT INTO members VALUES ({','.join('?' * 14)})", rows)

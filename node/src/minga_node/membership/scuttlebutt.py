@@ -24,6 +24,13 @@ class Digest:
     started: int = 0
     """First heartbeat of the process that the known addresses belong to."""
     left: bool = False
+    unproven: bool = False
+    """The log is held without its writer's signature: it cannot be given on, and the signature is wanted."""
+
+    @property
+    def address(self) -> tuple[int, int]:
+        """Of two digests of one node the one with more knows its later addresses; nothing of none."""
+        return (self.epoch, self.started) if self.started else (0, 0)
 
     @property
     def age(self) -> tuple[int, int, bool]:
@@ -56,11 +63,18 @@ class Comparison:
 
 def need(ours: Digest, theirs: Digest | None) -> Need | None:
     """What a reader with ``theirs`` lacks that we have."""
-    if ours.version == 0:
+    if ours.version == 0 or ours.unproven:
         return None
     if theirs is None or theirs.epoch < ours.epoch:
         return Need(ours.id, 0)
-    if theirs.epoch > ours.epoch or theirs.version >= ours.version:
+    if theirs.epoch > ours.epoch:
+        return None
+    if theirs.unproven and theirs.version > ours.version:
+        # More than its writer may ever have written.
+        return Need(ours.id, 0, reset=True)
+    if theirs.unproven and theirs.version == ours.version:
+        return Need(ours.id, ours.version)
+    if theirs.version >= ours.version:
         return None
     if theirs.version < ours.compacted and theirs.compacted < ours.compacted:
         # It may hold names whose tombstones are gone.
@@ -77,7 +91,7 @@ def compare(ours: Mapping[str, Digest], theirs: Mapping[str, Digest]) -> Compari
         other = theirs.get(id_)
         if other is None or mine.age > other.age:
             newer.append(mine)
-        if mine.started and (other is None or mine.started > other.started):
+        if mine.address > (other.address if other is not None else (0, 0)):
             addresses.append(id_)
         lacking = need(mine, other)
         if lacking is not None:
@@ -87,7 +101,7 @@ def compare(ours: Mapping[str, Digest], theirs: Mapping[str, Digest]) -> Compari
     for id_, other in theirs.items():
         if id_ not in ours and (other.version or other.started):
             wanted.append(Digest(id_, 0, 0, 0))
-        elif id_ in ours and other.started > ours[id_].started and need(other, ours[id_]) is None:
+        elif id_ in ours and other.address > ours[id_].address and need(other, ours[id_]) is None:
             # Nothing of the log, but the address.
             wanted.append(ours[id_])
     return Comparison(tuple(newer), tuple(needs), tuple(wanted), tuple(addresses))

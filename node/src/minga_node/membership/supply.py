@@ -8,11 +8,14 @@ from collections.abc import Iterator, Sequence
 
 from minga_node.errors import Busy
 from minga_node.index import Delta
-from minga_node.index.logs import ENTRY_BYTES, Logs
+from minga_node.index.deltas import ENTRY_BYTES
+from minga_node.index.logs import Logs
 from minga_node.membership.scuttlebutt import Need
 
 STREAMS = 4
 """Nodes that this one brings up to date at once, at most."""
+MISFITS = 3
+"""Logs that are read and do not fit into a message, before the rest is left to a stream."""
 
 
 class Supply:
@@ -24,20 +27,27 @@ class Supply:
         self._streams = threading.BoundedSemaphore(STREAMS)
 
     def some(self, needs: Sequence[Need], budget: int) -> tuple[tuple[Delta, ...], bool]:
-        """About ``budget`` bytes of it, and whether there is more."""
+        """About ``budget`` bytes of it, and whether there is more.
+
+        Of a log that is signed all that is lacking or nothing: a part alone cannot be checked.
+        """
         found: list[Delta] = []
+        too_long = 0
         for lacking in self._shuffled(needs):
-            if budget <= 0:
+            if budget <= 0 or too_long == MISFITS:
                 return tuple(found), True
             delta = self._logs.delta(lacking.id, lacking.from_version, budget, reset=lacking.reset)
             if delta is None:
+                continue
+            if not delta.signature and self._logs.signs(lacking.id):
+                too_long += 1
                 continue
             found.append(delta)
             budget -= sum(len(entry.name) + len(entry.media_type) + ENTRY_BYTES for entry in delta.entries)
             state = self._logs.state(lacking.id)
             if state is not None and delta.to_version < state.version:
                 return tuple(found), True
-        return tuple(found), False
+        return tuple(found), too_long > 0
 
     def all(self, needs: Sequence[Need], part_bytes: int) -> Iterator[Delta]:
         """All of it, in parts.
@@ -52,6 +62,8 @@ class Supply:
                 known, reset = lacking.from_version, lacking.reset
                 while (delta := self._logs.delta(lacking.id, known, part_bytes, reset=reset)) is not None:
                     yield delta
+                    if delta.signature:
+                        break
                     known, reset = delta.to_version, False
         finally:
             self._streams.release()

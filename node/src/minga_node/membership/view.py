@@ -71,10 +71,18 @@ class View:
         }
         for id_, known in self.known.items():
             state = logs.get(id_)
-            held = state if state is not None and state.epoch == known.epoch else LogState(known.epoch, 0)
-            started = known.started if known.peer is not None and known.peer.started >= known.started else 0
+            held = state if state is not None and state.epoch >= known.epoch else LogState(known.epoch, 0)
+            peer = known.peer
+            current = peer is not None and (peer.epoch, peer.started) >= (held.epoch, known.started)
             found[id_] = Digest(
-                id_, known.epoch, known.heartbeat, held.version, held.compacted, started, known.left
+                id_,
+                held.epoch,
+                known.heartbeat,
+                held.version,
+                held.compacted,
+                known.started if current else 0,
+                known.left,
+                held.unproven,
             )
         return found
 
@@ -119,16 +127,22 @@ class View:
             if not alive and peer.id in self.forgotten:
                 return False
             known = self.known[peer.id] = Known(peer.epoch, peer.started, now)
-        elif peer.epoch < known.epoch:
+        # What was told of its epoch before its first signed record was nobody's word that counts.
+        first = bool(peer.key) and (known.peer is None or not known.peer.key)
+        if peer.epoch < known.epoch and not first:
             return False
         if alive:
             known.heard = now
             if known.left and (peer.epoch, peer.started) > (known.epoch, known.heartbeat):
                 known.left = False
-        if known.peer is not None and (peer.epoch, peer.started) <= (known.peer.epoch, known.peer.started):
+        if (
+            known.peer is not None
+            and not first
+            and (peer.epoch, peer.started) <= (known.peer.epoch, known.peer.started)
+        ):
             return False
-        known.peer, known.started = peer, max(peer.started, known.started)
-        if peer.epoch > known.epoch:
+        known.peer, known.started = peer, peer.started if first else max(peer.started, known.started)
+        if peer.epoch > known.epoch or (first and peer.epoch < known.epoch):
             known.epoch, known.heartbeat = peer.epoch, max(peer.started, 1)
         return True
 
@@ -136,6 +150,9 @@ class View:
         """A node says that it leaves; whether that is news."""
         known = self.known.get(id_)
         if known is None or (epoch, heartbeat) < (known.epoch, known.heartbeat) or known.left:
+            return False
+        if epoch > known.epoch and known.peer is not None and known.peer.key:
+            # It signs its epochs, and it has signed none of this one.
             return False
         known.epoch, known.heartbeat, known.left = epoch, heartbeat, True
         return True
@@ -166,6 +183,10 @@ class View:
             for known in self.known.values()
             if known.peer is not None and self._state(known, now) in states
         ]
+
+    def replace(self, peer: Peer, now: float) -> None:
+        """Another node has the name now."""
+        self.known[peer.id] = Known(peer.epoch, peer.started, now, peer.started, peer=peer)
 
     def drop(self, id_: str) -> None:
         """Forgets a node until it shows a new heartbeat."""

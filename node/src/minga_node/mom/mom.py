@@ -11,9 +11,10 @@ from collections.abc import Callable, Mapping, Sequence
 from minga_node import tracing
 from minga_node.errors import BadRequest, MingaError, PeerMisbehaved
 from minga_node.events import Event, Outbox, decode
-from minga_node.events.files import deltas_of
+from minga_node.events.files import Runs, entry_of
 from minga_node.index import Delta, Index
-from minga_node.metrics import JOBS, MESSAGES, REPEATED
+from minga_node.index.log import check_delta
+from minga_node.metrics import GOSSIP_REFUSED, JOBS, MESSAGES, REPEATED
 from minga_node.model import Letter
 from minga_node.mom.address import Address
 from minga_node.mom.link import PREFETCH, Delivery, Link
@@ -59,6 +60,10 @@ class Mom:
     ) -> None:
         self._index, self._store, self._outbox, self._handlers = index, store, outbox, handlers
         self._work, self._gave_up, self._on_gap, self._tap = work, gave_up, on_gap, tap
+        self._runs = Runs(
+            lambda peer_id: index.logs.keys.get(peer_id) is not None,
+            lambda count: GOSSIP_REFUSED.labels("unsigned").inc(count),
+        )
         self.topology = Topology(network)
         self._events: queue.Queue[Delivery | None] = queue.Queue()
         self._jobs: queue.Queue[Delivery | None] = queue.Queue()
@@ -115,8 +120,9 @@ class Mom:
         for delivery in batch:
             try:
                 event = decode(delivery.body)
-                deltas_of([event] if event.routing_key in FILES else [])
-            except (BadRequest, ValueError) as error:
+                if event.routing_key in FILES:
+                    _check(event)
+            except (BadRequest, PeerMisbehaved) as error:
                 self._reject(delivery, error)
                 continue
             MESSAGES.labels("in", event.routing_key).inc()
@@ -143,20 +149,23 @@ class Mom:
 
     def _take_files(self, files: Sequence[tuple[Delivery, Event]]) -> list[Delivery]:
         """Applies entries to the index; the deliveries that are no entries are rejected."""
-        try:
-            for delta in deltas_of(event for _, event in files):
+        bad: list[Delivery] = []
+        for delta in self._runs.take(event for _, event in files):
+            try:
                 self._apply(delta)
-        except PeerMisbehaved:
-            if len(files) > 1:
-                # One by one, to find it.
-                return [bad for pair in files for bad in self._take_files([pair])]
-            delivery, _ = files[0]
-            self._reject(delivery, PeerMisbehaved("not an entry of a log"))
-            return [delivery]
-        except MingaError as error:
-            # Gossip brings it: an event that cannot be stored now is not worth a storm of redeliveries.
-            log.warning("events are not applied: %s", error)
-        return []
+            except PeerMisbehaved as error:
+                GOSSIP_REFUSED.labels("forged").inc()
+                log.warning("events of %s are not taken: %s", delta.peer_id, error)
+                if delta.to_version == delta.from_version + 1:
+                    # It is this one; among several nobody can say which.
+                    bad += [delivery for delivery, event in files if _tells(event, delta)]
+                self._on_gap(delta.peer_id)
+            except MingaError as error:
+                # Gossip brings it: an event that cannot be stored now is not worth a storm of redeliveries.
+                log.warning("events are not applied: %s", error)
+        for delivery in bad:
+            self._reject(delivery, PeerMisbehaved("not what its node signed"))
+        return bad
 
     def _apply(self, delta: Delta) -> None:
         known = self._index.logs.state(delta.peer_id)
@@ -229,6 +238,18 @@ class Mom:
         else:
             JOBS.labels(kind, "done").inc()
             self._link.settle(delivery, "ack")
+
+
+def _check(event: Event) -> None:
+    """Raises PeerMisbehaved for what is no entry of a log."""
+    entry = entry_of(event)
+    versions = entry.version - 1, entry.version
+    check_delta(Delta(event.text("peer"), event.number("epoch"), *versions, False, 0, [entry]))
+
+
+def _tells(event: Event, delta: Delta) -> bool:
+    said = event.text("peer"), event.number("epoch"), event.number("version")
+    return said == (delta.peer_id, delta.epoch, delta.to_version)
 
 
 def _span(event: Event) -> tracing.Span:

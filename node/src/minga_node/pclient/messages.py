@@ -22,6 +22,7 @@ def digest_to_message(digest: Digest) -> index_pb2.Digest:
         compacted=digest.compacted,
         started=digest.started,
         left=digest.left,
+        unproven=digest.unproven,
     )
 
 
@@ -34,6 +35,7 @@ def digest_from_message(message: index_pb2.Digest) -> Digest:
         message.compacted,
         message.started,
         message.left,
+        message.unproven,
     )
 
 
@@ -51,6 +53,7 @@ def delta_to_message(delta: Delta) -> index_pb2.Delta:
         to_version=delta.to_version,
         reset=delta.reset,
         compacted=delta.compacted,
+        signature=delta.signature,
     )
     if delta.entries:
         versions, names, contents, sizes, media_types, modified, complete = zip(*delta.entries, strict=True)
@@ -109,4 +112,5 @@ def delta_from_message(message: index_pb2.Delta) -> Delta:
         message.reset,
         message.compacted,
         list(entries),
+        message.signature,
     )

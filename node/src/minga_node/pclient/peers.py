@@ -17,6 +17,8 @@ def to_message(peer: Peer) -> peer_pb2.Peer:
         seed=peer.seed,
         version=peer.version,
         started=peer.started,
+        key=peer.key,
+        signature=peer.signature,
     )
 
 
@@ -31,4 +33,6 @@ def from_message(message: peer_pb2.Peer) -> Peer:
         seed=message.seed,
         version=message.version,
         started=message.started,
+        key=message.key,
+        signature=message.signature,
     )

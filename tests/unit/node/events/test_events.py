@@ -11,7 +11,7 @@ import pytest
 
 from minga_node.errors import BadRequest
 from minga_node.events import decode
-from minga_node.events.files import deltas_of, event_of
+from minga_node.events.files import Runs, event_of
 from minga_node.events.schema import schema, text
 from minga_node.index import Entry
 
@@ -30,14 +30,14 @@ def test_events_of_entries_keep_to_the_schema_and_become_the_same_entries() -> N
     events = [event_of("test", "a", 7, entry) for entry in ENTRIES]
     for event in events:
         jsonschema.validate(json.loads(event.encode()), schema())
-    (delta,) = deltas_of(decode(event.encode()) for event in events)
+    (delta,) = Runs().take(decode(event.encode()) for event in events)
     assert (delta.peer_id, delta.epoch, delta.from_version, delta.to_version) == ("a", 7, 0, 3)
     assert list(delta.entries) == [ENTRIES[0], ENTRIES[2]], "of one name the last word counts"
 
 
 def test_events_with_a_gap_or_twice_become_deltas_of_their_own_or_none() -> None:
     events = [event_of("test", "a", 7, Entry(version, f"n{version}", bytes(32))) for version in (1, 1, 2, 5)]
-    spans = [(delta.from_version, delta.to_version) for delta in deltas_of(events)]
+    spans = [(delta.from_version, delta.to_version) for delta in Runs().take(events)]
     assert spans == [(0, 2), (4, 5)]
 
 

@@ -2,29 +2,196 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from minga_node.errors import PeerMisbehaved
+from minga_node.errors import Conflict, Forged, PeerMisbehaved, PeerUnreachable
 from minga_node.index import Delta, Entry, Index
 from minga_node.membership.claims import PATIENCE
 from minga_node.membership.gossip import Gossip
-from minga_node.membership.messages import Reconcile
+from minga_node.membership.identities import ASK_SECONDS
+from minga_node.membership.messages import Push, Reconcile
 from minga_node.membership.scuttlebutt import Digest
 from minga_node.membership.view import View
-from minga_node.model import Peer
+from minga_node.metrics import GOSSIP_REFUSED
+from minga_node.model import Peer, PeerState
 from minga_node.store import Store
+from tests.support.writer import Writer
 
+TELLER = Writer("teller").record()
 OTHER = Peer("other", 5, "127.0.0.1", 1, 2, 3, started=1)
 
 
 class Nobody:
-    """Calls that nobody makes here."""
+    """Calls that nobody makes here, but for one question: who answers at an address."""
+
+    def __init__(self, answers: Peer | None = None) -> None:
+        self.answers = answers
+        self.asked = 0
+
+    def join(self, _target: str, _network: str, _peer: Peer) -> tuple[Peer, tuple[Peer, ...]]:
+        self.asked += 1
+        if self.answers is None:
+            raise PeerUnreachable("nobody")
+        return self.answers, ()
 
     def __getattr__(self, name: str) -> Any:
         return lambda *_: None
+
+
+class Half:
+    """One node without its calls, and its clock."""
+
+    def __init__(self, directory: Path) -> None:
+        self.now, self.calls = 0.0, Nobody()
+        self.store = Store(directory / "s.db")
+        self.index = Index(self.store, "me", "test")
+        self.view = View("me", 5, 15)
+        self_peer = Peer("me", 5, "h", 1, 2, 3)
+        self.gossip = Gossip(self.index, self.view, self.calls, lambda: self_peer, "test", lambda: self.now)
+
+    def epoch(self, id_: str) -> int:
+        return self.view.known[id_].epoch
+
+
+@pytest.fixture
+def half(tmp_path: Path) -> Iterator[Half]:
+    made = Half(tmp_path)
+    yield made
+    made.index.close()
+    made.store.close()
+
+
+@pytest.fixture
+def owner(half: Half) -> Writer:
+    """A node that the half knows, with a file."""
+    made = Writer("owner")
+    made.share("true")
+    half.gossip.learn(made.record(), alive=True)
+    half.index.apply(made.delta())
+    return made
+
+
+def push(
+    half: Half, sender: Peer, *deltas: Delta, digests: Sequence[Digest] = (), peers: Sequence[Peer] = ()
+) -> bool:
+    return half.gossip.take_push(Push("test", sender, tuple(digests), deltas, tuple(peers)))
+
+
+def test_a_record_that_its_node_did_not_sign_is_refused_and_who_tells_it_is_not_heard(
+    half: Half, owner: Writer
+) -> None:
+    with pytest.raises(Forged):
+        push(half, TELLER, peers=[replace(owner.record(2), host="198.18.0.1")])
+    assert half.gossip.claims.refused("teller")
+    assert half.view.known["owner"].peer == owner.record()
+
+
+def test_a_sender_that_is_not_who_it_says_discredits_nobody(half: Half, owner: Writer) -> None:
+    with pytest.raises(Forged):
+        push(half, replace(owner.record(2), host="198.18.0.1"))
+    assert not half.gossip.claims.refused("owner")
+    with pytest.raises(Conflict, match="another node's"):
+        push(half, Writer("owner", 9).record(2))
+    assert not half.gossip.claims.refused("owner")
+
+
+def test_a_digest_of_an_epoch_that_its_node_has_not_signed_changes_nothing(half: Half, owner: Writer) -> None:
+    push(half, TELLER, digests=[Digest("owner", 9, 99, 7, started=98)])
+    half.gossip.learn(owner.record())
+    assert half.epoch("owner") == owner.epoch
+    assert half.index.files_of("owner") == owner.files()
+    half.view.goodbye("owner", 9, 99)
+    assert half.view.state("owner", 0.0) is PeerState.ALIVE
+    owner.epoch, owner.newest, owner.version = 9, {}, 0
+    push(
+        half,
+        TELLER,
+        digests=[Digest("owner", 9, 99, 7, started=98)],
+        peers=[owner.record(98)],
+    )
+    assert half.epoch("owner") == 9
+    assert half.index.files_of("owner") == {}, "the node itself says that it begins anew"
+
+
+def test_what_was_told_of_an_epoch_before_the_first_signed_record_does_not_count(half: Half) -> None:
+    push(half, TELLER, digests=[Digest("owner", 2**60, 2**60, 7)])
+    owner = Writer("owner")
+    assert half.gossip.learn(owner.record())
+    assert half.epoch("owner") == owner.epoch
+
+
+@pytest.mark.parametrize(("answers", "silence", "has_it"), [
+    ("the owner", 0.0, False),
+    ("the owner", 60.0, False),
+    ("nobody", 0.0, False),
+    ("nobody", 60.0, True),
+    ("the other", 0.0, True),
+    ("a third", 0.0, False),
+])  # fmt: skip
+def test_a_name_goes_to_another_key_only_when_its_node_is_gone(
+    half: Half, owner: Writer, answers: str, silence: float, has_it: bool
+) -> None:
+    other = Writer("owner", 3)
+    other.share("other")
+    half.now = silence
+    half.calls.answers = {
+        "the owner": owner.record(),
+        "nobody": None,
+        "the other": other.record(),
+        "a third": Writer("owner").record(),
+    }[answers]
+    assert not half.gossip.learn(other.record(), alive=True)
+    assert half.gossip.names_are_contested()
+    half.gossip.settle_names()
+    assert half.calls.asked == 1
+    assert half.gossip.learn(other.record()) is has_it
+    half.index.apply(other.delta())
+    assert half.index.files_of("owner") == (other.files() if has_it else owner.files())
+    assert half.index.logs.keys.get("owner") == (other if has_it else owner).signer.key
+
+
+def test_a_goodbye_that_somebody_else_said_does_not_give_the_name_away(half: Half, owner: Writer) -> None:
+    half.view.goodbye("owner", owner.epoch, 2**50)
+    assert half.view.state("owner", 0.0) is PeerState.LEFT
+    half.calls.answers = owner.record()
+    half.gossip.learn(Writer("owner", 9).record())
+    half.gossip.settle_names()
+    assert half.index.files_of("owner") == owner.files()
+
+
+def test_a_node_is_not_asked_again_at_once(half: Half, owner: Writer) -> None:
+    half.calls.answers = owner.record()
+    for _ in range(5):
+        half.gossip.learn(Writer("owner", 9).record())
+        half.gossip.settle_names()
+    assert half.calls.asked == 1
+    half.now += ASK_SECONDS
+    half.gossip.settle_names()
+    assert half.calls.asked == 2
+
+
+def test_who_brought_false_parts_of_a_log_is_in_doubt(half: Half, owner: Writer) -> None:
+    half.gossip.learn(Writer("liar").record())
+    owner.share("more")
+    doubts = GOSSIP_REFUSED.labels("claim")._value.get()
+    forged = Delta("owner", owner.epoch, 1, 7, False, 0, [Entry(7, "forged", bytes(32))])
+    half.gossip._apply([forged], "liar", middle=True)
+    assert half.index.by_name("forged")
+    (digest,) = [digest for digest in half.gossip.digests().values() if digest.id == "owner"]
+    assert digest.unproven
+    push(half, TELLER, owner.delta(reset=True))
+    assert half.index.files_of("owner") == owner.files()
+    assert GOSSIP_REFUSED.labels("claim")._value.get() == doubts, "it may be that they were newer"
+    owner.version = 8
+    half.gossip._apply([replace(forged, from_version=2)], "liar", middle=True)
+    push(half, TELLER, owner.delta(7))
+    assert GOSSIP_REFUSED.labels("claim")._value.get() == doubts + 1
+    assert half.index.files_of("owner") == {}
 
 
 @pytest.mark.parametrize("progress", [True, False], ids=["in a catch-up", "without sending anything"])

@@ -33,9 +33,10 @@ def test_a_stream_has_everything_in_parts_that_follow_one_another(index: Index) 
 
 
 def test_some_is_bounded_and_says_that_there_is_more(index: Index) -> None:
-    (delta,), more = Supply(index.logs).some([Need("me", 0)], 500)
-    assert more
-    assert len(delta.entries) < 10
+    (delta,), more = Supply(index.logs).some([Need("me", 45)], 500)
+    assert not more
+    assert (len(delta.entries), bool(delta.signature)) == (5, True)
+    assert Supply(index.logs).some([Need("me", 40)], 500) == ((), True), "no part that nobody could check"
     assert Supply(index.logs).some([Need("me", 0)], 2**20)[1] is False
 
 
