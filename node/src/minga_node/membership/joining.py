@@ -15,6 +15,8 @@ log = logging.getLogger(__name__)
 
 LONGEST_WAIT = 10.0
 """Seconds between two tries to join, at most."""
+MOST_SAID = 10
+"""Reasons that are logged, each once."""
 SEED_SECONDS = 5.0
 """Time between two looks at seeds that are not among the live peers."""
 
@@ -48,7 +50,8 @@ class Joining:
         self._seeds = Seeds(protected=protected)
         self.joined = not self._urls
         self.problem: str | None = None if self.joined else "joining the network"
-        self._said_problem = False
+        self._said: set[str] = set()
+        """What was logged already of why it cannot join."""
         self._wait, self._next = 0.2, 0.0
         self.on_joined: list[Callable[[], None]] = []
         """Called once this node is in the network."""
@@ -112,8 +115,8 @@ class Joining:
             self.set_joined("as the first seed that meets peers this way")
         if not self.joined:
             self.problem = f"cannot join: {problems[0]}" if problems else self.problem
-            if problems and not self._said_problem:
-                self._said_problem = True
+            if problems and self.problem and self.problem not in self._said and len(self._said) < MOST_SAID:
+                self._said.add(self.problem)
                 log.warning("%s; keeps trying", self.problem)
 
     def _join(self, seed: Peer) -> None:

@@ -10,6 +10,8 @@ import grpc
 from minga_node.certificates import named
 from minga_node.peer_tls import PeerTls
 
+CONNECTION_SECONDS = 600.0
+"""Calls begin on a connection for so long, and go on for as long again: then lost trust ends it, too."""
 _NAMES = "x509_subject_alternative_name"
 
 
@@ -28,6 +30,12 @@ def credentials(tls: PeerTls) -> grpc.ServerCredentials:
     return grpc.dynamic_ssl_server_credentials(
         _configuration(tls), renewed, require_client_authentication=True
     )
+
+
+def options() -> list[tuple[str, int]]:
+    """Further ones of a server that asks for certificates."""
+    age = round(CONNECTION_SECONDS * 1000)
+    return [("grpc.max_connection_age_ms", age), ("grpc.max_connection_age_grace_ms", age)]
 
 
 def _configuration(tls: PeerTls) -> grpc.ServerCertificateConfiguration:

@@ -70,6 +70,7 @@ class GrpcServer:
                 ("grpc.so_reuseport", 0),
                 ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
                 ("grpc.keepalive_permit_without_calls", 1),
+                *(members.options() if tls else ()),
             ],
         )
         self._health = health.HealthServicer(experimental_non_blocking=True)
