@@ -26,6 +26,10 @@ REPEAT = 5.0
 LOOK = 0.1
 """Seconds after which new pieces may have made news urgent."""
 INTRODUCTIONS = 16
+"""Others that one who comes is told of, and that are told of it."""
+INTRODUCE = 0.5
+"""Seconds for which introductions are collected: n nodes that begin at once make n³ of them, and who comes
+later looks for those before it anyway."""
 FOLLOWERS = 64
 
 
@@ -35,6 +39,8 @@ class _Follower:
     told: int
     """How much of the log it knows."""
     at: float
+    others: list[Peer] = field(default_factory=list)
+    """Those it is to be told of."""
     box: queue.SimpleQueue[Availability | None] = field(default_factory=queue.SimpleQueue)
 
 
@@ -69,6 +75,7 @@ class Exchange:
         self._swarms: dict[str, _Swarm] = {}
         self._lock = threading.Lock()
         self._dirty: set[str] = set()
+        self._introduce_at: float | None = None
         self._news = threading.Condition(self._lock)
         self._stopped = False
         self._random = random.Random()
@@ -152,7 +159,10 @@ class Exchange:
             others = [other for other in swarm.followers.values() if other.peer.id != peer.id]
             shown = self._random.sample(others, min(INTRODUCTIONS, len(others)))
             for other in shown:
-                other.box.put(Availability(0, peers=(peer,)))
+                other.others.append(peer)
+            if shown and self._introduce_at is None:
+                self._introduce_at = time.monotonic() + INTRODUCE
+                self._news.notify()
             replaced = swarm.followers.pop(peer.id, None)
             if replaced:
                 replaced.box.put(None)
@@ -208,7 +218,7 @@ class Exchange:
         """Who has to be told now, and seconds until it is somebody else's turn."""
         with self._lock:
             now = time.monotonic()
-            due, urgent = now + 60.0, []
+            due, urgent = now + self._introduce(now), []
             for content_id in list(self._dirty):
                 swarm = self._swarms.get(content_id)
                 waiting = [f for f in swarm.followers.values() if f.told < len(swarm.log)] if swarm else []
@@ -223,6 +233,17 @@ class Exchange:
                     else:
                         due = min(due, now + wait)
             return urgent, due - now
+
+    def _introduce(self, now: float) -> float:
+        """Tells followers of each other when it is time; seconds until then, or many. The lock is held."""
+        if self._introduce_at is not None and now >= self._introduce_at:
+            self._introduce_at = None
+            for swarm in self._swarms.values():
+                for follower in swarm.followers.values():
+                    if follower.others:
+                        follower.box.put(Availability(0, peers=tuple(follower.others)))
+                        follower.others = []
+        return 60.0 if self._introduce_at is None else self._introduce_at - now
 
     def _put(self, content_id: str, peer: str) -> None:
         """On its stream."""

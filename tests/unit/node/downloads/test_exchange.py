@@ -63,6 +63,17 @@ def test_who_has_no_connection_is_told_on_the_stream() -> None:
     assert "far" not in connections.told
 
 
+def test_those_who_come_are_introduced_together() -> None:
+    exchange = Connections().exchange
+    with running(exchange):
+        first, second, third = (exchange.follow(ID, peer(name)) for name in ("first", "second", "third"))
+        assert next(first).peers == ()
+        assert next(second).peers == (peer("first"),)
+        assert set(next(third).peers) == {peer("first"), peer("second")}
+        assert next(first) == Availability(0, peers=(peer("second"), peer("third")))
+        assert next(second) == Availability(0, peers=(peer("third"),))
+
+
 def test_nobody_is_told_twice() -> None:
     connections = Connections("near")
     exchange = connections.exchange
