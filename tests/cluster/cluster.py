@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import images, network, oci
+from . import images, network, oci, policy
 from .build import ensure_binaries
 from .layout import Layout, usual_name
 from .lifecycle import Lifecycle
@@ -104,6 +104,12 @@ class Cluster:
     def heal(self, node: str) -> None:
         """Undo `cut`."""
         self._own().heal(node)
+
+    @contextmanager
+    def enforcing_policies(self) -> Iterator[None]:
+        """Meanwhile all nodes enforce NetworkPolicy; usually nothing does."""
+        with policy.enforced(self._own()):
+            yield
 
     @contextmanager
     def unanswered(self, address: str) -> Iterator[None]:

@@ -101,3 +101,8 @@ def _ip(sandbox: Sandbox, *words: str) -> None:
 
 def _sysctl(sandbox: Sandbox, name: str, value: int) -> None:
     run(*sandbox.in_network("sh", "-c", f'echo {value} > "$0"', f"/proc/sys/{name}"), timeout=10)
+
+
+def pass_bridged(sandbox: Sandbox) -> None:
+    """Has iptables of a node see also what goes from one of its pods to another through the bridge."""
+    _sysctl(sandbox, "net/bridge/bridge-nf-call-iptables", 1)
