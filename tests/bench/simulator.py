@@ -27,6 +27,7 @@ from typing import Any
 from minga_node.swarm import Ask, FairQueue, Outcome, Swarm, choose_neighbours, least_sent, still_wanted
 from minga_node.swarm import pieces as sets
 from minga_node.swarm.admission import Admission
+from minga_node.swarm.neighbours import MOST_NEIGHBOURS, NEIGHBOURS, Hunger
 from minga_node.swarm.news import seconds_until_told
 from minga_node.transfer.server import SLOTS
 
@@ -37,6 +38,7 @@ DELAY = 0.002
 QUARTERS = 4
 WINDOW = 2
 TICK = 0.1
+LOOK = 1.0
 
 
 @dataclass(slots=True, eq=False)
@@ -77,6 +79,8 @@ class Node:
     told: dict[str, int] = field(default_factory=dict)
     told_at: dict[str, float] = field(default_factory=dict)
     flushing: set[str] = field(default_factory=set)
+    hunger: Hunger = field(default_factory=Hunger)
+    look_at: float = 0.0
     uploaded: int = 0
     received: int = 0
     due: float = -1.0
@@ -159,9 +163,21 @@ class Simulation:
         del node.neighbours[node.name]
         self._tick(node)
 
+    def _look(self, node: Node) -> None:
+        """For more neighbours, where those are not enough."""
+        node.look_at = self.now + LOOK
+        limit = node.hunger.limit(len(node.neighbours))
+        if len(node.neighbours) < limit > NEIGHBOURS:
+            names = {other.name for other in self.nodes.values() if other.alive} - {node.name}
+            complete = {name for name in names if self.nodes[name].swarm.complete}
+            for name in choose_neighbours(names, complete, node.neighbours, self.random, limit=limit):
+                self._meet(node, self.nodes[name])
+
     def _meet(self, one: Node, other: Node) -> None:
         for a, b in ((one, other), (other, one)):
             if b.name in a.neighbours or a.swarm.complete:
+                continue
+            if a is other and len(a.neighbours) >= MOST_NEIGHBOURS:
                 continue
             a.neighbours[b.name] = b
             b.told[a.name], b.told_at[a.name] = len(b.log), self.now
@@ -224,6 +240,9 @@ class Simulation:
     def _tick(self, node: Node) -> None:
         if node.alive and not node.swarm.complete:
             self._pump(node)
+            node.hunger.feels(node.swarm.starved(self.now))
+            if self.now >= node.look_at:
+                self._look(node)
             self.after(TICK, lambda: self._tick(node))
 
     def _pump(self, node: Node) -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from minga_node.downloads.model import Following
 from minga_node.model import Peer
 from minga_node.swarm import choose_neighbours
+from minga_node.swarm.neighbours import NEIGHBOURS, Hunger
 from minga_node.swarm.pieces import Pieces
 from minga_node.transfer import Receiver
 
@@ -62,6 +63,7 @@ class Neighbours:
         """The download has ended: nobody is connected to or asked any more."""
         self._introduced: dict[str, Peer] = {}
         self._followers: set[str] = set()
+        self.hunger = Hunger()
 
     def introduce(self, peer: Peer, *, follows: bool) -> bool:
         """Remembers a node of the swarm, which maybe takes pieces from here; whether that is new."""
@@ -99,7 +101,10 @@ class Neighbours:
         ]
         current = [peer_id for peer_id, one in self.known.items() if one.connected]
         complete = [peer_id for peer_id, one in self.known.items() if one.complete]
-        chosen = choose_neighbours(willing, complete, current, self._random, followers=self._followers)
+        limit = max(NEIGHBOURS, self.hunger.limit(len(current)))
+        chosen = choose_neighbours(
+            willing, complete, current, self._random, followers=self._followers, limit=limit
+        )
         return [self.known[peer_id] for peer_id in chosen]
 
     def connected(self) -> list[Neighbour]:

@@ -157,6 +157,8 @@ class Task:
                 connecting.look_for_holders(now)
                 look_at = now + LOOK
             asking.pump()
+            with self.lock:
+                self._neighbours.hunger.feels(swarm.starved(now))
             self._wait(TICK)
 
     def _check(self) -> None:

@@ -10,6 +10,23 @@ NEIGHBOURS = 12
 MOST_NEIGHBOURS = 24
 """So many it has at most, with those who found it."""
 COMPLETE = 4
+MORE = 4
+"""So many at a time, if those are not enough (:class:`Hunger`)."""
+
+
+class Hunger:
+    """Whether a download has lately been short of holders to ask more often than not."""
+
+    def __init__(self) -> None:
+        self._share = 0.0
+
+    def feels(self, starved: bool) -> None:
+        """Looked at ten times a second or so; half of the last second's looks count."""
+        self._share += 0.2 * (starved - self._share)
+
+    def limit(self, current: int) -> int:
+        """How many neighbours to look for, of which there are ``current``."""
+        return min(MOST_NEIGHBOURS, current + MORE) if self._share > 0.5 else NEIGHBOURS
 
 
 def choose_neighbours(

@@ -23,7 +23,7 @@ CANDIDATES = 32
 """Ranges that a request offers a complete holder to choose from."""
 RUN_SECONDS = 0.03
 LONGEST_RUN = 32
-SMALLEST_WINDOW = 8
+SMALLEST_WINDOW = 16
 """Pieces under way at least, however slow it goes."""
 QUEUE_SECONDS = 0.4
 """How much of what is under way may wait in holders' queues, as time at the present rate."""
@@ -118,6 +118,11 @@ class Swarm:
         rate = self.rate(now)
         delay = QUEUE_SECONDS + (self._quickest or 0.0)
         return max(SMALLEST_WINDOW, int(rate * delay) + 2)
+
+    def starved(self, now: float) -> bool:
+        """Whether more would be under way if there were more holders to ask."""
+        under_way = sum(running.left for running in self._running.values())
+        return under_way < self.window(now) and bool(self._missing & ~self._reserved())
 
     def rate(self, now: float) -> float:
         """Pieces a second, over the last second."""

@@ -6,6 +6,7 @@ from random import Random
 
 from minga_node.swarm import Ask, Outcome, Swarm, Why, choose_neighbours, least_sent
 from minga_node.swarm import pieces as sets
+from minga_node.swarm.neighbours import MORE, MOST_NEIGHBOURS, NEIGHBOURS, Hunger
 from minga_node.swarm.swarm import CANDIDATES, LATE_AT_LEAST, LONG_WAIT, SMALLEST_WINDOW
 
 
@@ -18,6 +19,31 @@ def deliver(swarm: Swarm, ask: Ask, now: float) -> None:
     for piece in ask.candidates[0]:
         swarm.received(ask.id, piece, now)
     swarm.finished(ask.id)
+
+
+def test_a_swarm_is_starved_when_its_holders_may_not_be_asked_for_what_they_have() -> None:
+    swarm = Swarm(100)
+    swarm.set_holder("a", sets.all_pieces(100), depth=2)
+    asks = swarm.schedule(0.0)
+    assert swarm.starved(0.0), "two requests are not what the window has room for"
+    for name in "bcdefghi":
+        swarm.set_holder(name, sets.all_pieces(100), depth=2)
+    asks += swarm.schedule(0.0)
+    assert len(asks) == SMALLEST_WINDOW
+    assert not swarm.starved(0.0)
+
+
+def test_more_neighbours_are_looked_for_only_after_lasting_hunger() -> None:
+    hunger = Hunger()
+    hunger.feels(True)
+    assert hunger.limit(NEIGHBOURS) == NEIGHBOURS
+    for _ in range(5):
+        hunger.feels(True)
+    assert hunger.limit(NEIGHBOURS) == NEIGHBOURS + MORE
+    assert hunger.limit(MOST_NEIGHBOURS - 1) == MOST_NEIGHBOURS
+    for _ in range(5):
+        hunger.feels(False)
+    assert hunger.limit(NEIGHBOURS) == NEIGHBOURS
 
 
 def test_who_only_waits_in_queues_says_so() -> None:
