@@ -326,7 +326,14 @@ class Gossip:
 
     def _apply(self, deltas: Iterable[Delta], bringer: str, *, middle: bool = False) -> bool:
         taken: list[Delta] = []
+        own = self._index.logs.own
         for delta in deltas:
+            if delta.peer_id == self._index.self_id and (delta.epoch, delta.to_version) <= (
+                own.epoch,
+                own.version,
+            ):
+                # Written, and pushed to this peer, while it was answering what we had said before.
+                continue
             with self.lock:
                 known = self._view.known.get(delta.peer_id)
             if delta.peer_id != self._index.self_id and known is None:

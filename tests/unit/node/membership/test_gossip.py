@@ -18,7 +18,7 @@ from minga_node.membership.messages import Push, Reconcile
 from minga_node.membership.scuttlebutt import Digest
 from minga_node.membership.view import View
 from minga_node.metrics import GOSSIP_REFUSED
-from minga_node.model import Peer, PeerState
+from minga_node.model import LocalFile, Peer, PeerState
 from minga_node.store import Store
 from tests.support.writer import Writer
 
@@ -89,6 +89,17 @@ def test_a_record_that_its_node_did_not_sign_is_refused_and_who_tells_it_is_not_
         push(half, TELLER, peers=[replace(owner.record(2), host="198.18.0.1")])
     assert half.gossip.claims.refused("teller")
     assert half.view.known["owner"].peer == owner.record()
+
+
+def test_who_sends_back_what_this_node_wrote_a_moment_ago_is_not_to_blame(half: Half) -> None:
+    half.index.publish([LocalFile("mine", f"{1:064x}", 1, "x/y", 1)])
+    own = half.index.logs.delta("me", 0, 2**20)
+    assert own is not None
+    assert not push(half, TELLER, own)
+    assert not half.gossip.claims.refused("teller")
+    with pytest.raises(PeerMisbehaved, match="own log"):
+        push(half, TELLER, replace(own, to_version=2))
+    assert half.gossip.claims.refused("teller")
 
 
 def test_a_sender_that_is_not_who_it_says_discredits_nobody(half: Half, owner: Writer) -> None:
