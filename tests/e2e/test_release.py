@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,8 +20,11 @@ from tests.waiting import wait_for
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(1200)]
 
-EARLIER = Path(__file__).parent / "releases" / "minga-0.1.0.tgz"
-"""The chart of the release before; its images are not to be had here, so it runs those of this tree."""
+RELEASES = Path(__file__).parent / "releases"
+EARLIER = RELEASES / "minga-0.1.0.tgz"
+"""The chart of the release before."""
+SOURCES = RELEASES / "minga-0.1.0-sources.tar.xz"
+"""What its images are built from: node, operator and protos of the commit that the chart is of."""
 
 SMALL = {
     "peers": {"replicas": 1, "storage": {"size": "1Gi"}},
@@ -68,12 +72,16 @@ def put(network: Network, name: str, file: Path) -> str:
 
 
 @pytest.fixture
-def earlier(cluster: Cluster) -> Iterator[Network]:
-    """The release before this one, with a first network, ready; its definition too is the earlier one."""
+def earlier(cluster: Cluster, tmp_path: Path) -> Iterator[Network]:
+    """The release before this one: definition, chart, and images of its own sources, with a first network."""
+    with tarfile.open(SOURCES) as archive:
+        archive.extractall(tmp_path / "sources", filter="data")
+    images = {"node": "minga-node:0.1.0", "operator": "minga-operator:0.1.0"}
+    cluster.load_images_of(tmp_path / "sources", images)
     namespace = install(cluster)
     cluster.helm("uninstall", "minga", "-n", namespace, "--wait", "--timeout", "120s")
     cluster.kubectl("delete", "crd", "p2pnetworks.minga.dev", "--wait=true", timeout=120)
-    install(cluster, chart=EARLIER)
+    install(cluster, "image.tag=0.1.0", "nodeImage.tag=0.1.0", chart=EARLIER)
     cluster.helm("upgrade", "minga", EARLIER, "-n", namespace, *FIRST, "--wait")
     found = Network(cluster, namespace)
     found.wait(timeout=240)
@@ -88,7 +96,7 @@ def test_an_upgrade_from_the_release_before_keeps_peers_and_files(
     assert "gateway" not in cluster.kubectl("explain", "p2pnetwork.spec")
     digest = put(earlier, "kept.bin", tmp_path / "kept.bin")
     before, operator = pods(earlier), operators(earlier)
-    settings = "nodeImage.tag=test2,podAnnotations.installed=newer"
+    settings = "image.tag=test,nodeImage.tag=test,podAnnotations.installed=newer"
     options = ("--reset-then-reuse-values", "--set", settings, "--wait")
     cluster.helm("upgrade", "minga", newer(tmp_path), "-n", earlier.namespace, *options)
     assert operators(earlier) != operator
@@ -102,11 +110,27 @@ def test_an_upgrade_from_the_release_before_keeps_peers_and_files(
     )
     earlier.wait()
     assert pods(earlier) == before
-    assert earlier.get()["status"]["version"] == "test"
+    assert earlier.get()["status"]["version"] == "0.1.0"
     assert "gateway" in cluster.kubectl("explain", "p2pnetwork.spec")
     assert sha256_in(earlier, "library-peer-0", "/data/kept.bin") == digest
     with earlier.rest("library-seed-0") as rest:
         assert hashlib.sha256(rest.read("/files/kept.bin")).hexdigest() == digest
+
+    # Then the nodes, when the user says so: with disks, queues and neighbours of the earlier version.
+    earlier.patch({"image": {"repository": "minga-node", "tag": "test"}})
+    earlier.wait("SeedsReady", "False", timeout=60)
+    earlier.wait(timeout=300)
+    assert earlier.get()["status"]["version"] == "test"
+    now = pods(earlier)
+    kept = {name for name in now if now[name] == before[name]}
+    assert kept == {"library-broker-0"}
+    with earlier.rest("library-seed-0") as rest:
+        wait_for(lambda: rest.files("kept.bin"), "the file in the index", 60)
+        assert hashlib.sha256(rest.read("/files/kept.bin")).hexdigest() == digest
+        connected = b"\nminga_broker_connected 1.0"
+        wait_for(
+            lambda: connected in rest.read("/metrics"), "a broker with queues of the earlier version", 60
+        )
 
 
 def test_helm_test_passes_and_the_end_is_in_the_documented_order(
