@@ -15,7 +15,7 @@ from minga_node.membership.scuttlebutt import Need
 STREAMS = 4
 """Nodes that this one brings up to date at once, at most."""
 MISFITS = 3
-"""Logs that are read and do not fit into a message, before the rest is left to a stream."""
+"""Logs that are read and do not fit into an empty message, before the rest is left to a stream."""
 
 
 class Supply:
@@ -41,6 +41,9 @@ class Supply:
                 continue
             if not delta.signature and self._logs.signs(lacking.id):
                 too_long += 1
+                if found:
+                    # The room that is left is not worth reading more logs in vain.
+                    return tuple(found), True
                 continue
             found.append(delta)
             budget -= sum(len(entry.name) + len(entry.media_type) + ENTRY_BYTES for entry in delta.entries)
