@@ -59,6 +59,22 @@ class _Logger(Logger):  # type: ignore[misc,unused-ignore]
         """No files of its own."""
 
 
+def _closing(wsgi: Any) -> Any:
+    """Has gunicorn close a connection whose answer says so. Hop-by-hop headers are the server's (PEP 3333),
+    so it drops that one, and would say that it keeps the connection it is about to close.
+    """
+
+    def application(environ: dict[str, Any], start_response: Any) -> Any:
+        def start(status: str, headers: list[tuple[str, str]], *more: Any) -> Any:
+            if ("Connection", "close") in headers:
+                start_response.__self__.force_close()
+            return start_response(status, headers, *more)
+
+        return wsgi(environ, start)
+
+    return application
+
+
 class HttpServer:
     """Serves a WSGI app on ``ip:port`` (port 0 takes a free one).
 
@@ -86,7 +102,9 @@ class HttpServer:
             "worker_tmp_dir": tempfile.gettempdir(),
         }.items():
             config.set(key, value)
-        self._worker = _Worker(1, os.getpid(), [self._socket], _Application(wsgi), 0, config, _Logger(config))
+        self._worker = _Worker(
+            1, os.getpid(), [self._socket], _Application(_closing(wsgi)), 0, config, _Logger(config)
+        )
         self._thread = threading.Thread(target=self._worker.init_process, name="rest", daemon=True)
         self._thread.start()
 
