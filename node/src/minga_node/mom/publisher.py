@@ -51,6 +51,8 @@ class Publisher:
     def opened(self, channel: Channel) -> None:
         """Begins on a new channel, in confirm mode, with the oldest message."""
         self._channel = channel
+        # The connection may have ended before these left the outbox; nobody would come back to them.
+        self._forget_confirmed()
         # What was not confirmed goes again: twice is allowed, never is not.
         self._unconfirmed.clear()
         self._end_spans(list(self._spans), "the connection was lost")
@@ -124,6 +126,8 @@ class Publisher:
 
     def _forget_confirmed(self) -> None:
         done, self._confirmed = self._confirmed, []
+        if not done:
+            return
         try:
             self._outbox.confirmed(done)
         except MingaError as error:
