@@ -15,6 +15,7 @@ from tests.monitoring import expressions
 from tests.monitoring.expressions import RULES, is_of_operator
 from tests.monitoring.prometheus import Prometheus, prometheus, scrape, silent
 from tests.nodes import Nodes, RunningNode
+from tests.support.authority import Authority
 from tests.waiting import wait_for
 
 pytestmark = pytest.mark.integration
@@ -46,7 +47,8 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
     try:
         with private(base / "broker") as broker:
             big = random.Random(3).randbytes(3 << 20)
-            more = {"broker_url": broker.url}
+            certificates = Authority().directory(base / "tls", "test.peers.minga", days=90)
+            more = {"broker_url": broker.url, "peer_tls_directory": str(certificates)}
             seed = nodes.start("seed-0", seed=True, files={BIG: big}, **more).ready()
             peers = [
                 nodes.start(f"peer-{n}", seed, files={f"own-{n}.txt": b"%d" % n}, **more) for n in range(3)
