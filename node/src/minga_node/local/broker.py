@@ -18,6 +18,7 @@ from minga_node.errors import BrokerUnavailable
 HOST = "127.0.0.1"
 START_SECONDS = 60.0
 STOP_SECONDS = 15.0
+TRIES = 3
 # The first is the server itself; the one on the PATH may be a wrapper that only root can run.
 SERVERS = ("/usr/lib/rabbitmq/bin/rabbitmq-server", "rabbitmq-server")
 AMQP_HEADER = b"AMQP\x00\x00\x09\x01"
@@ -41,10 +42,14 @@ class PrivateBroker:
 
     def __init__(self, base: Path, port: int | None = None) -> None:
         self._base = base
-        self.port = port or _free_port()
-        self._epmd_port, self._dist_port = _free_port(), _free_port()
+        self._given = port
+        self._take_ports()
         self._password = secrets.token_urlsafe(16)
         self._processes: list[subprocess.Popen[bytes]] = []
+
+    def _take_ports(self) -> None:
+        self.port = self._given or _free_port()
+        self._epmd_port, self._dist_port = _free_port(), _free_port()
 
     @property
     def url(self) -> str:
@@ -57,6 +62,19 @@ class PrivateBroker:
 
     def start(self) -> None:
         """Starts it and waits until it answers."""
+        first = not (self._base / "data").exists()
+        for left in reversed(range(TRIES)):
+            try:
+                self._start()
+            except BrokerUnavailable:
+                # A port that was free may be somebody's by now. Once it has run, others know its port.
+                if not (first and left and installed()):
+                    raise
+                self._take_ports()
+            else:
+                return
+
+    def _start(self) -> None:
         server, epmd = _server(), shutil.which("epmd")
         if server is None or epmd is None:
             raise BrokerUnavailable("rabbitmq-server is not installed")
