@@ -63,6 +63,7 @@ def test_the_browser_s_language_is_taken(page: Page, village: Village) -> None:
     try:
         page.open(village.home.url)
         page.find("h1", "Lo que comparte el pueblo")
+        assert page.run("return document.documentElement.lang") == "es"
     finally:
         page.driver.execute_cdp_cmd(
             "Emulation.setUserAgentOverride", {"userAgent": "x", "acceptLanguage": "en"}

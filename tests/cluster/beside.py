@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from .build import build, cache_lock, fingerprint, go
+from .build import built_once, cache_lock, fingerprint, go
 from .layout import cache_folder
 from .shell import run
 
@@ -44,11 +44,5 @@ def definitions() -> Path:
 
 
 def rabbitmq_operator() -> Path:
-    """The program of the RabbitMQ cluster operator; built the first time (some minutes on 2 cores)."""
-    target = cache_folder() / f"rabbitmq-operator-{fingerprint(_SOURCE)}"
-    with cache_lock("rabbitmq-operator"):
-        if not target.exists():
-            partial = target.with_suffix(".partial")
-            build(partial, _RABBITMQ, "", _SOURCE)
-            partial.rename(target)
-    return target
+    """The program of the RabbitMQ cluster operator."""
+    return built_once("rabbitmq-operator", _RABBITMQ, _SOURCE)

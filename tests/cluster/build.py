@@ -110,6 +110,17 @@ def build(target: Path, package: str, flags: str, module: Path) -> None:
     run_logged(command, log, timeout=2400, attempts=2, env=env, cwd=module)
 
 
+def built_once(name: str, package: str, module: Path) -> Path:
+    """A program of a Go module; built the first time (some minutes on 2 cores)."""
+    target = cache_folder() / f"{name}-{fingerprint(module)}"
+    with cache_lock(name):
+        if not target.exists():
+            partial = target.with_suffix(".partial")
+            build(partial, package, "", module)
+            partial.rename(target)
+    return target
+
+
 def fingerprint(folder: Path) -> str:
     """A short digest of a folder's files."""
     digest = hashlib.sha256()

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from .build import build, cache_lock, fingerprint
+from .build import built_once
 from .debs import ensure_debs
 from .layout import SERVICES, cache_folder
 from .lifecycle import Lifecycle
@@ -24,22 +24,11 @@ for set in $(ipset list -n); do case $set in KUBE-DST-*|KUBE-SRC-*) ipset destro
 """
 
 
-def kube_router() -> Path:
-    """Its program; built the first time (some minutes on 2 cores)."""
-    target = cache_folder() / f"kube-router-{fingerprint(_SOURCE)}"
-    with cache_lock("kube-router"):
-        if not target.exists():
-            unfinished = target.with_suffix(".partial")
-            build(unfinished, _PROGRAM, "", _SOURCE)
-            unfinished.rename(target)
-    return target
-
-
 @contextmanager
 def enforced(lifecycle: Lifecycle) -> Iterator[None]:
     """Meanwhile every node enforces NetworkPolicy, as kube-router understands it."""
     ensure_debs(cache_folder() / "logs" / "apt.log", _DEBS)
-    program, layout = kube_router(), lifecycle.layout
+    program, layout = built_once("kube-router", _PROGRAM, _SOURCE), lifecycle.layout
     nodes = {node.name: lifecycle.sandbox(node.name) for node in layout.nodes()}
     engines = {
         name: Process(layout.processes / f"{name}-kube-router", layout.logs / f"{name}-kube-router.log")

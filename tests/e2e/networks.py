@@ -107,6 +107,16 @@ class Network:
         items = self.objects("pods", selector)
         return sorted(pod["metadata"]["name"] for pod in items if "deletionTimestamp" not in pod["metadata"])
 
+    def looked_at(self) -> None:
+        """Waits until the operator of now has reconciled it: it repairs what is changed."""
+        patch = '{"spec":{"selector":{"minga.dev/role":"x"}}}'
+        self.kubectl("patch", "service", self.name, "--type=merge", "-p", patch)
+        wait_for(
+            lambda: self.object("service", self.name)["spec"]["selector"]["minga.dev/role"] == "node",
+            "a repair",
+            60,
+        )
+
     def delete(self, timeout: float = 120) -> None:
         """Deletes it and waits until nothing of it is left."""
         self.kubectl("delete", "p2pn", self.name, "--wait=true")

@@ -77,17 +77,6 @@ def of_the_newer(network: Network) -> set[str]:
     }
 
 
-def has_looked(network: Network) -> None:
-    """Waits until the operator of now has reconciled the network: it repairs what is changed."""
-    patch = '{"spec":{"selector":{"minga.dev/role":"x"}}}'
-    network.kubectl("patch", "service", "library", "--type=merge", "-p", patch)
-    wait_for(
-        lambda: network.object("service", "library")["spec"]["selector"]["minga.dev/role"] == "node",
-        "a repair",
-        60,
-    )
-
-
 def test_an_operator_that_renders_otherwise_replaces_no_pod_until_it_is_asked_to(
     cluster: Cluster, network: Network, newer: str
 ) -> None:
@@ -98,7 +87,7 @@ def test_an_operator_that_renders_otherwise_replaces_no_pod_until_it_is_asked_to
     install(cluster, f"image.tag={newer}")
     message = network.wait("UpToDate", "False", "EarlierTemplate", timeout=60)
     assert "library-broker, library-peer, library-seed" in message
-    has_looked(network)
+    network.looked_at()
     network.wait()
     assert uids(network) == before
     assert network.object("configmap", "library-config")["data"] == files
@@ -134,5 +123,5 @@ def test_an_operator_that_renders_otherwise_replaces_no_pod_until_it_is_asked_to
     after = uids(network)
     install(cluster)
     network.wait("UpToDate", "False", "EarlierTemplate", timeout=60)
-    has_looked(network)
+    network.looked_at()
     assert uids(network) == after

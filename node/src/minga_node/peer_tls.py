@@ -18,15 +18,12 @@ from minga_node.certificates import FILES, Certificates, named, shared_name
 from minga_node.errors import ConfigError
 from minga_node.metrics import CERTIFICATE_END
 from minga_node.refusals import Refusals, objection
+from minga_node.versions import LOOK_SECONDS, Versions, versions
 
 log = logging.getLogger(__name__)
 
-LOOK_SECONDS = 1.0
-"""How old an answer of the file system may be."""
 LARGEST = 1 << 20
 EXPLAIN_SECONDS = 3.0
-
-Signature = tuple[tuple[int, ...] | None, ...]
 
 
 class PeerTls:
@@ -47,7 +44,7 @@ class PeerTls:
         self.name = shared_name(network)
         self.refusals = Refusals()
         self._lock = threading.Lock()
-        self._seen = self._signature()
+        self._seen = self._versions()
         self._take(self._read())
         self.version = 1
         """Rises with every change that was taken."""
@@ -101,7 +98,7 @@ class PeerTls:
     def _look(self) -> None:
         if time.monotonic() < self._next:
             return
-        seen = self._signature()
+        seen = self._versions()
         if seen != self._seen:
             self._seen = seen
             try:
@@ -126,17 +123,8 @@ class PeerTls:
     def _path(self, file: str) -> Path:
         return self._directory / file
 
-    def _signature(self) -> Signature:
-        """Tells versions of the files apart."""
-        found: list[tuple[int, ...] | None] = []
-        for file in FILES:
-            try:
-                state = self._path(file).stat()
-            except OSError:
-                found.append(None)
-            else:
-                found.append((state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns))
-        return tuple(found)
+    def _versions(self) -> Versions:
+        return versions(self._path(file) for file in FILES)
 
     def _read(self) -> Certificates:
         contents = []

@@ -9,14 +9,11 @@ from pathlib import Path
 
 from minga_node.access import MOST, Grants, Scope, grant, tokens
 from minga_node.errors import ConfigError
+from minga_node.versions import LOOK_SECONDS, Versions, versions
 
 log = logging.getLogger(__name__)
 
-LOOK_SECONDS = 1.0
-"""How old an answer of the file system may be."""
 LARGEST = 1 << 20
-
-Signature = tuple[tuple[int, ...] | None, ...]
 
 
 class TokenDirectory:
@@ -32,7 +29,7 @@ class TokenDirectory:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._lock = threading.Lock()
-        self._seen = self._signature()
+        self._seen = self._versions()
         self._grants = self._read()
         self._next = time.monotonic() + LOOK_SECONDS
 
@@ -46,7 +43,7 @@ class TokenDirectory:
         with self._lock:
             if time.monotonic() < self._next:
                 return
-            seen = self._signature()
+            seen = self._versions()
             if seen != self._seen:
                 self._seen = seen
                 try:
@@ -56,17 +53,8 @@ class TokenDirectory:
                     log.error("%s; the tokens known before stay good", error)
             self._next = time.monotonic() + LOOK_SECONDS
 
-    def _signature(self) -> Signature:
-        """Tells versions of the files apart."""
-        found: list[tuple[int, ...] | None] = []
-        for scope in Scope:
-            try:
-                state = (self._directory / scope).stat()
-            except OSError:
-                found.append(None)
-            else:
-                found.append((state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns))
-        return tuple(found)
+    def _versions(self) -> Versions:
+        return versions(self._directory / scope for scope in Scope)
 
     def _read(self) -> Grants:
         found = []

@@ -12,16 +12,14 @@ import pytest
 from minga_node.index import Index, tables
 from minga_node.membership.compaction import TOMBSTONES, Compaction
 from minga_node.membership.scuttlebutt import Digest, need
-from minga_node.model import LocalFile, Peer
 from minga_node.store import Store
+from tests.support.churn import BATCH, READER, churn, rows
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 VERSIONS = 1_000_000
-BATCH = 1_000
 ABSENT = 7
 """Rounds that the reader stays away: longer than tombstones are kept for it."""
-READER = Peer("reader", 5, "127.0.0.1", 1, 2, 3)
 
 
 @pytest.fixture
@@ -33,20 +31,6 @@ def pair(tmp_path: Path) -> Iterator[tuple[Index, Index]]:
     for index, store in zip(indices, stores, strict=True):
         index.close()
         store.close()
-
-
-def churn(index: Index, round_: int) -> None:
-    """A batch of new names that go again, and one of old names with new contents."""
-    fresh = [LocalFile(f"new-{round_}-{n}", "ab" * 32, 1, "x/y", 1) for n in range(BATCH)]
-    index.publish(fresh)
-    index.remove([file.name for file in fresh])
-    index.publish([LocalFile(f"same-{n}", f"{round_ * BATCH + n:064x}", 1, "x/y", 1) for n in range(BATCH)])
-
-
-def rows(index: Index) -> int:
-    """Of all tables that entries are in."""
-    of = ("files", "held", "tombstones")
-    return sum(index._store.read().execute(f"SELECT count(*) FROM {each}").fetchone()[0] for each in of)
 
 
 def pages(index: Index) -> int:

@@ -13,11 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from minga_node.downloads.contents import CompleteContent
 from minga_node.downloads.exchange import Exchange
-from minga_node.manifest import hash_file
 from minga_node.model import Peer
-from minga_node.transfer import OpenContent, PieceServer, TokenBucket, answering
+from minga_node.transfer import PieceServer, TokenBucket, answering
+from tests.support.one_file import OneFile
 
 pytestmark = pytest.mark.integration
 
@@ -25,23 +24,13 @@ DATA = os.urandom(300_000)
 PIECE = 65536
 
 
-class Library:
-    def __init__(self, path: Path) -> None:
-        self.path, self.id = path, hash_file(path).id
-
-    def open(self, content_id: str) -> OpenContent | None:
-        return CompleteContent(os.open(self.path, os.O_RDONLY)) if content_id == self.id else None
+@pytest.fixture
+def library(tmp_path: Path) -> OneFile:
+    return OneFile(tmp_path / "file", DATA)
 
 
 @pytest.fixture
-def library(tmp_path: Path) -> Library:
-    path = tmp_path / "file"
-    path.write_bytes(DATA)
-    return Library(path)
-
-
-@pytest.fixture
-def server(library: Library) -> Iterator[PieceServer]:
+def server(library: OneFile) -> Iterator[PieceServer]:
     server = PieceServer("127.0.0.1", 0, library)
     server.start()
     yield server
@@ -61,19 +50,19 @@ def get(
     return response, body
 
 
-def test_without_a_range_the_whole_content_comes(server: PieceServer, library: Library) -> None:
+def test_without_a_range_the_whole_content_comes(server: PieceServer, library: OneFile) -> None:
     response, body = get(server, f"/pieces/{library.id}")
     assert (response.status, body) == (200, DATA)
     assert response.headers["ETag"] == f'"{library.id}"'
 
 
-def test_a_range_is_answered_with_exactly_it(server: PieceServer, library: Library) -> None:
+def test_a_range_is_answered_with_exactly_it(server: PieceServer, library: OneFile) -> None:
     response, body = get(server, f"/pieces/{library.id}", Range="bytes=100-199")
     assert (response.status, body) == (206, DATA[100:200])
     assert response.headers["Content-Range"] == f"bytes 100-199/{len(DATA)}"
 
 
-def test_of_several_ranges_the_least_sent_comes(server: PieceServer, library: Library) -> None:
+def test_of_several_ranges_the_least_sent_comes(server: PieceServer, library: OneFile) -> None:
     ranges = ",".join(f"{start}-{start + PIECE - 1}" for start in range(0, 4 * PIECE, PIECE))
     starts = set()
     for _ in range(4):
@@ -84,7 +73,7 @@ def test_of_several_ranges_the_least_sent_comes(server: PieceServer, library: Li
     assert starts == set(range(0, 4 * PIECE, PIECE))
 
 
-def test_head_has_the_fields_and_no_body(server: PieceServer, library: Library) -> None:
+def test_head_has_the_fields_and_no_body(server: PieceServer, library: OneFile) -> None:
     response, body = get(server, f"/pieces/{library.id}", "HEAD")
     assert (response.status, body) == (200, b"")
     assert response.headers["Content-Length"] == str(len(DATA))
@@ -104,18 +93,18 @@ def test_head_has_the_fields_and_no_body(server: PieceServer, library: Library) 
     ],
 )
 def test_bad_requests_hear_what_is_wrong(
-    server: PieceServer, library: Library, path: str, method: str, fields: dict[str, str], status: int
+    server: PieceServer, library: OneFile, path: str, method: str, fields: dict[str, str], status: int
 ) -> None:
     response, _ = get(server, path.replace("{content}", f"/pieces/{library.id}"), method, **fields)
     assert response.status == status
 
 
-def test_an_unsatisfiable_range_hears_the_size(server: PieceServer, library: Library) -> None:
+def test_an_unsatisfiable_range_hears_the_size(server: PieceServer, library: OneFile) -> None:
     response, _ = get(server, f"/pieces/{library.id}", Range="bytes=400000-")
     assert response.headers["Content-Range"] == f"bytes */{len(DATA)}"
 
 
-def test_pipelined_requests_are_answered_in_their_order(server: PieceServer, library: Library) -> None:
+def test_pipelined_requests_are_answered_in_their_order(server: PieceServer, library: OneFile) -> None:
     with socket.create_connection(("127.0.0.1", server.port), 10) as sock:
         for number in range(300):
             fields = f"Host: x\r\nRange: bytes={number}-{number}"
@@ -127,7 +116,7 @@ def test_pipelined_requests_are_answered_in_their_order(server: PieceServer, lib
             assert reader.read(1) == DATA[number : number + 1]
 
 
-def test_a_long_pipeline_of_bad_requests_is_survived(server: PieceServer, library: Library) -> None:
+def test_a_long_pipeline_of_bad_requests_is_survived(server: PieceServer, library: OneFile) -> None:
     with socket.create_connection(("127.0.0.1", server.port), 10) as sock:
         sock.sendall(b"GET /x HTTP/1.1\r\n\r\n" * 3000)
         sock.shutdown(socket.SHUT_WR)
@@ -137,7 +126,7 @@ def test_a_long_pipeline_of_bad_requests_is_survived(server: PieceServer, librar
     assert get(server, f"/pieces/{library.id}")[0].status == 200
 
 
-def test_beyond_the_queue_it_says_503_and_when_to_come_back(library: Library) -> None:
+def test_beyond_the_queue_it_says_503_and_when_to_come_back(library: OneFile) -> None:
     server = PieceServer("127.0.0.1", 0, library, slots=1, queue=1)
     server.start()
     try:
@@ -164,7 +153,7 @@ def test_beyond_the_queue_it_says_503_and_when_to_come_back(library: Library) ->
         server.stop(0)
 
 
-def ask(server: PieceServer, library: Library, party: str) -> socket.socket:
+def ask(server: PieceServer, library: OneFile, party: str) -> socket.socket:
     """Has asked for one piece."""
     sock = socket.create_connection(("127.0.0.1", server.port), 10)
     fields = f"Host: x\r\nMinga-Peer: {party}\r\nRange: bytes=0-{PIECE - 1}"
@@ -182,7 +171,7 @@ def head_of(sock: socket.socket) -> tuple[str, dict[str, str]]:
     return status, fields
 
 
-def test_who_would_wait_long_is_sent_away_at_once(library: Library) -> None:
+def test_who_would_wait_long_is_sent_away_at_once(library: OneFile) -> None:
     """Four pieces a second leave it. It cannot know so yet when twenty ask; who comes later hears it."""
     server = PieceServer("127.0.0.1", 0, library, slots=1, limiter=TokenBucket(4 * PIECE))
     server.start()
@@ -198,7 +187,7 @@ def test_who_would_wait_long_is_sent_away_at_once(library: Library) -> None:
         assert all(3 <= int(fields["Retry-After"]) <= 8 for _, fields in said)
 
 
-def test_who_has_waited_too_long_is_sent_away(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_has_waited_too_long_is_sent_away(library: OneFile, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(answering, "OVERDUE", 1.0)
     server = PieceServer("127.0.0.1", 0, library, slots=1, limiter=TokenBucket(PIECE))
     server.start()
@@ -211,7 +200,7 @@ def test_who_has_waited_too_long_is_sent_away(library: Library, monkeypatch: pyt
         assert set(statuses) == {"206", "503"}
 
 
-def test_a_client_that_reads_nothing_does_not_keep_others_waiting(library: Library) -> None:
+def test_a_client_that_reads_nothing_does_not_keep_others_waiting(library: OneFile) -> None:
     with library.path.open("r+b") as file:
         file.truncate(64 * 2**20)
     server = PieceServer("127.0.0.1", 0, library, slots=1)
@@ -226,7 +215,7 @@ def test_a_client_that_reads_nothing_does_not_keep_others_waiting(library: Libra
         server.stop(0)
 
 
-def test_news_are_answered_with_news_and_wait_for_no_slot(library: Library) -> None:
+def test_news_are_answered_with_news_and_wait_for_no_slot(library: OneFile) -> None:
     with library.path.open("r+b") as file:
         file.truncate(64 * 2**20)
     heard: list[tuple[str, str, str]] = []
@@ -252,7 +241,7 @@ def test_news_are_answered_with_news_and_wait_for_no_slot(library: Library) -> N
         assert (response.status, response.headers["Minga-Have"]) == (204, None)
 
 
-def test_stopping_lets_an_answer_end(library: Library) -> None:
+def test_stopping_lets_an_answer_end(library: OneFile) -> None:
     server = PieceServer("127.0.0.1", 0, library)
     server.start()
     with library.path.open("r+b") as file:

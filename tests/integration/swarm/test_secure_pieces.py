@@ -14,13 +14,12 @@ import pytest
 
 from minga_node import peer_tls
 from minga_node.downloads import DownloadState, SmallFile
-from minga_node.downloads.contents import CompleteContent
 from minga_node.errors import PeerUnreachable
-from minga_node.manifest import hash_file
 from minga_node.metrics import PEERS_REFUSED
 from minga_node.peer_tls import PeerTls
-from minga_node.transfer import OpenContent, PieceServer, Remote, server
+from minga_node.transfer import PieceServer, Remote, server
 from tests.support.authority import Authority
+from tests.support.one_file import OneFile
 from tests.support.relay import Relay
 from tests.support.swarm_peer import SwarmPeer
 from tests.waiting import wait_for
@@ -34,19 +33,9 @@ DATA = (MARK * (6 * MIB // len(MARK)))[: 6 * MIB - 17]
 AUTHORITY, STRANGER = Authority(), Authority("somebody else")
 
 
-class Library:
-    def __init__(self, path: Path) -> None:
-        self.path, self.id = path, hash_file(path).id
-
-    def open(self, content_id: str) -> OpenContent | None:
-        return CompleteContent(os.open(self.path, os.O_RDONLY)) if content_id == self.id else None
-
-
 @pytest.fixture
-def library(tmp_path: Path) -> Library:
-    path = tmp_path / "file"
-    path.write_bytes(DATA)
-    return Library(path)
+def library(tmp_path: Path) -> OneFile:
+    return OneFile(tmp_path / "file", DATA)
 
 
 @pytest.fixture
@@ -55,14 +44,14 @@ def directory(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def listener(library: Library, directory: Path) -> Iterator[PieceServer]:
+def listener(library: OneFile, directory: Path) -> Iterator[PieceServer]:
     pieces = PieceServer("127.0.0.1", 0, library, tls=PeerTls(directory, "test"))
     pieces.start()
     yield pieces
     pieces.stop(1)
 
 
-def request(library: Library, more: str = "") -> bytes:
+def request(library: OneFile, more: str = "") -> bytes:
     return f"GET /pieces/{library.id} HTTP/1.1\r\nHost: x\r\n{more}\r\n".encode()
 
 
@@ -104,7 +93,7 @@ def refused(reason: str) -> float:
     return float(PEERS_REFUSED.labels(reason)._value.get())
 
 
-def test_a_peer_gets_what_it_asks_for(listener: PieceServer, library: Library, tmp_path: Path) -> None:
+def test_a_peer_gets_what_it_asks_for(listener: PieceServer, library: OneFile, tmp_path: Path) -> None:
     peer = context(tmp_path, AUTHORITY.issue(NAME))
     head, _, body = ask(listener.port, peer, request(library, "Connection: close\r\n")).partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 200 OK")
@@ -114,7 +103,7 @@ def test_a_peer_gets_what_it_asks_for(listener: PieceServer, library: Library, t
 
 
 def test_requests_in_a_pipeline_are_answered_in_their_order(
-    listener: PieceServer, library: Library, tmp_path: Path
+    listener: PieceServer, library: OneFile, tmp_path: Path
 ) -> None:
     peer = context(tmp_path, AUTHORITY.issue(NAME))
     count = 300
@@ -125,7 +114,7 @@ def test_requests_in_a_pipeline_are_answered_in_their_order(
 
 
 def test_a_peer_that_reads_late_gets_everything_and_keeps_nobody_waiting(
-    listener: PieceServer, library: Library, tmp_path: Path
+    listener: PieceServer, library: OneFile, tmp_path: Path
 ) -> None:
     peer = context(tmp_path, AUTHORITY.issue(NAME))
     with socket.create_connection(("127.0.0.1", listener.port), 10) as plain:
@@ -160,7 +149,7 @@ REFUSED: dict[str, tuple[Callable[[], tuple[bytes, bytes] | None], str, str]] = 
 
 @pytest.mark.parametrize("case", REFUSED)
 def test_who_is_no_peer_gets_nothing_and_it_is_said_once(
-    listener: PieceServer, library: Library, tmp_path: Path, caplog: pytest.LogCaptureFixture, case: str
+    listener: PieceServer, library: OneFile, tmp_path: Path, caplog: pytest.LogCaptureFixture, case: str
 ) -> None:
     pair, reason, said = REFUSED[case]
     caplog.set_level(logging.WARNING)
@@ -175,7 +164,7 @@ def test_who_is_no_peer_gets_nothing_and_it_is_said_once(
 
 
 def test_plain_http_gets_nothing(
-    listener: PieceServer, library: Library, caplog: pytest.LogCaptureFixture
+    listener: PieceServer, library: OneFile, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.WARNING)
     before = refused("no-tls")
@@ -188,7 +177,7 @@ def test_plain_http_gets_nothing(
     assert [record.getMessage() for record in caplog.records] == ["refused 127.0.0.1: it does not speak TLS"]
 
 
-def test_an_older_tls_gets_nothing(listener: PieceServer, library: Library, tmp_path: Path) -> None:
+def test_an_older_tls_gets_nothing(listener: PieceServer, library: OneFile, tmp_path: Path) -> None:
     client = context(tmp_path, AUTHORITY.issue(NAME))
     client.maximum_version = ssl.TLSVersion.TLSv1_2
     before = refused("no-tls")
@@ -197,7 +186,7 @@ def test_an_older_tls_gets_nothing(listener: PieceServer, library: Library, tmp_
 
 
 def test_a_look_at_the_port_is_no_refusal(
-    listener: PieceServer, library: Library, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    listener: PieceServer, library: OneFile, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.WARNING)
     for _ in range(5):
@@ -208,7 +197,7 @@ def test_a_look_at_the_port_is_no_refusal(
 
 
 def test_who_begins_no_handshake_is_let_go_and_holds_up_nobody(
-    monkeypatch: pytest.MonkeyPatch, listener: PieceServer, library: Library, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, listener: PieceServer, library: OneFile, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(server, "HANDSHAKE_SECONDS", 0.2)
     before = refused("timeout")
@@ -229,9 +218,7 @@ def test_a_holder_that_is_no_peer_is_asked_for_nothing(directory: Path, tmp_path
         network = "test" if authority is STRANGER else "elsewhere"
         place = authority.directory(tmp_path / name, f"{network}.peers.minga")
         with_other = PeerTls(place, network)
-        file = tmp_path / "file of another"
-        file.write_bytes(b"x")
-        pieces = PieceServer("127.0.0.1", 0, Library(file), tls=with_other)
+        pieces = PieceServer("127.0.0.1", 0, OneFile(tmp_path / "file of another", b"x"), tls=with_other)
         pieces.start()
         try:
             with pytest.raises(PeerUnreachable, match=said):

@@ -7,6 +7,7 @@ from bisect import bisect_right
 from itertools import accumulate, chain
 
 from minga_node.index.log import Delta, Entry
+from minga_node.index.schema import ENTRY
 
 ROWS = 20_000
 """Entries in one delta that this node makes, at most."""
@@ -43,8 +44,7 @@ def _read(
     most = min(ROWS, max_bytes // ENTRY_BYTES + 1)
     limits = (log, from_version, most + 1)
     rows = db.execute(
-        "SELECT h.version, f.name, f.content, ifnull(h.size, f.size), ifnull(h.media_type, f.media_type), "
-        "h.modified, h.complete FROM held h CROSS JOIN files f ON f.file = h.file "
+        f"SELECT {ENTRY} FROM held h CROSS JOIN files f ON f.file = h.file "
         "WHERE h.log = ? AND h.version > ? ORDER BY h.version LIMIT ?",
         limits,
     ).fetchall()

@@ -11,6 +11,13 @@ from __future__ import annotations
 PAD = "\x01\x01"
 """Ends a name in the full-text index, so that its last two characters begin a trigram as well."""
 
+ENTRY = (
+    "h.version, f.name, f.content, ifnull(h.size, f.size), ifnull(h.media_type, f.media_type), "
+    "h.modified, h.complete"
+)
+"""Columns of a live entry as its writer told it, in the order of
+:class:`~minga_node.index.log.Entry`, from ``held h`` and ``files f``."""
+
 STEPS = (
     """
 CREATE TABLE logs (

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from minga_node.index.fold import fold
 from minga_node.index.log import Entry
-from minga_node.index.schema import PAD
+from minga_node.index.schema import ENTRY, PAD
 from minga_node.index.signing import set_hash
 
 MOVES = 500_000
@@ -22,9 +22,8 @@ CROSS JOIN files f ON f.folded = s.folded AND f.name = s.name
 CROSS JOIN held h INDEXED BY held_file ON h.file = f.file AND h.log = s.log
 WHERE s.log NOT IN ({fresh})
 """
-_GONE = """
-SELECT r.log, r.version, f.name, f.content, ifnull(h.size, f.size), ifnull(h.media_type, f.media_type),
-    h.modified, h.complete
+_GONE = f"""
+SELECT r.log, {ENTRY}
 FROM replaced r CROSS JOIN held h ON h.log = r.log AND h.version = r.version
 CROSS JOIN files f ON f.file = r.file
 """
@@ -147,9 +146,7 @@ def total(db: sqlite3.Connection, log: int) -> int:
     """The hash of a log's set of live entries, computed anew."""
     return set_hash(
         db.execute(
-            "SELECT h.version, f.name, f.content, ifnull(h.size, f.size), "
-            "ifnull(h.media_type, f.media_type), h.modified, h.complete "
-            "FROM held h CROSS JOIN files f ON f.file = h.file WHERE h.log = ?",
+            f"SELECT {ENTRY} FROM held h CROSS JOIN files f ON f.file = h.file WHERE h.log = ?",
             (log,),
         )
     )

@@ -12,23 +12,7 @@ from minga_node.membership.compaction import TOMBSTONES, Compaction
 from minga_node.membership.scuttlebutt import Digest, need
 from minga_node.model import LocalFile, Peer
 from minga_node.store import Store
-
-READER = Peer("reader", 5, "127.0.0.1", 1, 2, 3)
-BATCH = 1_000
-
-
-def churn(index: Index, round_: int) -> None:
-    """A batch of new names that go again, and one of old names with new contents."""
-    fresh = [LocalFile(f"new-{round_}-{n}", "ab" * 32, 1, "x/y", 1) for n in range(BATCH)]
-    index.publish(fresh)
-    index.remove([file.name for file in fresh])
-    index.publish([LocalFile(f"same-{n}", f"{round_ * BATCH + n:064x}", 1, "x/y", 1) for n in range(BATCH)])
-
-
-def rows(index: Index) -> int:
-    """Of all tables that entries are in."""
-    tables = ("files", "held", "tombstones", "moved")
-    return sum(index._store.read().execute(f"SELECT count(*) FROM {each}").fetchone()[0] for each in tables)
+from tests.support.churn import BATCH, READER, churn, rows
 
 
 @pytest.fixture
@@ -46,7 +30,7 @@ def test_a_log_that_churns_does_not_grow_whoever_never_reads_it(index: Index) ->
     for round_ in range(30):
         churn(index, round_)
         compaction.run([READER])
-        most.append(rows(index))
+        most.append(rows(index, "moved"))
     assert index.logs.own.version == 30 * 3 * BATCH
     # The files, their places in the log, and what is kept for a reader.
     assert max(most) <= 2 * BATCH + TOMBSTONES + BATCH
@@ -59,11 +43,11 @@ def test_what_all_live_nodes_have_seen_goes_at_once(index: Index) -> None:
     own = index.logs.own
     compaction.acknowledge("reader", Digest("me", own.epoch, 1, own.version))
     compaction.run([READER])
-    assert rows(index) == 2 * BATCH
+    assert rows(index, "moved") == 2 * BATCH
     compaction.run([READER, Peer("other", 5, "127.0.0.1", 1, 2, 3)])
     index.remove(["same-1"])
     compaction.run([READER, Peer("other", 5, "127.0.0.1", 1, 2, 3)])
-    assert rows(index) == 2 * BATCH - 1, "one has not seen that it is gone"
+    assert rows(index, "moved") == 2 * BATCH - 1, "one has not seen that it is gone"
 
 
 def test_a_reader_that_was_left_behind_gets_the_log_anew(index: Index, tmp_path: Path) -> None:

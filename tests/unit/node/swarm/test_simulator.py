@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.bench.simulator import Simulation
+from tests.bench.simulation import Simulation
 
 
 @pytest.mark.parametrize(
