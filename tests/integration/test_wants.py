@@ -27,6 +27,11 @@ def broker(tmp_path: Path) -> Iterator[PrivateBroker]:
 
 
 @pytest.fixture
+def witness(broker: PrivateBroker) -> Witness:
+    return Witness.of_a_broker_to_be_killed(broker, "test")
+
+
+@pytest.fixture
 def network(nodes: Nodes, broker: PrivateBroker) -> list[RunningNode]:
     """A wanter, who is the first, and somebody who will have it."""
     wanter = nodes.start("wanter", broker_url=broker.url).ready()
@@ -59,10 +64,9 @@ def told(witness: Witness, kind: str) -> list[dict[str, Any]]:
 
 
 def test_a_want_outlives_the_broker_the_wanter_and_who_satisfies_it(
-    network: list[RunningNode], broker: PrivateBroker
+    witness: Witness, network: list[RunningNode], broker: PrivateBroker
 ) -> None:
     wanter, holder = network
-    witness = Witness(broker.url, "test")
     id_ = want(wanter, name="rare.bin", fetch=True)
     wait_for(lambda: heard(holder) == [id_], "the other one has heard of it")
     broker.kill()

@@ -11,6 +11,7 @@ from typing import Any
 import pika
 import urllib3
 
+from minga_node.local.broker import PrivateBroker
 from tests.nodes import RunningNode
 
 
@@ -25,6 +26,18 @@ class Witness:
             channel.exchange_declare(self._exchange, "topic", durable=True)
             channel.queue_declare(self._queue, durable=True)
             channel.queue_bind(self._queue, self._exchange, "#")
+
+    @classmethod
+    def of_a_broker_to_be_killed(cls, broker: PrivateBroker, network: str) -> Witness:
+        """One whose binding outlives a kill: made before the broker ended in order, once.
+
+        RabbitMQ may lose a binding that is a second old when it is killed, and keep the queue
+        (docs/messages.md). Nodes bind again; a witness has to know that it was bound all the time.
+        """
+        witness = cls(broker.url, network)
+        broker.stop()
+        broker.start()
+        return witness
 
     def hear(self) -> None:
         """Takes what has come."""

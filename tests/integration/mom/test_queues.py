@@ -100,6 +100,29 @@ def _there(broker: PrivateBroker, queue: str) -> bool:
     return True
 
 
+def test_bindings_that_the_broker_lost_are_made_again(nodes: Nodes, broker: PrivateBroker) -> None:
+    """As after a crash: the queues are there, and nothing is routed to them."""
+    a = nodes.start("a", broker_url=broker.url).ready()
+    b = nodes.start("b", a, broker_url=broker.url).ready()
+    connected(a)
+    connected(b)
+    with pika.BlockingConnection(pika.URLParameters(broker.url)) as connection:
+        channel = connection.channel()
+        channel.queue_unbind(TOPOLOGY.event_queue("b").name, TOPOLOGY.events, "#")
+        channel.queue_unbind(TOPOLOGY.job_queue("b").name, TOPOLOGY.jobs, "b")
+    a.put("unheard.txt", b"x")
+    wait_for(lambda: a.metric("minga_outbox_messages") == 0, "it is told, to nobody")
+    wait_for(lambda: "unheard.txt" in b.names(), "gossip brings it")
+    broker.stop()
+    broker.start()
+    connected(b)
+    row = a.put("heard.txt", b"x")
+    wait_for(lambda: b.metric("minga_messages_total", direction="in", type="file.published") == 1, "it came")
+    asked = a.request("POST", "/api/v1/replications", json={"id": row["id"], "copies": 2})
+    assert asked.status == 202, asked.data
+    wait_for(lambda: (b.directory / "heard.txt").exists(), "the job came", 30)
+
+
 def test_a_queue_of_an_earlier_version_is_emptied_and_then_made_anew(
     nodes: Nodes, broker: PrivateBroker, channel: BlockingChannel
 ) -> None:
