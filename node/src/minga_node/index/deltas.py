@@ -6,13 +6,20 @@ import sqlite3
 from bisect import bisect_right
 from itertools import accumulate, chain
 
-from minga_node.index.log import Delta, Entry
+from minga_node.index.entries import Entries
+from minga_node.index.log import Delta
 from minga_node.index.schema import ENTRY
 
 ROWS = 20_000
 """Entries in one delta that this node makes, at most."""
 ENTRY_BYTES = 60
 """Of an entry on the wire, besides its name and media type."""
+
+
+def wire_bytes(delta: Delta) -> int:
+    """About how many bytes its entries are on the wire."""
+    _, names, _, _, media_types, *_ = Entries.of(delta.entries).columns
+    return sum(map(len, names)) + sum(map(len, media_types)) + ENTRY_BYTES * len(names)
 
 
 def read(
@@ -65,6 +72,6 @@ def _read(
         version if whole else ordered[taken - 1][0],
         reset,
         compacted,
-        list(map(Entry._make, ordered[:taken])),
+        Entries.of(ordered if whole else ordered[:taken]),
         signature if whole else b"",
     )

@@ -5,10 +5,12 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from minga_node.index import copies
+from minga_node.index.entries import Entries, Entry
 from minga_node.index.fold import fold
-from minga_node.index.log import Delta, Entry, check_delta
+from minga_node.index.log import Delta, check_delta
 from minga_node.index.logs import Logs
 from minga_node.index.query import Query
 from minga_node.index.rows import RowReader
@@ -119,6 +121,7 @@ class Index:
         Raises:
             PeerMisbehaved: no honest node sends one of these; nothing is changed.
         """
+        deltas = [replace(delta, entries=Entries.of(delta.entries)) for delta in deltas]
         for delta in deltas:
             check_delta(delta)
         news = self.logs.apply(deltas, middle=middle)

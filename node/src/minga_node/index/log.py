@@ -1,38 +1,16 @@
-"""The entries of a node's log and the pieces of it that nodes hand to each other."""
+"""How much of a log is known, and the pieces of it that nodes hand to each other."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from operator import lt
-from typing import NamedTuple
 
 from minga_node.errors import PeerMisbehaved
+from minga_node.index.entries import LARGEST, Entries, Entry
 from minga_node.index.signing import SIGNED
-from minga_node.names import is_shareable
 
 MOST_ENTRIES = 50_000
 """Entries in one delta, at most."""
-LARGEST = 2**63 - 1
-"""Largest integer that SQLite keeps."""
-
-
-class Entry(NamedTuple):
-    """The newest word of a log about one name. A plain tuple, because there are millions."""
-
-    version: int
-    name: str
-    content: bytes | None
-    """32 bytes, the id; None for a tombstone: the name is gone."""
-    size: int = 0
-    media_type: str = ""
-    modified_ms: int = 0
-    complete: bool = True
-
-    @property
-    def removed(self) -> bool:
-        return self.content is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +45,6 @@ class Delta:
     comes in parts, and when its writer has no key."""
 
 
-# Lines of names as most are: no part that begins with a dot, nothing but characters that are surely allowed.
-_PART = r"[\w ,;+@=()\[\]~!#$%&'-][\w .,;+@=()\[\]~!#$%&'-]{0,62}"
-_PLAIN = re.compile(rf"(?>(?:{_PART}/){{0,3}}{_PART}\n)*+", re.ASCII)
-_MEDIA_TYPE = 255
-
-
 def check_delta(delta: Delta) -> None:
     """Refuses what an honest node never sends.
 
@@ -94,32 +66,10 @@ def check_delta(delta: Delta) -> None:
         raise PeerMisbehaved(f"{who}: a signature of {len(delta.signature)} bytes")
     if len(delta.entries) > MOST_ENTRIES:
         raise PeerMisbehaved(f"{who}: {len(delta.entries)} entries at once, at most {MOST_ENTRIES}")
-    if delta.entries:
-        _check_entries(delta, who)
-
-
-def _check_entries(delta: Delta, who: str) -> None:
-    """By columns: a catch-up has a million of them."""
-    versions, names, contents, sizes, media_types, modified, _ = zip(*delta.entries, strict=True)
-    if not (
-        delta.from_version < versions[0]
-        and versions[-1] <= delta.to_version
-        and all(map(lt, versions, versions[1:]))
-    ):
+    if not delta.entries:
+        return
+    entries = Entries.of(delta.entries)
+    if not (delta.from_version < entries.versions[0] and entries.versions[-1] <= delta.to_version):
         raise PeerMisbehaved(f"{who}: versions out of order")
-    lines = "\n".join(names) + "\n"
-    # A name with a line's end in it would pass for two.
-    if lines.count("\n") != len(names) or not _PLAIN.fullmatch(lines):
-        for name in names:
-            if not is_shareable(name):
-                raise PeerMisbehaved(f"{who}: the name {name[:64]!r}")
-    if (
-        not {0 if content is None else len(content) for content in contents} <= {0, 32}
-        or b"" in contents
-        or min(sizes) < 0
-        or max(sizes) > LARGEST
-        or min(modified) < -LARGEST
-        or max(modified) > LARGEST
-        or max(map(len, set(media_types))) > _MEDIA_TYPE
-    ):
-        raise PeerMisbehaved(f"{who}: an entry that is none")
+    if entries.problem:
+        raise PeerMisbehaved(f"{who}: {entries.problem}")

@@ -9,8 +9,9 @@ from typing import NamedTuple
 
 from minga_node.errors import Forged, NotFound, PeerMisbehaved
 from minga_node.index import deltas, tables
+from minga_node.index.entries import Entries, Entry
 from minga_node.index.keys import Keys
-from minga_node.index.log import Delta, Entry, LogState
+from minga_node.index.log import Delta, LogState
 from minga_node.index.schema import STEPS, WRITER
 from minga_node.index.signing import KEY, MASK, from_bytes, log_statement, to_bytes, verified
 from minga_node.metrics import GOSSIP_REFUSED
@@ -104,7 +105,7 @@ class Logs:
 
     def _append(self, db: sqlite3.Connection, entries: Sequence[Entry]) -> None:
         log, state, total = self._now(self.self_id)
-        changes = tables.apply(db, [tables.Batch(log, state.version == 0, entries)])
+        changes = tables.apply(db, [tables.Batch(log, state.version == 0, (Entries.of(entries),))])
         total = (total + changes[log]) & MASK
         after = self._signed(LogState(state.epoch, entries[-1].version, state.compacted), total)
         self._save(db, self.self_id, Known(log, after, total))
@@ -144,18 +145,16 @@ class Logs:
                 if state is not known.state:
                     tables.forget(db, known.log)
                     base, batch = Known(known.log, state, 0), tables.Batch(known.log, True, ())
-                entries = delta.entries
-                if delta.from_version < state.version:
-                    entries = tuple(entry for entry in entries if entry.version > state.version)
+                entries = Entries.of(delta.entries).after(state.version)
                 if entries:
-                    batch = batch._replace(entries=(*batch.entries, *entries) if batch.entries else entries)
+                    batch = batch._replace(parts=(*batch.parts, entries))
                 waiting[delta.peer_id] = base, batch
                 # A log that was begun at nothing lacks the tombstones its sender had already dropped.
                 floor = max(state.compacted, delta.compacted if delta.from_version == 0 else 0)
                 after = LogState(delta.epoch, max(state.version, delta.to_version), floor, delta.signature)
                 self._save(db, delta.peer_id, Known(known.log, after, 0))
                 taken.append(replace(delta, entries=entries))
-            changes = self._write(db, [batch for _, batch in waiting.values() if batch.entries])
+            changes = self._write(db, [batch for _, batch in waiting.values() if batch.parts])
             for peer_id, (base, batch) in waiting.items():
                 if not self._settle(db, peer_id, base, changes.get(batch.log, 0), middle):
                     taken = [delta for delta in taken if delta.peer_id != peer_id]
@@ -184,7 +183,7 @@ class Logs:
     def _write(self, db: sqlite3.Connection, batches: Sequence[tables.Batch]) -> dict[int, int]:
         if not batches:
             return {}
-        rows = sum(len(batch.entries) for batch in batches)
+        rows = sum(len(part) for batch in batches for part in batch.parts)
         # Pages that many transactions of a catch-up change are written to their place once.
         db.execute(f"PRAGMA wal_autocheckpoint = {MANY_PAGES if rows > MANY else FEW_PAGES}")
         return tables.apply(db, batches)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from operator import itemgetter
+from itertools import chain, compress, count, islice
+from operator import eq
 from typing import NamedTuple
 
-from minga_node.index.fold import fold
-from minga_node.index.log import Entry
+from minga_node.index.entries import Entries
 from minga_node.index.schema import ENTRY, PAD
 from minga_node.index.signing import set_hash
 
@@ -38,9 +38,6 @@ SELECT f.file FROM files f
 WHERE f.folded = staged.folded AND f.name = staged.name AND f.content = staged.content
 """
 
-_FOLDED = itemgetter(0)
-_LOG_AND_NAME = itemgetter(3, 1)
-_NAME_AND_CONTENT = itemgetter(1, 2)
 _NEW = "?1 + ifnull(leader, stage)"
 
 
@@ -50,7 +47,8 @@ class Batch(NamedTuple):
     log: int
     fresh: bool
     """The log has had no entry yet, which saves looking for older ones."""
-    entries: Sequence[Entry]
+    parts: Sequence[Entries]
+    """In the order of their versions, none of them empty."""
 
 
 def apply(db: sqlite3.Connection, batches: Sequence[Batch]) -> dict[int, int]:
@@ -107,39 +105,63 @@ def _stage(db: sqlite3.Connection, batches: Sequence[Batch]) -> tuple[bool, bool
     Returns whether there are any that have another leader than themselves, whether there are tombstones, and
     the hash of each log's entries.
     """
-    changes = {batch.log: set_hash(batch.entries) for batch in batches}
-    rows = [
-        (fold(name), name, content, batch.log, version, size, media_type, modified, complete)
-        for batch in batches
-        for version, name, content, size, media_type, modified, complete in batch.entries
-    ]
-    if len(set(map(_LOG_AND_NAME, rows))) < len(rows):
-        # Of one name in one log the last word counts.
-        newest = {_LOG_AND_NAME(row): row for row in rows}
-        for row in rows:
-            if newest[_LOG_AND_NAME(row)] is not row:
-                _, name, content, log, version, size, media_type, modified, complete = row
-                entry = (version, name, content, size, media_type, modified, complete)
-                changes[log] -= set_hash([entry])
-        rows = list(newest.values())
+    changes: dict[int, int] = {}
+    parts: list[Entries] = []
+    logs: list[int] = []
+    for batch in batches:
+        newest = _newest(batch.parts)
+        changes[batch.log] = sum(part.total for part in newest)
+        parts += newest
+        logs += [batch.log] * sum(map(len, newest))
+    # Columns and places in them: a row that is an object of its own is what Python is slow with.
+    folded = list(chain.from_iterable(part.folded for part in parts))
+    versions, names, contents, *others = (
+        list(chain.from_iterable(columns)) for columns in zip(*(part.columns for part in parts), strict=True)
+    )
     # By name, so that what is near in the index of names is written together.
-    rows.sort(key=_FOLDED)
+    places = sorted(range(len(folded)), key=folded.__getitem__)
+    columns = [folded, names, contents, logs, versions, *others]
     db.execute("DELETE FROM staged")
     db.executemany(
         "INSERT INTO staged (folded, name, content, log, version, size, media_type, modified, complete) "
         "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        rows,
+        zip(*(map(column.__getitem__, places) for column in columns), strict=True),
     )
-    followers = False
-    if len(set(map(_NAME_AND_CONTENT, rows))) < len(rows):
-        leaders: dict[object, int] = {}
-        found = (
-            (leaders.setdefault(_NAME_AND_CONTENT(row), stage), stage) for stage, row in enumerate(rows, 1)
-        )
-        others = [(leader, stage) for leader, stage in found if leader < stage]
-        db.executemany("UPDATE staged SET leader = ? WHERE stage = ?", others)
-        followers = True
-    return followers, any(row[2] is None for row in rows), changes
+    leaders = _leaders(places, folded, names, contents)
+    if leaders:
+        db.executemany("UPDATE staged SET leader = ? WHERE stage = ?", leaders)
+    return bool(leaders), None in contents, changes
+
+
+def _newest(parts: Sequence[Entries]) -> Sequence[Entries]:
+    """Of one name in one log the last word counts."""
+    last = dict(zip(chain.from_iterable(part.names for part in parts), count(), strict=False))
+    if len(last) == sum(map(len, parts)):
+        return parts
+    newest = set(last.values())
+    numbers = count()
+    kept = (
+        part.take([
+            place for place, number in zip(range(len(part)), numbers, strict=False) if number in newest
+        ])
+        for part in parts
+    )
+    return [part for part in kept if part]
+
+
+def _leaders(
+    places: Sequence[int], folded: Sequence[str], names: Sequence[str], contents: Sequence[bytes | None]
+) -> list[tuple[int, int]]:
+    """Who follows whom, as (leader, stage), where ``places`` are in the order of folded names."""
+    ordered = list(map(folded.__getitem__, places))
+    same = list(compress(count(1), map(eq, islice(ordered, 1, None), ordered)))
+    leaders: dict[tuple[str, bytes], int] = {}
+    found: list[tuple[int, int]] = []
+    for stage in sorted({at + more for at in same for more in (0, 1)}):
+        name, content = names[places[stage - 1]], contents[places[stage - 1]]
+        if content is not None and (leader := leaders.setdefault((name, content), stage)) < stage:
+            found.append((leader, stage))
+    return found
 
 
 def total(db: sqlite3.Connection, log: int) -> int:

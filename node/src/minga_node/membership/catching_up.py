@@ -6,9 +6,10 @@ import queue
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 
 from minga_node.errors import MingaError
-from minga_node.index import Delta
+from minga_node.index import Delta, Entries
 
 ENOUGH = 50_000
 """Entries that are applied in one transaction, about: half a second of work."""
@@ -107,9 +108,16 @@ def _receive(
 
     try:
         for part in fetch():
-            put(part)
+            put(tuple(map(_prepared, part)))
             if ended.is_set():
                 return
         put(None)
     except MingaError as error:
         put(error)
+
+
+def _prepared(delta: Delta) -> Delta:
+    """With what can be computed before it is applied, while SQLite writes what came earlier."""
+    entries = Entries.of(delta.entries)
+    entries.prepare()
+    return replace(delta, entries=entries)

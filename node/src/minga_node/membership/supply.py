@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from minga_node.errors import Busy
 from minga_node.index import Delta
-from minga_node.index.deltas import ENTRY_BYTES
+from minga_node.index.deltas import wire_bytes
 from minga_node.index.logs import Logs
 from minga_node.membership.scuttlebutt import Need
 
@@ -46,7 +46,7 @@ class Supply:
                     return tuple(found), True
                 continue
             found.append(delta)
-            budget -= sum(len(entry.name) + len(entry.media_type) + ENTRY_BYTES for entry in delta.entries)
+            budget -= wire_bytes(delta)
             state = self._logs.state(lacking.id)
             if state is not None and delta.to_version < state.version:
                 return tuple(found), True

@@ -7,7 +7,7 @@ from itertools import accumulate
 from operator import sub
 
 from minga_node.errors import PeerMisbehaved
-from minga_node.index import Delta, Entry
+from minga_node.index import Delta, Entries
 from minga_node.index.log import MOST_ENTRIES
 from minga_node.membership.scuttlebutt import Digest
 from minga_protos.v1 import index_pb2
@@ -56,7 +56,7 @@ def delta_to_message(delta: Delta) -> index_pb2.Delta:
         signature=delta.signature,
     )
     if delta.entries:
-        versions, names, contents, sizes, media_types, modified, complete = zip(*delta.entries, strict=True)
+        versions, names, contents, sizes, media_types, modified, complete = Entries.of(delta.entries).columns
         places = {media_type: place for place, media_type in enumerate(dict.fromkeys(media_types))}
         message.steps.extend(map(sub, versions, (delta.from_version, *versions)))
         message.names.extend(names)
@@ -78,30 +78,27 @@ def delta_from_message(message: index_pb2.Delta) -> Delta:
     if count > MOST_ENTRIES:
         raise PeerMisbehaved(f"{count} entries at once, at most {MOST_ENTRIES}")
     ids, flags, media_types = message.content_ids, message.flags, tuple(message.media_types)
-    columns = (
+    lengths = (
         len(message.names),
         len(flags),
         len(message.sizes),
         len(message.modified_ms),
         len(message.media),
     )
-    if set(columns) - {count} or len(ids) != 32 * count or max(message.media, default=-1) >= len(media_types):
+    if set(lengths) - {count} or len(ids) != 32 * count or max(message.media, default=-1) >= len(media_types):
         raise PeerMisbehaved("the columns of a delta do not fit together")
-    versions = accumulate(message.steps, initial=message.from_version)
-    next(versions)
     contents: Sequence[bytes | None] = [ids[start : start + 32] for start in range(0, len(ids), 32)]
     if any(flags):
         contents = [
             None if flag & _REMOVED else content for content, flag in zip(contents, flags, strict=True)
         ]
-    entries = map(
-        Entry,
-        versions,
-        message.names,
+    columns = (
+        tuple(accumulate(message.steps, initial=message.from_version))[1:],
+        tuple(message.names),
         contents,
-        message.sizes,
-        map(media_types.__getitem__, message.media),
-        message.modified_ms,
+        tuple(message.sizes),
+        tuple(map(media_types.__getitem__, message.media)),
+        tuple(message.modified_ms),
         [flag & _PARTIAL == 0 for flag in flags],
     )
     return Delta(
@@ -111,6 +108,6 @@ def delta_from_message(message: index_pb2.Delta) -> Delta:
         message.to_version,
         message.reset,
         message.compacted,
-        list(entries),
+        Entries(columns),
         message.signature,
     )
