@@ -55,7 +55,7 @@ def test_a_stream_of_another_nodes_entries_of_ours_is_refused(
     first = nodes.make("first")
     first.index.publish([file(f"name-{n}", n + 1) for n in range(500)])
     forged = Delta("second", 2**60, 0, 1, False, 0, [Entry(1, "forged", bytes(32))])
-    monkeypatch.setattr(first.membership._gossip, "serve", lambda _request: iter([forged]))
+    monkeypatch.setattr(first.membership._gossip, "serve", lambda *_: iter([forged]))
     refused = GOSSIP_REFUSED.labels("protocol")._value
     before = refused.get()
     second = nodes.make("second", [first.url])

@@ -29,6 +29,9 @@ from minga_node.store import Store
 
 EXPIRED = "the cursor is too old, too much has changed since: begin the search again"
 
+COUNTED = 50_000
+"""Rows of a holder that are counted before a search, in a millisecond or two at most."""
+
 Found = list[tuple[Any, ...]]
 """Six columns of :data:`~.rows.COLUMNS`, then the key."""
 _KEY = 6
@@ -129,7 +132,16 @@ class _Run:
             "SELECT file, ordered, ifnull((SELECT max(file) FROM files), 0) FROM names_until"
         ).fetchone()
         self._named, self._ordered = named, ordered
-        self._shape = Shape(total, max(0, last - named), max(0, last - ordered))
+        self._shape = Shape(total, max(0, last - named), max(0, last - ordered), self._held())
+
+    def _held(self) -> int | None:
+        """Rows of the holder that is asked for; None where there are too many to count them."""
+        if self.wanted.holder is None or not self._rows:
+            return None
+        (count,) = self.db.execute(
+            "SELECT count(*) FROM (SELECT 1 FROM held WHERE log = ? LIMIT ?)", (self.wanted.holder, COUNTED)
+        ).fetchone()
+        return int(count) if count < COUNTED else None
 
     def page(
         self,

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 import queue
 import threading
-from collections.abc import Callable, Iterable, Sequence
+import time
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from math import inf
 
 from minga_node.errors import MingaError
 from minga_node.index import Delta, Entries
+from minga_node.index.deltas import wire_bytes
+from minga_node.membership.messages import Stream
+from minga_node.membership.pace import Pace
+
+log = logging.getLogger(__name__)
 
 ENOUGH = 50_000
 """Entries that are applied in one transaction, about: half a second of work."""
@@ -19,50 +27,94 @@ AHEAD = 5
 """Messages that wait to be applied, at most; each has about 2 MiB."""
 LOOK_SECONDS = 0.5
 
+GIVE_WAY_SECONDS = 2.0
+"""That somebody waits for a slow stream to end, at most; else its peer's next round tries again."""
+SLOW_SECONDS = 60.0
+"""That a peer is not asked for a stream after it was slow and others had the same."""
+
 Part = tuple[Delta, ...]
 Apply = Callable[[Sequence[Delta], bool], bool]
+Box = queue.Queue[Part | MingaError | None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Running:
+    giver: str
+    stream: Stream
+    pace: Pace
+    cut: threading.Event
 
 
 class CatchUp:
-    """At most one at a time: two would bring the same."""
+    """At most one at a time: two would bring the same. A slow one gives way to one from somebody else."""
 
-    def __init__(self) -> None:
-        self._running = threading.Lock()
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._busy = threading.Lock()
+        self._running: _Running | None = None
+        self._slow: dict[str, float] = {}
+        """Until when peers that were slow are not asked."""
         self._stop = threading.Event()
 
     @property
     def running(self) -> bool:
-        return self._running.locked()
+        return self._busy.locked()
 
-    def run(self, fetch: Callable[[], Iterable[Part]], apply: Apply) -> bool | None:
-        """Whether anything came; None while another one runs.
+    def run(self, giver: str, fetch: Callable[[], Stream], apply: Apply) -> bool | None:
+        """Whether anything came; None where there is no stream: another one runs, or this peer was slow.
 
         Args:
-            fetch: the stream.
+            giver: the peer's id.
+            fetch: begins the stream.
             apply: takes deltas, and whether the last is the middle of a log; whether any of them was news.
 
         Raises:
             MingaError: what ``fetch`` or ``apply`` raise; what came before has been applied.
         """
-        if not self._running.acquire(blocking=False):
+        if self._slow.get(giver, -inf) > self._clock() or not self._begin(giver):
             return None
-        box: queue.Queue[Part | MingaError | None] = queue.Queue(AHEAD)
-        ended = threading.Event()
-        receiver = threading.Thread(target=_receive, args=(fetch, box, ended), name="catch-up", daemon=True)
-        receiver.start()
+        cut, ended = threading.Event(), threading.Event()
+        box: Box = queue.Queue(AHEAD)
         try:
-            return self._take(box, apply)
+            stream = fetch()
+            self._running = running = _Running(giver, stream, Pace(self._clock), cut)
+            receiver = threading.Thread(
+                target=_receive, args=(running, box, ended), name="catch-up", daemon=True
+            )
+            receiver.start()
+            try:
+                return self._take(box, apply, cut)
+            finally:
+                ended.set()
+                stream.cancel()
         finally:
-            ended.set()
-            self._running.release()
+            self._running = None
+            self._busy.release()
+
+    def _begin(self, giver: str) -> bool:
+        if self._busy.acquire(blocking=False):
+            return True
+        running = self._running
+        if running is None or running.giver == giver or not running.pace.slow:
+            return False
+        log.info("%s brings what is lacking too slowly: %s is asked instead", running.giver, giver)
+        now = self._clock()
+        self._slow = {id_: until for id_, until in self._slow.items() if until > now}
+        self._slow[running.giver] = now + SLOW_SECONDS
+        running.cut.set()
+        running.stream.cancel()
+        return self._busy.acquire(timeout=GIVE_WAY_SECONDS)
 
     def stop(self) -> None:
         self._stop.set()
+        running = self._running
+        if running is not None:
+            running.stream.cancel()
 
-    def _take(self, box: queue.Queue[Part | MingaError | None], apply: Apply) -> bool:
+    def _take(self, box: Box, apply: Apply, cut: threading.Event) -> bool:
         came = False
         last: Part | MingaError | None = ()
-        while isinstance(last, tuple) and not self._stop.is_set():
+        while isinstance(last, tuple) and not self._stop.is_set() and not cut.is_set():
             parts: list[Delta] = []
             count = 0
             with suppress(queue.Empty):
@@ -85,7 +137,7 @@ class CatchUp:
             raise last
         return came
 
-    def _next(self, box: queue.Queue[Part | MingaError | None], *, wait: bool) -> Part | MingaError | None:
+    def _next(self, box: Box, *, wait: bool) -> Part | MingaError | None:
         """Raises queue.Empty where there is nothing yet, when asked not to wait, or when it is to end."""
         while True:
             try:
@@ -95,9 +147,7 @@ class CatchUp:
                     raise
 
 
-def _receive(
-    fetch: Callable[[], Iterable[Part]], box: queue.Queue[Part | MingaError | None], ended: threading.Event
-) -> None:
+def _receive(running: _Running, box: Box, ended: threading.Event) -> None:
     def put(what: Part | MingaError | None) -> None:
         while not ended.is_set():
             try:
@@ -106,11 +156,15 @@ def _receive(
                 continue
             return
 
+    pace = running.pace
     try:
-        for part in fetch():
+        pace.wait()
+        for part in running.stream:
+            pace.went_on(sum(map(wire_bytes, part)))
             put(tuple(map(_prepared, part)))
             if ended.is_set():
                 return
+            pace.wait()
         put(None)
     except MingaError as error:
         put(error)

@@ -11,11 +11,12 @@ from dataclasses import replace
 
 from minga_node.errors import Busy, Conflict, Forged, MingaError, PeerMisbehaved, PeerUnreachable
 from minga_node.index import Delta, Index
+from minga_node.membership.bounds import digest_fits, record_fits, word_fits
 from minga_node.membership.catching_up import CatchUp
 from minga_node.membership.claims import MOST_PEERS, Claims
 from minga_node.membership.compaction import Compaction
 from minga_node.membership.identities import Identities, Verdict
-from minga_node.membership.messages import Fetch, GossipCalls, Push, Reconcile, Reconciled
+from minga_node.membership.messages import Fetch, GossipCalls, Push, Reconcile, Reconciled, Stream
 from minga_node.membership.scuttlebutt import Digest, compare, need
 from minga_node.membership.supply import Supply
 from minga_node.membership.view import View
@@ -138,7 +139,7 @@ class Gossip:
     def _fetch(self, peer: Peer) -> bool | None:
         """Whether a stream brought anything; None where there was none."""
 
-        def fetch() -> Iterator[tuple[Delta, ...]]:
+        def fetch() -> Stream:
             message = Fetch(self._network, self.own(), tuple(self.digests().values()))
             return self._calls.fetch(peer.grpc_target, message)
 
@@ -146,15 +147,15 @@ class Gossip:
             return self._apply(deltas, peer.id, middle=middle)
 
         try:
-            return self._catch_up.run(fetch, apply)
+            return self._catch_up.run(peer.id, fetch, apply)
         except Busy as error:
             # It has no time for a stream; its rounds go on.
             log.debug("%s: %s", peer.id, error)
             self.claims.be_patient()
             return None
 
-    def serve(self, request: Fetch) -> Iterator[Delta]:
-        """All that a caller lacks, in parts.
+    def serve(self, request: Fetch, cancel: Callable[[], object]) -> Iterator[Delta]:
+        """All that a caller lacks, in parts; ``cancel`` ends the stream, from another thread.
 
         Raises:
             Conflict: the caller is of another network, or is refused.
@@ -163,7 +164,9 @@ class Gossip:
         self._admit(request.network, request.sender)
         self.learn(request.sender, alive=True)
         theirs = {digest.id: digest for digest in request.digests}
-        yield from self._supply.all(compare(self.digests(), theirs).needs, DELTA_BYTES)
+        yield from self._supply.all(
+            compare(self.digests(), theirs).needs, DELTA_BYTES, request.sender.id, cancel
+        )
 
     def answer(self, request: Reconcile) -> Reconciled:
         """The callee's half.
@@ -242,6 +245,7 @@ class Gossip:
         digests = tuple(digests)
         if any(not digest.id or len(digest.id) > 128 or digest.epoch <= 0 for digest in digests):
             raise PeerMisbehaved("a digest of nobody")
+        digests = tuple(filter(digest_fits, digests))
         logs = self._index.logs
         now = self._clock()
         for peer in peers:
@@ -273,13 +277,15 @@ class Gossip:
 
     def learn(self, peer: Peer, *, alive: bool = False) -> bool:
         """Takes a node's addresses; ``alive`` says that it spoke itself just now. False where the name is
-        another node's.
+        another node's, or its times lie years ahead.
 
         Raises:
             Forged: the node did not sign them.
         """
         if peer.id == self._index.self_id:
             return True
+        if not record_fits(peer):
+            return False
         verdict = self._identities.judge(peer)
         if verdict is Verdict.CONTESTED:
             return False
@@ -338,7 +344,7 @@ class Gossip:
                 known = self._view.known.get(delta.peer_id)
             if delta.peer_id != self._index.self_id and known is None:
                 raise PeerMisbehaved(f"entries of {delta.peer_id[:128]!r}, of whom nothing is known")
-            if known is not None and delta.epoch < known.epoch:
+            if known is not None and (delta.epoch < known.epoch or not word_fits(delta.epoch, 0)):
                 continue
             taken.append(delta)
         if not taken:
@@ -375,6 +381,8 @@ class Gossip:
             raise Conflict(f"this is the network {self._network!r}, not {network[:128]!r}")
         if not sender.id or sender.id == self._index.self_id:
             raise Conflict(f"there is a node {sender.id!r} already: it is this one")
+        if not record_fits(sender):
+            raise Conflict(f"the epoch of {sender.id[:128]!r} lies years ahead: is its clock right?")
         if self.claims.refused(sender.id):
             GOSSIP_REFUSED.labels("quarantined").inc()
             raise Conflict("this peer broke the protocol and is not heard for a while")

@@ -12,6 +12,7 @@ from contextlib import suppress
 
 from minga_node.errors import Conflict, MingaError, PeerMisbehaved
 from minga_node.index import Delta, Index
+from minga_node.membership.bounds import record_fits, word_fits
 from minga_node.membership.gossip import Gossip
 from minga_node.membership.joining import Joining
 from minga_node.membership.messages import Fetch, GossipCalls, Push, Reconcile, Reconciled
@@ -152,6 +153,8 @@ class Membership:
             raise Conflict(f"this is the network {self._network!r}, not {network[:128]!r}")
         if peer.id == self._self_id:
             raise Conflict(f"the name {peer.id!r} is taken: it is this node's")
+        if not record_fits(peer):
+            raise Conflict(f"the epoch of {peer.id[:128]!r} lies years ahead: is its clock right?")
         with self._lock:
             known = self._view.known.get(peer.id)
             taken = (
@@ -170,6 +173,8 @@ class Membership:
         return self._gossip.own(), self.alive()
 
     def say_goodbye_of(self, id_: str, epoch: int, heartbeat: int) -> None:
+        if not word_fits(epoch, heartbeat):
+            return
         with self._lock:
             self._view.goodbye(id_, epoch, heartbeat)
         self._notice_states()
@@ -181,8 +186,8 @@ class Membership:
         """A peer sent what is not even a message."""
         self._gossip.claims.blame(peer, error)
 
-    def serve(self, request: Fetch) -> Iterator[Delta]:
-        return self._gossip.serve(request)
+    def serve(self, request: Fetch, cancel: Callable[[], object]) -> Iterator[Delta]:
+        return self._gossip.serve(request, cancel)
 
     def take_push(self, message: Push) -> None:
         self._gossip.take_push(message)

@@ -53,6 +53,15 @@ class Push:
     peers: tuple[Peer, ...] = ()
 
 
+class Stream(Protocol):
+    """All that somebody else has and this node lacks, in parts. Iterating raises what calls raise."""
+
+    def __iter__(self) -> Iterator[tuple[Delta, ...]]: ...
+
+    def cancel(self) -> None:
+        """Ends it, from whatever thread."""
+
+
 class GossipCalls(Protocol):
     """Calls to other nodes. All raise PeerUnreachable, PeerMisbehaved, Conflict or Busy."""
 
@@ -65,7 +74,7 @@ class GossipCalls(Protocol):
 
     def push(self, target: str, message: Push) -> None: ...
 
-    def fetch(self, target: str, message: Fetch) -> Iterator[tuple[Delta, ...]]: ...
+    def fetch(self, target: str, message: Fetch) -> Stream: ...
 
     def forget(self, target: str) -> None:
         """Closes the connection."""

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import random
-import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 
-from minga_node.errors import Busy
 from minga_node.index import Delta
 from minga_node.index.deltas import wire_bytes
 from minga_node.index.logs import Logs
 from minga_node.membership.scuttlebutt import Need
+from minga_node.membership.streams import Streams
 
-STREAMS = 4
-"""Nodes that this one brings up to date at once, at most."""
 MISFITS = 3
 """Logs that are read and do not fit into an empty message, before the rest is left to a stream."""
 
@@ -24,7 +21,7 @@ class Supply:
     def __init__(self, logs: Logs) -> None:
         self._logs = logs
         self._random = random.Random()
-        self._streams = threading.BoundedSemaphore(STREAMS)
+        self._streams = Streams()
 
     def some(self, needs: Sequence[Need], budget: int) -> tuple[tuple[Delta, ...], bool]:
         """About ``budget`` bytes of it, and whether there is more.
@@ -52,24 +49,24 @@ class Supply:
                 return tuple(found), True
         return tuple(found), too_long > 0
 
-    def all(self, needs: Sequence[Need], part_bytes: int) -> Iterator[Delta]:
-        """All of it, in parts.
+    def all(
+        self, needs: Sequence[Need], part_bytes: int, reader: str, cancel: Callable[[], object]
+    ) -> Generator[Delta, None, None]:
+        """All of it, in parts; see :meth:`.Streams.place`.
 
         Raises:
             Busy: enough others are being served.
         """
-        if not self._streams.acquire(blocking=False):
-            raise Busy("enough nodes are catching up here")
-        try:
+        with self._streams.place(reader, cancel) as pace:
             for lacking in self._shuffled(needs):
                 known, reset = lacking.from_version, lacking.reset
                 while (delta := self._logs.delta(lacking.id, known, part_bytes, reset=reset)) is not None:
+                    pace.wait()
                     yield delta
+                    pace.went_on(wire_bytes(delta))
                     if delta.signature:
                         break
                     known, reset = delta.to_version, False
-        finally:
-            self._streams.release()
 
     def _shuffled(self, needs: Sequence[Need]) -> list[Need]:
         return self._random.sample(needs, len(needs))

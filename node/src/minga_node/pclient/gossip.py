@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from minga_node.errors import PeerMisbehaved, PeerUnreachable
 from minga_node.index import Delta
-from minga_node.membership.messages import Fetch, Push, Reconcile, Reconciled
+from minga_node.membership.messages import Fetch, Push, Reconcile, Reconciled, Stream
 from minga_node.metrics import GOSSIP_BYTES
 from minga_node.model import Peer, PeerState
 from minga_node.pclient.channels import Channels, grpc_errors
@@ -83,24 +84,16 @@ class GossipClient:
             tuple(map(from_message, answer.peers)),
         )
 
-    def fetch(self, target: str, message: Fetch) -> Iterator[tuple[Delta, ...]]:
+    def fetch(self, target: str, message: Fetch) -> Stream:
         request = index_pb2.FetchRequest(
             network=message.network,
             sender=to_message(message.sender),
             digests=map(digest_to_message, message.digests),
         )
         GOSSIP_BYTES.labels("out").inc(request.ByteSize())
-        stream = self._stub(target).Fetch(request, timeout=FETCH_SECONDS)
-        try:
-            while (answer := _next(target, stream)) is not None:
-                GOSSIP_BYTES.labels("in").inc(answer.ByteSize())
-                yield tuple(map(delta_from_message, answer.deltas))
-        finally:
-            stream.cancel()
-
-    def _stub(self, target: str) -> index_pb2_grpc.IndexStub:
         with grpc_errors(target):
-            return index_pb2_grpc.IndexStub(self._channels.channel(target))
+            stub = index_pb2_grpc.IndexStub(self._channels.channel(target))
+            return _Fetching(target, stub.Fetch(request, timeout=FETCH_SECONDS))
 
     def push(self, target: str, message: Push) -> None:
         request = index_pb2.PushRequest(
@@ -118,13 +111,28 @@ class GossipClient:
         self._channels.forget(target)
 
 
-def _next(target: str, stream: Iterator[index_pb2.FetchResponse]) -> index_pb2.FetchResponse | None:
-    try:
-        with grpc_errors(target):
-            return next(stream, None)
-    except PeerMisbehaved as error:
-        # A refusal is what it says of us, and no proof against it.
-        raise PeerUnreachable(str(error)) from error
+class _Fetching:
+    def __init__(self, target: str, call: Any) -> None:
+        self._target, self._call = target, call
+
+    def cancel(self) -> None:
+        self._call.cancel()
+
+    def __iter__(self) -> Iterator[tuple[Delta, ...]]:
+        try:
+            while (answer := self._next()) is not None:
+                GOSSIP_BYTES.labels("in").inc(answer.ByteSize())
+                yield tuple(map(delta_from_message, answer.deltas))
+        finally:
+            self._call.cancel()
+
+    def _next(self) -> index_pb2.FetchResponse | None:
+        try:
+            with grpc_errors(self._target):
+                return next(self._call, None)
+        except PeerMisbehaved as error:
+            # A refusal is what it says of us, and no proof against it.
+            raise PeerUnreachable(str(error)) from error
 
 
 STATES = {

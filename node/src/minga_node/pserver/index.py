@@ -54,13 +54,13 @@ class IndexService(index_pb2_grpc.IndexServicer):
         return response
 
     def Fetch(  # noqa: N802
-        self, request: index_pb2.FetchRequest, _context: grpc.ServicerContext
+        self, request: index_pb2.FetchRequest, context: grpc.ServicerContext
     ) -> Iterator[index_pb2.FetchResponse]:
         GOSSIP_BYTES.labels("in").inc(request.ByteSize())
         message = Fetch(
             request.network, from_message(request.sender), tuple(map(digest_from_message, request.digests))
         )
-        for delta in self._membership.serve(message):
+        for delta in self._membership.serve(message, context.cancel):
             response = index_pb2.FetchResponse(deltas=[delta_to_message(delta)])
             GOSSIP_BYTES.labels("out").inc(response.ByteSize())
             yield response

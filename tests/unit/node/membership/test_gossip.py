@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,14 +12,18 @@ import pytest
 
 from minga_node.errors import Conflict, Forged, PeerMisbehaved, PeerUnreachable
 from minga_node.index import Delta, Entry, Index
+from minga_node.membership.bounds import AHEAD_MS
 from minga_node.membership.claims import PATIENCE
 from minga_node.membership.gossip import Gossip
 from minga_node.membership.identities import ASK_SECONDS
 from minga_node.membership.messages import Push, Reconcile
+from minga_node.membership.records import Records
 from minga_node.membership.scuttlebutt import Digest
 from minga_node.membership.view import View
 from minga_node.metrics import GOSSIP_REFUSED
 from minga_node.model import LocalFile, Peer, PeerState
+from minga_node.pclient.messages import digest_to_message
+from minga_node.pclient.peers import to_message
 from minga_node.store import Store
 from tests.support.writer import Writer
 
@@ -130,7 +135,8 @@ def test_a_digest_of_an_epoch_that_its_node_has_not_signed_changes_nothing(half:
 
 
 def test_what_was_told_of_an_epoch_before_the_first_signed_record_does_not_count(half: Half) -> None:
-    push(half, TELLER, digests=[Digest("owner", 2**60, 2**60, 7)])
+    later = time.time_ns() // 1000
+    push(half, TELLER, digests=[Digest("owner", later, later // 1000, 7)])
     owner = Writer("owner")
     assert half.gossip.learn(owner.record())
     assert half.epoch("owner") == owner.epoch
@@ -167,7 +173,7 @@ def test_a_name_goes_to_another_key_only_when_its_node_is_gone(
 
 
 def test_a_goodbye_that_somebody_else_said_does_not_give_the_name_away(half: Half, owner: Writer) -> None:
-    half.view.goodbye("owner", owner.epoch, 2**50)
+    half.view.goodbye("owner", owner.epoch, 2**40)
     assert half.view.state("owner", 0.0) is PeerState.LEFT
     half.calls.answers = owner.record()
     half.gossip.learn(Writer("owner", 9).record())
@@ -227,3 +233,77 @@ def test_a_caller_may_claim_what_it_has_not_sent_yet_only_while_something_comes(
             rounds()
     index.close()
     store.close()
+
+
+LATE = (2**63 - 2, 2**63 - 1, 2**63, 2**64 - 1)
+"""Numbers that fit into a message, and beyond which there is no room."""
+
+
+def late_ones() -> float:
+    return float(GOSSIP_REFUSED.labels("future")._value.get())
+
+
+def still_speaks(half: Half) -> None:
+    """What this node says of itself and others fits into messages and onto the disk."""
+    for digest in half.gossip.digests().values():
+        digest_to_message(digest)
+    to_message(half.gossip.own())
+    Records(half.store).save(list(half.view.known.values()), half.now)
+
+
+@pytest.mark.parametrize(
+    ("field", "late"),
+    [
+        *((field, late) for field in ("epoch", "heartbeat", "started") for late in LATE),
+        *((field, late) for field in ("version", "compacted") for late in LATE[2:]),
+    ],
+)
+@pytest.mark.parametrize("whose", ["me", "owner", "nobody"])
+def test_a_digest_of_years_ahead_is_counted_and_changes_nothing(
+    half: Half, owner: Writer, whose: str, field: str, late: int
+) -> None:
+    assert owner.name == "owner"
+    half.gossip.own()
+    digest = replace(Digest(whose, 5, 6, 7), **{field: late})
+    before, refused = half.gossip.digests(), late_ones()
+    push(half, TELLER, digests=[digest])
+    assert late_ones() == refused + 1
+    after = half.gossip.digests()
+    assert {key: after[key] for key in before} == before
+    assert "nobody" not in after
+    assert not half.gossip.claims.refused("teller"), "another clock may have let it pass"
+    still_speaks(half)
+
+
+def test_however_often_somebody_knows_more_of_this_node_there_is_a_next_epoch(half: Half) -> None:
+    half.index.publish([LocalFile("mine", f"{1:064x}", 1, "x/y", 1)])
+    # As far ahead as is believed.
+    for _ in range(5):
+        said = (time.time_ns() // 1_000_000 + AHEAD_MS) * 1000
+        push(half, TELLER, digests=[Digest("me", said, 6, 7)])
+        own = half.index.logs.own
+        assert (own.epoch, own.version) == (said + 1, 1)
+        still_speaks(half)
+
+
+@pytest.mark.parametrize("late", LATE)
+@pytest.mark.parametrize("field", ["epoch", "started"])
+def test_a_record_of_years_ahead_is_not_believed(half: Half, owner: Writer, field: str, late: int) -> None:
+    refused = late_ones()
+    for writer in (owner, Writer("stranger")):
+        record = writer.record(**{"started": 1, field: late})
+        assert not half.gossip.learn(record)
+        with pytest.raises(Conflict, match="years ahead"):
+            push(half, record)
+    assert late_ones() == refused + 4
+    assert half.view.known["owner"].peer == owner.record()
+    assert half.index.files_of("owner") == owner.files()
+    still_speaks(half)
+
+
+@pytest.mark.parametrize("late", LATE)
+def test_entries_of_an_epoch_years_ahead_are_left_alone(half: Half, owner: Writer, late: int) -> None:
+    owner.epoch, refused = late, late_ones()
+    assert not push(half, TELLER, owner.delta())
+    assert late_ones() == refused + 1
+    assert half.index.logs.states()["owner"].epoch == 5

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
 
 from minga_node.errors import Busy
-from minga_node.index import Index
+from minga_node.index import Delta, Index
 from minga_node.membership.scuttlebutt import Need
-from minga_node.membership.supply import STREAMS, Supply
+from minga_node.membership.streams import STREAMS
+from minga_node.membership.supply import Supply
 from minga_node.model import LocalFile
 from minga_node.store import Store
 
@@ -26,7 +27,7 @@ def index(tmp_path: Path) -> Iterator[Index]:
 
 
 def test_a_stream_has_everything_in_parts_that_follow_one_another(index: Index) -> None:
-    deltas = list(Supply(index.logs).all([Need("me", 10)], 500))
+    deltas = list(Supply(index.logs).all([Need("me", 10)], 500, "reader", lambda: None))
     assert len(deltas) > 3
     assert [delta.from_version for delta in deltas] == [10, *(delta.to_version for delta in deltas[:-1])]
     assert sum(len(delta.entries) for delta in deltas) == 40
@@ -44,10 +45,14 @@ def test_there_are_so_many_streams_and_one_that_is_left_gives_its_place_back(
     index: Index,
 ) -> None:
     supply = Supply(index.logs)
-    running = [supply.all([Need("me", 0)], 500) for _ in range(STREAMS)]
-    for stream in running:
-        next(stream)
+    running = [stream(supply, f"reader {n}") for n in range(STREAMS)]
+    for each in running:
+        next(each)
     with pytest.raises(Busy):
-        next(supply.all([Need("me", 0)], 500))
-    running.pop().close()  # type: ignore[attr-defined]
-    assert next(supply.all([Need("me", 0)], 500))
+        next(stream(supply, "another"))
+    running.pop().close()
+    assert next(stream(supply, "another"))
+
+
+def stream(supply: Supply, reader: str) -> Generator[Delta, None, None]:
+    return supply.all([Need("me", 0)], 500, reader, lambda: None)
