@@ -154,6 +154,13 @@ class Logs:
                 after = LogState(delta.epoch, max(state.version, delta.to_version), floor, delta.signature)
                 self._save(db, delta.peer_id, Known(known.log, after, 0))
                 taken.append(replace(delta, entries=entries))
+            for peer_id, (base, _) in list(waiting.items()):
+                if ends[peer_id].signature and not self._now(peer_id).state.signature:
+                    # The end of these parts does not follow, as where its sender has dropped tombstones since
+                    # it began: nobody is to blame, and all of it has to come again.
+                    self._save(db, peer_id, base)
+                    del waiting[peer_id]
+                    taken = [delta for delta in taken if delta.peer_id != peer_id]
             changes = self._write(db, [batch for _, batch in waiting.values() if batch.parts])
             for peer_id, (base, batch) in waiting.items():
                 if not self._settle(db, peer_id, base, changes.get(batch.log, 0), middle):

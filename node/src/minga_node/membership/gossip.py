@@ -128,7 +128,7 @@ class Gossip:
                 self._calls.push(peer.grpc_target, message)
             except PeerMisbehaved as error:
                 raise PeerUnreachable(str(error)) from error
-        if answer.more and not self._catch_up.running:
+        if answer.more:
             brought = self._fetch(peer)
             if brought is False and not came:
                 self.claims.doubt(peer, "says that there is more and brings nothing")

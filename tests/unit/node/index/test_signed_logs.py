@@ -275,6 +275,23 @@ def test_parts_beyond_what_was_ever_written_give_way_to_the_truth(node: Node, wr
     node.checks("peer")
 
 
+def test_parts_whose_end_does_not_follow_are_left_alone_and_nobody_is_to_blame(
+    node: Node, writer: Writer
+) -> None:
+    for n in range(3):
+        writer.share(f"more {n}")
+    writer.remove("more 0")
+    middle = writer.version - 2
+    # Its sender dropped tombstones while the stream ran.
+    parts = [writer.part(0, middle), writer.delta(middle, compacted=writer.version)]
+    assert node.index.apply_all(parts) == ()
+    assert node.index.files_of(writer.name) == {}
+    assert node.logs.state(writer.name) == LogState(writer.epoch, 0)
+    node.checks(writer.name)
+    assert node.index.apply_all([writer.part(0, middle), writer.delta(middle)])
+    assert node.index.files_of(writer.name) == writer.files()
+
+
 def test_parts_do_not_begin_an_epoch(node: Node, writer: Writer) -> None:
     node.index.apply(writer.delta())
     forged = Delta("peer", 9, 0, 1000, False, 0, [Entry(1000, "forged", bytes(32))])
