@@ -264,7 +264,8 @@ def test_a_digest_of_years_ahead_is_counted_and_changes_nothing(
 ) -> None:
     assert owner.name == "owner"
     half.gossip.own()
-    digest = replace(Digest(whose, 5, 6, 7), **{field: late})
+    numbers = {"epoch": 5, "heartbeat": 6, "version": 7, field: late}
+    digest = Digest(whose, **numbers)  # type: ignore[arg-type]
     before, refused = half.gossip.digests(), late_ones()
     push(half, TELLER, digests=[digest])
     assert late_ones() == refused + 1

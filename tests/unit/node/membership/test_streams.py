@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from functools import partial
 
 import pytest
 
@@ -62,10 +63,9 @@ def test_a_message_that_takes_too_long_is_slow_whatever_came_before(clock: Clock
 @pytest.fixture
 def full(clock: Clock) -> tuple[Clock, Streams, list[Pace], list[str], ExitStack]:
     """All places taken, and who was cut."""
-    places, cut, stack = Streams(), [], ExitStack()
-    taken = [
-        stack.enter_context(places.place(f"r{n}", lambda n=n: cut.append(f"r{n}"))) for n in range(STREAMS)
-    ]
+    cut: list[str] = []
+    places, stack = Streams(), ExitStack()
+    taken = [stack.enter_context(places.place(f"r{n}", partial(cut.append, f"r{n}"))) for n in range(STREAMS)]
     return clock, places, taken, cut, stack
 
 
@@ -101,7 +101,8 @@ def test_the_slowest_makes_room_for_one_who_waits(
 
 
 def test_a_reader_has_one_place_and_gets_another_for_it_when_it_is_stuck(clock: Clock) -> None:
-    places, cut = Streams(), []
+    cut: list[str] = []
+    places = Streams()
     with places.place("reader", lambda: cut.append("old")) as pace:
         with pytest.raises(Busy), places.place("reader", lambda: None):
             pass
