@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from minga_node.index import Index
-from minga_node.index.log import Delta, Entry
+from minga_node.index import Delta, Entry, Index
 from minga_node.model import LocalFile
 from minga_node.observed import by_copies
 from minga_node.rarely import Rarely
