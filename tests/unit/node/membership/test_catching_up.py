@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from itertools import chain, islice
 
 import pytest
@@ -13,6 +14,7 @@ from minga_node.index import Delta, Entry
 from minga_node.membership import catching_up
 from minga_node.membership.catching_up import SLOW_SECONDS, Apply, CatchUp, Part
 from minga_node.membership.pace import PATIENCE
+from tests.waiting import wait_for
 
 
 def parts(count: int) -> Iterator[Part]:
@@ -176,6 +178,7 @@ class Scenario:
         self._thread = threading.Thread(target=self._run)
         self._thread.start()
         assert self.asked.wait(10)
+        wait_for(lambda: self.applied.deltas, "the part is applied")
 
     def _parts(self) -> Iterator[Part]:
         yield from parts(1)
@@ -184,7 +187,7 @@ class Scenario:
         raise PeerUnreachable("cancelled")
 
     def _run(self) -> None:
-        with pytest.raises(PeerUnreachable):
+        with suppress(PeerUnreachable):
             self.catch_up.run("slow", lambda: Given(self._parts(), self.cancelled.set), self.applied)
         self.ended.set()
 
@@ -194,7 +197,8 @@ class Scenario:
 
 
 @pytest.fixture
-def scenario() -> Iterator[Scenario]:
+def scenario(monkeypatch: pytest.MonkeyPatch) -> Iterator[Scenario]:
+    monkeypatch.setattr(catching_up, "GIVE_WAY_SECONDS", 30.0)
     made = Scenario()
     yield made
     made.end()
