@@ -155,9 +155,8 @@ class Logs:
                 self._save(db, delta.peer_id, Known(known.log, after, 0))
                 taken.append(replace(delta, entries=entries))
             for peer_id, (base, _) in list(waiting.items()):
-                if ends[peer_id].signature and not self._now(peer_id).state.signature:
-                    # The end of these parts does not follow, as where its sender has dropped tombstones since
-                    # it began: nobody is to blame, and all of it has to come again.
+                if self._lacks_end(ends[peer_id]):
+                    # As where its sender has dropped tombstones since it began: it all has to come again.
                     self._save(db, peer_id, base)
                     del waiting[peer_id]
                     taken = [delta for delta in taken if delta.peer_id != peer_id]
@@ -186,6 +185,12 @@ class Logs:
             GOSSIP_REFUSED.labels("unsigned").inc()
             return False
         return True
+
+    def _lacks_end(self, end: Delta) -> bool:
+        """Whether parts were taken in this transaction whose signed end came after them and was left alone."""
+        state = self._now(end.peer_id).state
+        follows = (end.epoch, end.from_version) == (state.epoch, state.version)
+        return follows and bool(end.signature) and not state.signature
 
     def _write(self, db: sqlite3.Connection, batches: Sequence[tables.Batch]) -> dict[int, int]:
         if not batches:
