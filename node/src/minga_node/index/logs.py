@@ -187,7 +187,7 @@ class Logs:
         return True
 
     def _lacks_end(self, end: Delta) -> bool:
-        """Whether parts were taken in this transaction whose signed end came after them and was left alone."""
+        """Whether this transaction took parts whose signed end came after them and was left alone."""
         state = self._now(end.peer_id).state
         follows = (end.epoch, end.from_version) == (state.epoch, state.version)
         return follows and bool(end.signature) and not state.signature
