@@ -181,7 +181,7 @@ class Scenario:
         wait_for(lambda: self.applied.deltas, "the part is applied")
 
     def _parts(self) -> Iterator[Part]:
-        yield from parts(1)
+        yield from log("a", 1, 1)
         self.asked.set()
         self.cancelled.wait(20)
         raise PeerUnreachable("cancelled")
