@@ -210,7 +210,7 @@ def test_a_lie_is_refused_counted_and_changes_nothing(
     assert scene.reader.index.by_name("forged") == ()
     assert refusals() > refused
     assert scene.reader.membership._gossip.claims.refused("liar") == (lie is not foreign)
-    scene.reader.membership._gossip.settle_names()
+    scene.reader.membership._gossip.naming.settle()
     assert scene.known() == before, "the owner was asked, and lives"
     truth_comes(scene)
 

@@ -6,17 +6,18 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import replace
 
-from minga_node.errors import Busy, Conflict, Forged, MingaError, PeerMisbehaved, PeerUnreachable
+from minga_node.errors import Busy, Conflict, Forged, PeerMisbehaved, PeerUnreachable
 from minga_node.index import Delta, Index
-from minga_node.membership.bounds import digest_fits, record_fits, word_fits
+from minga_node.membership.bounds import record_fits
 from minga_node.membership.catching_up import CatchUp
 from minga_node.membership.claims import MOST_PEERS, Claims
 from minga_node.membership.compaction import Compaction
+from minga_node.membership.hearing import Hearing
 from minga_node.membership.identities import Identities, Verdict
 from minga_node.membership.messages import Fetch, GossipCalls, Push, Reconcile, Reconciled, Stream
+from minga_node.membership.naming import Naming
 from minga_node.membership.scuttlebutt import Digest, compare, need
 from minga_node.membership.supply import Supply
 from minga_node.membership.view import View
@@ -49,9 +50,8 @@ class Gossip:
         """Guards the view."""
         self.claims = Claims(index.logs, calls.forget, clock)
         self._identities = Identities(index.logs.keys, network, clock)
-        self._parts: dict[str, set[str]] = {}
-        """Who brought parts of a log whose end has not come yet, by the log's writer."""
-        index.logs.on_false.append(self._proved_false)
+        self.hearing = Hearing(index, view, self.lock, self._identities, self.claims, clock)
+        self.naming = Naming(index, view, self.lock, self._identities, calls, network, self.own, clock)
         self._catch_up = CatchUp()
         self._supply = Supply(index.logs)
         self._compaction = Compaction(index)
@@ -102,10 +102,10 @@ class Gossip:
         if answer.id != peer.id:
             raise Conflict(f"{peer.grpc_target} is {answer.id} now, not {peer.id}")
         # It answered, so it lives, whatever its heartbeat's way here.
-        self.learn(peer, alive=True)
+        self.hearing.learn(peer, alive=True)
         claimed = {digest.id: digest for digest in answer.digests}
-        self._take(claimed.values(), answer.peers)
-        came = self._apply(answer.deltas, peer.id)
+        self.hearing.take(claimed.values(), answer.peers)
+        came = self.hearing.apply(answer.deltas, peer.id)
         INDEX_LAG.set(sum(max(0, digest.version - self.claims.held(digest)) for digest in claimed.values()))
         self.claims.check_answer(peer, claimed.values(), answer)
         wanted = {digest.id: digest for digest in answer.wanted}
@@ -144,7 +144,7 @@ class Gossip:
             return self._calls.fetch(peer.grpc_target, message)
 
         def apply(deltas: Sequence[Delta], middle: bool) -> bool:
-            return self._apply(deltas, peer.id, middle=middle)
+            return self.hearing.apply(deltas, peer.id, middle=middle)
 
         try:
             return self._catch_up.run(peer.id, fetch, apply)
@@ -162,7 +162,7 @@ class Gossip:
             Busy: enough others are being served.
         """
         self._admit(request.network, request.sender)
-        self.learn(request.sender, alive=True)
+        self.hearing.learn(request.sender, alive=True)
         theirs = {digest.id: digest for digest in request.digests}
         yield from self._supply.all(
             compare(self.digests(), theirs).needs, DELTA_BYTES, request.sender.id, cancel
@@ -180,8 +180,8 @@ class Gossip:
             theirs = {digest.id: digest for digest in request.digests}
             if len(theirs) != len(request.digests) or len(theirs) > MOST_PEERS:
                 raise PeerMisbehaved(f"{len(request.digests)} digests of {len(theirs)} nodes")
-            self.learn(request.sender, alive=True)
-            self._take(theirs.values(), ())
+            self.hearing.learn(request.sender, alive=True)
+            self.hearing.take(theirs.values(), ())
             mine = self.digests()
             comparison = compare(mine, theirs)
             if self._catch_up.running:
@@ -214,9 +214,9 @@ class Gossip:
         """
         self._admit(message.network, message.sender)
         try:
-            self.learn(message.sender, alive=True)
-            self._take(message.digests, message.peers)
-            return self._apply(message.deltas, message.sender.id)
+            self.hearing.learn(message.sender, alive=True)
+            self.hearing.take(message.digests, message.peers)
+            return self.hearing.apply(message.deltas, message.sender.id)
         except PeerMisbehaved as error:
             self.claims.blame(message.sender, error)
             raise
@@ -240,134 +240,6 @@ class Gossip:
         with self.lock:
             alive = self._view.in_states(self._clock(), PeerState.ALIVE, PeerState.SUSPECT)
         self._compaction.run(alive)
-
-    def _take(self, digests: Iterable[Digest], peers: Sequence[Peer]) -> None:
-        digests = tuple(digests)
-        if any(not digest.id or len(digest.id) > 128 or digest.epoch <= 0 for digest in digests):
-            raise PeerMisbehaved("a digest of nobody")
-        digests = tuple(filter(digest_fits, digests))
-        logs = self._index.logs
-        now = self._clock()
-        for peer in peers:
-            self.learn(peer)
-        with self.lock:
-            news = self._view.merge(filter(self._may_be, digests), logs.own, now)
-        if news.own_epoch is not None:
-            log.warning("others know more of this node's files than itself: it begins a new epoch")
-            logs.renew(max(news.own_epoch, time.time_ns() // 1000))
-        for id_, epoch in news.renewed:
-            self._begin(id_, epoch)
-        for digest in digests:
-            state = logs.state(digest.id)
-            if (
-                state is not None
-                and digest.id != self._index.self_id
-                and state.epoch == digest.epoch
-                and state.compacted < digest.compacted <= state.version
-            ):
-                logs.compact(digest.id, digest.compacted)
-
-    def _may_be(self, digest: Digest) -> bool:
-        """Whether a digest's epoch is one that its node has signed, if it signs. With the lock held."""
-        if digest.id == self._index.self_id or not self._identities.signs(digest.id):
-            return True
-        known, state = self._view.known.get(digest.id), self._index.logs.state(digest.id)
-        recorded = known.peer.epoch if known is not None and known.peer is not None else 0
-        return digest.epoch <= max(recorded, state.epoch if state is not None and state.signature else 0)
-
-    def learn(self, peer: Peer, *, alive: bool = False) -> bool:
-        """Takes a node's addresses; ``alive`` says that it spoke itself just now. False where the name is
-        another node's, or its times lie years ahead.
-
-        Raises:
-            Forged: the node did not sign them.
-        """
-        if peer.id == self._index.self_id:
-            return True
-        if not record_fits(peer):
-            return False
-        verdict = self._identities.judge(peer)
-        if verdict is Verdict.CONTESTED:
-            return False
-        if verdict is Verdict.FIRST:
-            self._index.logs.learn_key(peer.id, peer.key)
-        with self.lock:
-            self._view.learn(peer, self._clock(), alive=alive)
-        self._begin(peer.id, peer.epoch)
-        return True
-
-    def names_are_contested(self) -> bool:
-        """Whether somebody claims a name with another key than its node's."""
-        return self._identities.any_contested
-
-    def settle_names(self) -> None:
-        """Asks the nodes whose names others claim with another key whether they still live; those that do not
-        lose them. Calls other nodes."""
-        for claim in self._identities.contested():
-            self._settle_name(claim)
-
-    def _settle_name(self, claim: Peer) -> None:
-        with self.lock:
-            known = self._view.known.get(claim.id)
-            state = self._view.state(claim.id, self._clock())
-        answer = None
-        if known is not None and known.peer is not None:
-            with suppress(MingaError):
-                answer, _ = self._calls.join(known.peer.grpc_target, self._network, self.own())
-        gone = state in {None, PeerState.DEAD, PeerState.LEFT}
-        moved_in = answer is not None and (answer.id, answer.key) == (claim.id, claim.key)
-        if self._identities.lives(claim, answer) or not (gone or moved_in):
-            return
-        log.warning("%s has another key: its node is gone, and another one has the name now", claim.id)
-        self._index.forget(claim.id)
-        if claim.key:
-            self._index.logs.learn_key(claim.id, claim.key)
-        with self.lock:
-            self._view.replace(claim, self._clock())
-
-    def _begin(self, peer_id: str, epoch: int) -> None:
-        state = self._index.logs.state(peer_id)
-        if state is not None and state.epoch < epoch and self._index.logs.begin(peer_id, epoch):
-            log.info("%s lost its state and begins anew", peer_id)
-
-    def _apply(self, deltas: Iterable[Delta], bringer: str, *, middle: bool = False) -> bool:
-        taken: list[Delta] = []
-        own = self._index.logs.own
-        for delta in deltas:
-            if delta.peer_id == self._index.self_id and (delta.epoch, delta.to_version) <= (
-                own.epoch,
-                own.version,
-            ):
-                # Written, and pushed to this peer, while it was answering what we had said before.
-                continue
-            with self.lock:
-                known = self._view.known.get(delta.peer_id)
-            if delta.peer_id != self._index.self_id and known is None:
-                raise PeerMisbehaved(f"entries of {delta.peer_id[:128]!r}, of whom nothing is known")
-            if known is not None and (delta.epoch < known.epoch or not word_fits(delta.epoch, 0)):
-                continue
-            taken.append(delta)
-        if not taken:
-            return False
-        news = self._index.apply_all(taken, middle=middle)
-        for delta in news:
-            if delta.signature:
-                self._parts.pop(delta.peer_id, None)
-            else:
-                self._parts.setdefault(delta.peer_id, set()).add(bringer)
-        return bool(news)
-
-    def _proved_false(self, writer: str) -> None:
-        """Some of those who brought parts of a log lied: nobody can say who."""
-        bringers = self._parts.pop(writer, set())
-        log.warning(
-            "the parts of the log of %s that %s brought are false", writer, ", ".join(bringers) or "others"
-        )
-        for id_ in bringers:
-            with self.lock:
-                known = self._view.known.get(id_)
-            if known is not None and known.peer is not None:
-                self.claims.doubt(known.peer, f"may have brought false entries of {writer}")
 
     def _peers(self, ids: Iterable[str]) -> tuple[Peer, ...]:
         ids = set(ids)

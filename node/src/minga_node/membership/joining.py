@@ -121,10 +121,10 @@ class Joining:
 
     def _join(self, seed: Peer) -> None:
         found, others = self._calls.join(seed.grpc_target, self._network, self._gossip.own())
-        if not self._gossip.learn(found, alive=True):
+        if not self._gossip.hearing.learn(found, alive=True):
             raise Conflict(f"{found.id} has another key than it had; asks whether its old node is gone")
         for peer in others:
-            self._gossip.learn(peer)
+            self._gossip.hearing.learn(peer)
         self._gossip.meet(found)
         if not self.joined:
             self.set_joined(f"through {found.id}")

@@ -139,7 +139,7 @@ class Membership:
 
     def hear_of(self, peer: Peer) -> None:
         """Takes a node's addresses from elsewhere."""
-        self._gossip.learn(peer)
+        self._gossip.hearing.learn(peer)
 
     # What other nodes ask for.
 
@@ -167,7 +167,7 @@ class Membership:
             )
             if taken:
                 raise Conflict(f"the name {peer.id!r} is taken: a node that has it is alive")
-        if not self._gossip.learn(peer, alive=True):
+        if not self._gossip.hearing.learn(peer, alive=True):
             self._settle_names()
             raise Conflict(f"the name {peer.id!r} is taken: the node that has it may still live")
         return self._gossip.own(), self.alive()
@@ -286,9 +286,9 @@ class Membership:
         self._notice_states()
 
     def _settle_names(self) -> None:
-        if self._gossip.names_are_contested():
+        if self._gossip.naming.contested:
             with suppress(RuntimeError):
-                self._pool.submit(self._gossip.settle_names)
+                self._pool.submit(self._gossip.naming.settle)
 
     def _submit(self, peer: Peer) -> None:
         with self._lock:

@@ -76,7 +76,7 @@ def owner(half: Half) -> Writer:
     """A node that the half knows, with a file."""
     made = Writer("owner")
     made.share("true")
-    half.gossip.learn(made.record(), alive=True)
+    half.gossip.hearing.learn(made.record(), alive=True)
     half.index.apply(made.delta())
     return made
 
@@ -118,7 +118,7 @@ def test_a_sender_that_is_not_who_it_says_discredits_nobody(half: Half, owner: W
 
 def test_a_digest_of_an_epoch_that_its_node_has_not_signed_changes_nothing(half: Half, owner: Writer) -> None:
     push(half, TELLER, digests=[Digest("owner", 9, 99, 7, started=98)])
-    half.gossip.learn(owner.record())
+    half.gossip.hearing.learn(owner.record())
     assert half.epoch("owner") == owner.epoch
     assert half.index.files_of("owner") == owner.files()
     half.view.goodbye("owner", 9, 99)
@@ -138,7 +138,7 @@ def test_what_was_told_of_an_epoch_before_the_first_signed_record_does_not_count
     later = time.time_ns() // 1000
     push(half, TELLER, digests=[Digest("owner", later, later // 1000, 7)])
     owner = Writer("owner")
-    assert half.gossip.learn(owner.record())
+    assert half.gossip.hearing.learn(owner.record())
     assert half.epoch("owner") == owner.epoch
 
 
@@ -162,11 +162,11 @@ def test_a_name_goes_to_another_key_only_when_its_node_is_gone(
         "the other": other.record(),
         "a third": Writer("owner").record(),
     }[answers]
-    assert not half.gossip.learn(other.record(), alive=True)
-    assert half.gossip.names_are_contested()
-    half.gossip.settle_names()
+    assert not half.gossip.hearing.learn(other.record(), alive=True)
+    assert half.gossip.naming.contested
+    half.gossip.naming.settle()
     assert half.calls.asked == 1
-    assert half.gossip.learn(other.record()) is has_it
+    assert half.gossip.hearing.learn(other.record()) is has_it
     half.index.apply(other.delta())
     assert half.index.files_of("owner") == (other.files() if has_it else owner.files())
     assert half.index.logs.keys.get("owner") == (other if has_it else owner).signer.key
@@ -176,28 +176,28 @@ def test_a_goodbye_that_somebody_else_said_does_not_give_the_name_away(half: Hal
     half.view.goodbye("owner", owner.epoch, 2**40)
     assert half.view.state("owner", 0.0) is PeerState.LEFT
     half.calls.answers = owner.record()
-    half.gossip.learn(Writer("owner", 9).record())
-    half.gossip.settle_names()
+    half.gossip.hearing.learn(Writer("owner", 9).record())
+    half.gossip.naming.settle()
     assert half.index.files_of("owner") == owner.files()
 
 
 def test_a_node_is_not_asked_again_at_once(half: Half, owner: Writer) -> None:
     half.calls.answers = owner.record()
     for _ in range(5):
-        half.gossip.learn(Writer("owner", 9).record())
-        half.gossip.settle_names()
+        half.gossip.hearing.learn(Writer("owner", 9).record())
+        half.gossip.naming.settle()
     assert half.calls.asked == 1
     half.now += ASK_SECONDS
-    half.gossip.settle_names()
+    half.gossip.naming.settle()
     assert half.calls.asked == 2
 
 
 def test_who_brought_false_parts_of_a_log_is_in_doubt(half: Half, owner: Writer) -> None:
-    half.gossip.learn(Writer("liar").record())
+    half.gossip.hearing.learn(Writer("liar").record())
     owner.share("more")
     doubts = GOSSIP_REFUSED.labels("claim")._value.get()
     forged = Delta("owner", owner.epoch, 1, 7, False, 0, [Entry(7, "forged", bytes(32))])
-    half.gossip._apply([forged], "liar", middle=True)
+    half.gossip.hearing.apply([forged], "liar", middle=True)
     assert half.index.by_name("forged")
     (digest,) = [digest for digest in half.gossip.digests().values() if digest.id == "owner"]
     assert digest.unproven
@@ -205,7 +205,7 @@ def test_who_brought_false_parts_of_a_log_is_in_doubt(half: Half, owner: Writer)
     assert half.index.files_of("owner") == owner.files()
     assert GOSSIP_REFUSED.labels("claim")._value.get() == doubts, "it may be that they were newer"
     owner.version = 8
-    half.gossip._apply([replace(forged, from_version=2)], "liar", middle=True)
+    half.gossip.hearing.apply([replace(forged, from_version=2)], "liar", middle=True)
     push(half, TELLER, owner.delta(7))
     assert GOSSIP_REFUSED.labels("claim")._value.get() == doubts + 1
     assert half.index.files_of("owner") == {}
@@ -293,7 +293,7 @@ def test_a_record_of_years_ahead_is_not_believed(half: Half, owner: Writer, fiel
     refused = late_ones()
     for writer in (owner, Writer("stranger")):
         record = writer.record(**{"started": 1, field: late})
-        assert not half.gossip.learn(record)
+        assert not half.gossip.hearing.learn(record)
         with pytest.raises(Conflict, match="years ahead"):
             push(half, record)
     assert late_ones() == refused + 4
