@@ -70,6 +70,12 @@ CONTENT = (
         ],
     ),
     Panel(
+        "Requests sent away",
+        "Answered 503, since they would have waited too long for a slot; who asked asks others meanwhile.",
+        [Query(f"sum by (pod) (rate(minga_uploads_refused_total{{{WHERE}}}[{RATE}]))", "{{pod}}")],
+        unit="ops",
+    ),
+    Panel(
         "Pieces",
         "By result.",
         [

@@ -303,6 +303,9 @@ class Simulation:
         taker.received += 1
         if taker.swarm.received(flow.ask.id, piece, self.now) is Outcome.NEW:
             self._announce(taker, piece)
+            if not taker.swarm.complete:
+                for holder in taker.swarm.asked_in_vain(piece):
+                    self._tell(taker, self.nodes[holder])
         else:
             self.duplicates += 1
         if not flow.unarrived:

@@ -315,7 +315,7 @@ def test_calls_and_streams_go_out_with_the_renewed_certificate(
         return server
 
     peer = Peer("server", 1, "127.0.0.1", 0, port, 0)
-    client = ContentClient(channels, lambda: peer)
+    client = ContentClient(channels, peer.id)
 
     def call() -> bool:
         with pytest.raises(MingaError) as caught:

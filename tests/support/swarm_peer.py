@@ -35,6 +35,7 @@ class SwarmPeer:
         *,
         host: str = "127.0.0.1",
         others: Sequence[tuple[Peer, bool]] = (),
+        members: dict[str, Peer] | None = None,
         parallelism: int = 4,
         upload_limit: float = 0,
         download_limit: float = 0,
@@ -50,7 +51,7 @@ class SwarmPeer:
         self.files: dict[str, Path] = {}
         self.adopted = threading.Condition()
         self.channels = Channels(Credentials(tls))
-        self.client = ContentClient(self.channels, lambda: self.peer)
+        self.client = ContentClient(self.channels, name)
         self.downloads = Downloads(
             self.store,
             directory / ".minga" / "partial",
@@ -74,6 +75,8 @@ class SwarmPeer:
             tls=tls,
         )
         self.peer = Peer(name, 1, host, 0, self.grpc.port, self.pieces.port)
+        self.members = members if members is not None else {}
+        self.members[name] = self.peer
 
     def start(self) -> SwarmPeer:
         self.grpc.start()
@@ -110,6 +113,9 @@ class SwarmPeer:
 
     def holders(self, content_id: str) -> Sequence[tuple[Peer, bool]]:
         return tuple(self.others)
+
+    def find(self, name: str) -> Peer | None:
+        return self.members.get(name)
 
     def remote(self, peer: Peer) -> Remote:
         return Remote(peer.id, peer.host, peer.data_port, self.tls)

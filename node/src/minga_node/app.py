@@ -125,7 +125,7 @@ class Node:
         )
         self.watcher = Watcher(self.library, config.quiet_seconds, config.rescan_seconds)
         gossip = GossipClient(self.channels)
-        self.content = ContentClient(self.channels, self.self_peer)
+        self.content = ContentClient(self.channels, name)
         self.membership = Membership(
             self.self_peer,
             config.network,

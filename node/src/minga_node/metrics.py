@@ -36,6 +36,10 @@ DOWNLOAD_SECONDS = Histogram(
 )
 ACTIVE_DOWNLOADS = Gauge("minga_active_downloads", "Downloads running now")
 STALLED_DOWNLOADS = Gauge("minga_stalled_downloads", "Downloads that run and got nothing for a minute")
+UPLOADS_REFUSED = Counter(
+    "minga_uploads_refused",
+    "Requests for pieces that were sent away (503), since they would have waited too long for a slot",
+)
 UPLOAD_SLOTS = Gauge("minga_upload_slots", "Slots of the piece listener, by state (busy, all)", ["state"])
 
 INDEX_ENTRIES = Gauge("minga_index_entries", "Entries of the replicated index, all nodes together")

@@ -38,6 +38,9 @@ class Reach:
                     found.append((peer, holder.complete))
         return found
 
+    def find(self, name: str) -> Peer | None:
+        return self._membership.get(name)
+
     def remote(self, peer: Peer) -> Remote:
         return Remote(peer.id, peer.host, peer.data_port, self._tls)
 

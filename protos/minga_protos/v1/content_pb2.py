@@ -22,28 +22,27 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
-from minga_protos.v1 import peer_pb2 as minga__protos_dot_v1_dot_peer__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dminga_protos/v1/content.proto\x12\x08minga.v1\x1a\x1aminga_protos/v1/peer.proto\"\"\n\x0cKeepsRequest\x12\x12\n\ncontent_id\x18\x01 \x01(\x0c\"\x1e\n\rKeepsResponse\x12\r\n\x05keeps\x18\x01 \x01(\x08\"(\n\x12GetManifestRequest\x12\x12\n\ncontent_id\x18\x01 \x01(\x0c\"#\n\x13GetManifestResponse\x12\x0c\n\x04part\x18\x01 \x01(\x0c\"C\n\rFollowRequest\x12\x12\n\ncontent_id\x18\x01 \x01(\x0c\x12\x1e\n\x06sender\x18\x02 \x01(\x0b\x32\x0e.minga.v1.Peer\"o\n\x0e\x46ollowResponse\x12\x13\n\x06\x62itmap\x18\x01 \x01(\x0cH\x00\x88\x01\x01\x12\x10\n\x08\x63omplete\x18\x02 \x01(\x08\x12\x0c\n\x04have\x18\x03 \x03(\r\x12\x1d\n\x05peers\x18\x04 \x03(\x0b\x32\x0e.minga.v1.PeerB\t\n\x07_bitmap2\xd0\x01\n\x07\x43ontent\x12L\n\x0bGetManifest\x12\x1c.minga.v1.GetManifestRequest\x1a\x1d.minga.v1.GetManifestResponse0\x01\x12=\n\x06\x46ollow\x12\x17.minga.v1.FollowRequest\x1a\x18.minga.v1.FollowResponse0\x01\x12\x38\n\x05Keeps\x12\x16.minga.v1.KeepsRequest\x1a\x17.minga.v1.KeepsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dminga_protos/v1/content.proto\x12\x08minga.v1\"\"\n\x0cKeepsRequest\x12\x12\n\ncontent_id\x18\x01 \x01(\x0c\"\x1e\n\rKeepsResponse\x12\r\n\x05keeps\x18\x01 \x01(\x08\"(\n\x12GetManifestRequest\x12\x12\n\ncontent_id\x18\x01 \x01(\x0c\"#\n\x13GetManifestResponse\x12\x0c\n\x04part\x18\x01 \x01(\x0c\";\n\rFollowRequest\x12\x12\n\ncontent_id\x18\x01 \x01(\x0c\x12\x10\n\x08\x66ollower\x18\x03 \x01(\tJ\x04\x08\x02\x10\x03\"f\n\x0e\x46ollowResponse\x12\x13\n\x06\x62itmap\x18\x01 \x01(\x0cH\x00\x88\x01\x01\x12\x10\n\x08\x63omplete\x18\x02 \x01(\x08\x12\x0c\n\x04have\x18\x03 \x03(\r\x12\x0e\n\x06others\x18\x05 \x03(\tB\t\n\x07_bitmapJ\x04\x08\x04\x10\x05\x32\xd0\x01\n\x07\x43ontent\x12L\n\x0bGetManifest\x12\x1c.minga.v1.GetManifestRequest\x1a\x1d.minga.v1.GetManifestResponse0\x01\x12=\n\x06\x46ollow\x12\x17.minga.v1.FollowRequest\x1a\x18.minga.v1.FollowResponse0\x01\x12\x38\n\x05Keeps\x12\x16.minga.v1.KeepsRequest\x1a\x17.minga.v1.KeepsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'minga_protos.v1.content_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_KEEPSREQUEST']._serialized_start=71
-  _globals['_KEEPSREQUEST']._serialized_end=105
-  _globals['_KEEPSRESPONSE']._serialized_start=107
-  _globals['_KEEPSRESPONSE']._serialized_end=137
-  _globals['_GETMANIFESTREQUEST']._serialized_start=139
-  _globals['_GETMANIFESTREQUEST']._serialized_end=179
-  _globals['_GETMANIFESTRESPONSE']._serialized_start=181
-  _globals['_GETMANIFESTRESPONSE']._serialized_end=216
-  _globals['_FOLLOWREQUEST']._serialized_start=218
-  _globals['_FOLLOWREQUEST']._serialized_end=285
-  _globals['_FOLLOWRESPONSE']._serialized_start=287
-  _globals['_FOLLOWRESPONSE']._serialized_end=398
-  _globals['_CONTENT']._serialized_start=401
-  _globals['_CONTENT']._serialized_end=609
+  _globals['_KEEPSREQUEST']._serialized_start=43
+  _globals['_KEEPSREQUEST']._serialized_end=77
+  _globals['_KEEPSRESPONSE']._serialized_start=79
+  _globals['_KEEPSRESPONSE']._serialized_end=109
+  _globals['_GETMANIFESTREQUEST']._serialized_start=111
+  _globals['_GETMANIFESTREQUEST']._serialized_end=151
+  _globals['_GETMANIFESTRESPONSE']._serialized_start=153
+  _globals['_GETMANIFESTRESPONSE']._serialized_end=188
+  _globals['_FOLLOWREQUEST']._serialized_start=190
+  _globals['_FOLLOWREQUEST']._serialized_end=249
+  _globals['_FOLLOWRESPONSE']._serialized_start=251
+  _globals['_FOLLOWRESPONSE']._serialized_end=353
+  _globals['_CONTENT']._serialized_start=356
+  _globals['_CONTENT']._serialized_end=564
 # @@protoc_insertion_point(module_scope)

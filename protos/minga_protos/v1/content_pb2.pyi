@@ -7,7 +7,6 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
-from minga_protos.v1 import peer_pb2 as _peer_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -103,22 +102,20 @@ class FollowRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     CONTENT_ID_FIELD_NUMBER: _builtins.int
-    SENDER_FIELD_NUMBER: _builtins.int
+    FOLLOWER_FIELD_NUMBER: _builtins.int
     content_id: _builtins.bytes
     """32 bytes."""
-    @_builtins.property
-    def sender(self) -> _peer_pb2.Peer:
-        """Who follows; worth following back while it downloads."""
-
+    follower: _builtins.str
+    """Name of the node that follows; worth following back while it downloads."""
     def __init__(
         self,
         *,
         content_id: _builtins.bytes = ...,
-        sender: _peer_pb2.Peer | None = ...,
+        follower: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["sender", b"sender"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["content_id", b"content_id", "sender", b"sender"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content_id", b"content_id", "follower", b"follower"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -131,7 +128,7 @@ class FollowResponse(_message.Message):
     BITMAP_FIELD_NUMBER: _builtins.int
     COMPLETE_FIELD_NUMBER: _builtins.int
     HAVE_FIELD_NUMBER: _builtins.int
-    PEERS_FIELD_NUMBER: _builtins.int
+    OTHERS_FIELD_NUMBER: _builtins.int
     bitmap: _builtins.bytes
     """All pieces held, one bit a piece, least significant bit of the first byte first.
     In the first message, and now and then.
@@ -143,8 +140,8 @@ class FollowResponse(_message.Message):
         """Pieces that became available since the last message, as far as no header has told of them."""
 
     @_builtins.property
-    def peers(self) -> _containers.RepeatedCompositeFieldContainer[_peer_pb2.Peer]:
-        """Others in this swarm (compare BEP 11)."""
+    def others(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of other nodes in this swarm (compare BEP 11)."""
 
     def __init__(
         self,
@@ -152,11 +149,11 @@ class FollowResponse(_message.Message):
         bitmap: _builtins.bytes | None = ...,
         complete: _builtins.bool = ...,
         have: _abc.Iterable[_builtins.int] | None = ...,
-        peers: _abc.Iterable[_peer_pb2.Peer] | None = ...,
+        others: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_bitmap", b"_bitmap", "bitmap", b"bitmap"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_bitmap", b"_bitmap", "bitmap", b"bitmap", "complete", b"complete", "have", b"have", "peers", b"peers"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_bitmap", b"_bitmap", "bitmap", b"bitmap", "complete", b"complete", "have", b"have", "others", b"others"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__bitmap: _TypeAlias = _typing.Literal["bitmap"]  # noqa: Y015
     _WhichOneofArgType__bitmap: _TypeAlias = _typing.Literal["_bitmap", b"_bitmap"]  # noqa: Y015

@@ -17,7 +17,7 @@ from uuid import uuid4
 import pytest
 
 from minga_node.downloads import Download, DownloadState, SmallFile
-from minga_node.downloads.model import Availability, End, Following, Hear
+from minga_node.downloads.model import Following
 from minga_node.errors import Conflict, NotFound
 from minga_node.manifest import Manifest
 from minga_node.model import Peer
@@ -35,9 +35,10 @@ Make = Callable[..., SwarmPeer]
 @pytest.fixture
 def make(tmp_path: Path) -> Iterator[Make]:
     peers: list[SwarmPeer] = []
+    members: dict[str, Peer] = {}
 
     def peer(name: str, **options: object) -> SwarmPeer:
-        peers.append(SwarmPeer(name, tmp_path / name, **options).start())  # type: ignore[arg-type]
+        peers.append(SwarmPeer(name, tmp_path / name, members=members, **options).start())  # type: ignore[arg-type]
         return peers[-1]
 
     yield peer
@@ -107,24 +108,37 @@ def test_takers_find_each_other_and_relay_what_they_have(make: Make) -> None:
     assert copies_from_a_slow_seed(make) < 2, "three copies should need little more than one from the seed"
 
 
-def test_news_go_over_the_connections_for_pieces(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of the streams only the first word and introductions are heard."""
-    follow = SwarmPeer.follow
-
-    def follow_little(
-        self: SwarmPeer, peer: Peer, content_id: str, count: int, hear: Hear, end: End
-    ) -> Following:
-        heard: list[Availability] = []
-
-        def hear_little(news: Availability) -> None:
-            if not heard or news.peers:
-                heard.append(news)
-                hear(news)
-
-        return follow(self, peer, content_id, count, hear_little, end)
-
-    monkeypatch.setattr(SwarmPeer, "follow", follow_little)
+def test_a_busy_swarm_needs_no_streams(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nodes meet, and hear of each other's pieces, on the connections for pieces."""
+    monkeypatch.setattr(SwarmPeer, "follow", no_stream)
     assert copies_from_a_slow_seed(make) < 2, "they took little from each other"
+
+
+def no_stream(*_: object) -> Following:
+    return Silence()
+
+
+class Silence:
+    """A stream on which nothing ever comes."""
+
+    def close(self) -> None:
+        pass
+
+
+def test_who_hears_nothing_on_its_connection_follows_on_a_stream(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where a neighbour has neighbours enough: it asks nothing back, and so tells nothing."""
+    data = content(2 * MIB)
+    seed = make("seed", upload_limit=256 * 1024)
+    manifest = share(seed, data)
+    first = make("first", others=[(seed.peer, True)])
+    download = first.downloads.start(manifest.id, "copy.bin")
+    monkeypatch.setattr("minga_node.downloads.serving.Serving.met", lambda *_: None)
+    second = make("second", others=[(first.peer, False)])
+    result = ended(second, second.downloads.start(manifest.id, "copy.bin"))
+    assert result.sources == {"first": len(data)}
+    assert ended(first, download).state is DownloadState.COMPLETE
 
 
 def test_wrong_bytes_are_never_visible_and_come_from_elsewhere(make: Make) -> None:

@@ -8,15 +8,17 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
+from http.client import HTTPMessage
 from pathlib import Path
 
 import pytest
+from prometheus_client import REGISTRY
 
 from minga_node.downloads.exchange import Exchange
-from minga_node.model import Peer
 from minga_node.transfer import PieceServer, TokenBucket, answering
 from tests.support.one_file import OneFile
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.integration
 
@@ -171,10 +173,15 @@ def head_of(sock: socket.socket) -> tuple[str, dict[str, str]]:
     return status, fields
 
 
+def refused() -> float:
+    return REGISTRY.get_sample_value("minga_uploads_refused_total") or 0
+
+
 def test_who_would_wait_long_is_sent_away_at_once(library: OneFile) -> None:
     """Four pieces a second leave it. It cannot know so yet when twenty ask; who comes later hears it."""
     server = PieceServer("127.0.0.1", 0, library, slots=1, limiter=TokenBucket(4 * PIECE))
     server.start()
+    counted = refused()
     with ExitStack() as stack:
         stack.callback(server.stop, 0)
         first = [stack.enter_context(ask(server, library, f"first{number}")) for number in range(30)]
@@ -184,6 +191,7 @@ def test_who_would_wait_long_is_sent_away_at_once(library: OneFile) -> None:
         said = [head_of(sock) for sock in late]
         assert time.monotonic() - began < 1.0
         assert {status for status, _ in said} == {"503"}
+        assert refused() >= counted + len(late)
         assert all(3 <= int(fields["Retry-After"]) <= 8 for _, fields in said)
 
 
@@ -220,11 +228,6 @@ def test_news_are_answered_with_news_and_wait_for_no_slot(library: OneFile) -> N
         file.truncate(64 * 2**20)
     heard: list[tuple[str, str, str]] = []
     exchange = Exchange(lambda _: (0, 8), on_heard=lambda *news: heard.append(news))
-    near = Peer("near", 1, "127.0.0.1", 0, 0, 0)
-    stream = exchange.follow(library.id, near)
-    next(stream)
-    exchange.announce(library.id, 3)
-    exchange.announce(library.id, 4)
     limiter = TokenBucket(PIECE)
     server = PieceServer("127.0.0.1", 0, library, slots=1, gossip=exchange, limiter=limiter)
     server.start()
@@ -233,12 +236,64 @@ def test_news_are_answered_with_news_and_wait_for_no_slot(library: OneFile) -> N
         busy = stack.enter_context(socket.create_connection(("127.0.0.1", server.port), 10))
         busy.sendall(f"GET /pieces/{library.id} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
         assert busy.recv(1)
-        fields = {"Minga_Peer": "near", "Minga_Have": "0-1,7"}
-        response, _ = get(server, f"/pieces/{library.id}", "HEAD", **fields)
+        near = stack.enter_context(closing(http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)))
+
+        def tell(**fields: str) -> http.client.HTTPResponse:
+            named = {name.replace("_", "-"): value for name, value in fields.items()}
+            near.request("HEAD", f"/pieces/{library.id}", headers={"Minga-Peer": "near", **named})
+            response = near.getresponse()
+            response.read()
+            return response
+
+        assert tell(Minga_Follow="1").headers["Minga-Have"] is None
+        exchange.announce(library.id, 3)
+        exchange.announce(library.id, 4)
+        response = tell(Minga_Have="0-1,7")
         assert (response.status, response.headers["Minga-Have"]) == (204, "3-4")
         assert heard == [(library.id, "near", "0-1,7")]
-        response, _ = get(server, f"/pieces/{library.id}", "HEAD", **fields)
+        response = tell(Minga_Have="2")
         assert (response.status, response.headers["Minga-Have"]) == (204, None)
+
+
+def test_who_follows_on_a_connection_is_introduced_until_it_ends(library: OneFile) -> None:
+    followers: list[str] = []
+    exchange = Exchange(lambda _: (6, 8), on_follower=lambda _, peer: followers.append(peer))
+    server = PieceServer("127.0.0.1", 0, library, gossip=exchange)
+    server.start()
+    with ExitStack() as stack:
+        stack.callback(server.stop, 0)
+        first, second = (
+            stack.enter_context(closing(http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)))
+            for _ in range(2)
+        )
+
+        def ask(connection: http.client.HTTPConnection, method: str, peer: str, **fields: str) -> HTTPMessage:
+            named = {name.replace("_", "-"): value for name, value in fields.items()}
+            connection.request(method, f"/pieces/{library.id}", headers={"Minga-Peer": peer, **named})
+            with connection.getresponse() as response:
+                response.read()
+                return response.headers
+
+        told = ask(first, "HEAD", "first", Minga_Follow="1")
+        assert (told["Minga-Have"], told["Minga-Others"]) == ("1-2", None)
+        told = ask(second, "HEAD", "second", Minga_Follow="1")
+        assert (told["Minga-Have"], told["Minga-Others"]) == ("1-2", "first")
+        assert followers == ["first", "second"]
+        assert ask(first, "GET", "first", Range="bytes=0-9")["Minga-Others"] == "second"
+        assert ask(first, "GET", "first", Range="bytes=0-9")["Minga-Others"] is None
+        second.close()
+        wait_for(lambda: exchange.followers(library.id) == 1, "the one that left is forgotten")
+
+
+def test_what_is_not_here_cannot_be_followed(library: OneFile) -> None:
+    exchange = Exchange(lambda _: None)
+    server = PieceServer("127.0.0.1", 0, library, gossip=exchange)
+    server.start()
+    try:
+        response, body = get(server, f"/pieces/{library.id}", "HEAD", Minga_Peer="near", Minga_Follow="1")
+        assert (response.status, body, exchange.followers(library.id)) == (404, b"", 0)
+    finally:
+        server.stop(0)
 
 
 def test_stopping_lets_an_answer_end(library: OneFile) -> None:

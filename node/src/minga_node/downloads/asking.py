@@ -43,7 +43,7 @@ class Asking:
 
     Args:
         changed: its lock guards the swarm, the neighbours and the tally; notified when pieces arrive.
-        on_complete: called when the last piece is here, without the lock.
+        wake: called without the lock when the last piece is here, and when there are others to connect to.
     """
 
     def __init__(
@@ -56,11 +56,11 @@ class Asking:
         lock: threading.Lock,
         changed: threading.Condition,
         exchange: Exchange,
-        on_complete: Callable[[], None],
+        wake: Callable[[], None],
     ) -> None:
         self.manifest, self.swarm, self.neighbours = manifest, swarm, neighbours
         self.lock, self._changed = lock, changed
-        self._tally, self._exchange, self._on_complete = tally, exchange, on_complete
+        self._tally, self._exchange, self._wake = tally, exchange, wake
 
     def pump(self) -> None:
         """Sends what the swarm wants asked now."""
@@ -100,9 +100,20 @@ class Asking:
 
     def on_heard(self, peer_id: str, pieces: Pieces) -> None:
         with self.lock:
+            neighbour = self.neighbours.known.get(peer_id)
+            if neighbour is not None:
+                neighbour.heard_at = time.monotonic()
+                if pieces == sets.all_pieces(self.manifest.pieces):
+                    neighbour.complete = True
             useful = self.swarm.add_pieces(peer_id, pieces)
         if useful:
             self.pump()
+
+    def on_met(self, others: tuple[str, ...]) -> None:
+        with self.lock:
+            strangers = self.neighbours.introduce(others)
+        if strangers:
+            self._wake()
 
     def on_chosen(self, ask: Ask, pieces: range) -> None:
         with self.lock:
@@ -114,7 +125,7 @@ class Asking:
             neighbour = self.neighbours.known[ask.holder]
             neighbour.bytes += end - start
             neighbour.failures = 0
-            now = self._tally.last_piece = time.monotonic()
+            now = neighbour.heard_at = self._tally.last_piece = time.monotonic()
             outcome = self.swarm.received(ask.id, piece, now)
             if last:
                 self.swarm.finished(ask.id)
@@ -124,13 +135,16 @@ class Asking:
                 self._tally.duplicate_bytes += end - start
                 metrics.WASTED.labels("duplicate").inc(end - start)
             complete = self.swarm.complete
+            vain = self.swarm.asked_in_vain(piece) if outcome is Outcome.NEW and not complete else ()
             self._changed.notify_all()
         IN["seed" if neighbour.peer.seed else "peer"].inc(end - start)
         RECEIVED[outcome].inc()
         if outcome is Outcome.NEW:
             self._exchange.announce(self.manifest.id, piece)
+        for holder in vain:
+            self.tell(holder)
         if complete:
-            self._on_complete()
+            self._wake()
         else:
             self.pump()
 

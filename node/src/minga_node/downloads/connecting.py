@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import time
-
 from minga_node import tracing
 from minga_node.downloads.asking import Asking
 from minga_node.downloads.model import Availability, Following, Network
 from minga_node.downloads.neighbours import Neighbour
-from minga_node.model import Peer
 from minga_node.swarm.pieces import Pieces
 from minga_node.transfer import PartialFile, Receiver, TokenBucket
 
@@ -37,13 +34,6 @@ class Connecting:
         self._neighbours, self._lock = asking.neighbours, asking.lock
         self._name, self._network, self._limiter, self._trace = name, network, limiter, trace
 
-    def introduce(self, peer: Peer, *, follows: bool = False) -> None:
-        """Another node is in this swarm, and maybe takes pieces from here."""
-        with self._lock:
-            new = self._neighbours.introduce(peer, follows=follows)
-        if new:
-            self._connect_more(time.monotonic())
-
     def look_for_holders(self, now: float) -> None:
         """Takes in who has the content by now, and connects to some if there are too few neighbours."""
         holders = self._network.holders(self._manifest.id)
@@ -52,24 +42,24 @@ class Connecting:
                 if neighbour.connected:
                     self._give(neighbour, 0)
             for neighbour in self._neighbours.connected():
-                if not neighbour.complete and neighbour.following is None:
+                if neighbour.following is None and neighbour.silent(now):
                     self._start_following(neighbour)
-        self._connect_more(now)
+        self.connect_more(now)
 
-    def _connect_more(self, now: float) -> None:
+    def connect_more(self, now: float) -> None:
         """Connects to some more of the known nodes, if there are too few neighbours."""
         with self._lock:
             if self._neighbours.over or self._swarm.complete:
                 return
-            chosen = self._neighbours.choose(now)
+            chosen = self._neighbours.choose(now, self._network.find)
             count = len(chosen) + len(self._neighbours.connected())
-            started = [receiver for neighbour in chosen for receiver in self._connect(neighbour, count)]
+            started = [receiver for neighbour in chosen for receiver in self._connect(neighbour, count, now)]
         for receiver in started:
             receiver.start()
         if started:
             self._asking.pump()
 
-    def _connect(self, neighbour: Neighbour, neighbours: int) -> list[Receiver]:
+    def _connect(self, neighbour: Neighbour, neighbours: int, now: float) -> list[Receiver]:
         """Receivers to be started; the lock is held."""
         remote = self._network.remote(neighbour.peer)
         # Two connections hash on two cores where there is hardly anybody else to receive from.
@@ -85,14 +75,13 @@ class Connecting:
             )
             for _ in range(connections)
         ]
-        self._give(neighbour, 0, depth=2 * connections)
-        if neighbour.following is None:
-            self._start_following(neighbour)
+        self._give(neighbour, 0)
+        neighbour.heard_at = now
         return list(neighbour.receivers)
 
-    def _give(self, neighbour: Neighbour, pieces: Pieces, depth: int = 2) -> None:
+    def _give(self, neighbour: Neighbour, pieces: Pieces) -> None:
         """The swarm may ask it; the lock is held."""
-        self._swarm.set_holder(neighbour.peer.id, pieces, complete=neighbour.complete, depth=depth)
+        self._swarm.set_holder(neighbour.peer.id, pieces, complete=neighbour.complete)
 
     def _start_following(self, neighbour: Neighbour) -> None:
         """The lock is held; what is heard comes on another thread."""
@@ -116,17 +105,6 @@ class Connecting:
             neighbour.following = following[0]
 
     def _hear(self, neighbour: Neighbour, news: Availability) -> None:
-        with self._lock:
-            if self._neighbours.over:
-                return
-            if news.complete:
-                neighbour.complete = True
-                if neighbour.connected:
-                    self._give(neighbour, 0)
-                useful = True
-            else:
-                useful = self._swarm.add_pieces(neighbour.peer.id, news.pieces)
-        for peer in news.peers:
-            self.introduce(peer)
-        if useful:
-            self._asking.pump()
+        self._asking.on_heard(neighbour.peer.id, news.pieces)
+        if news.others:
+            self._asking.on_met(news.others)

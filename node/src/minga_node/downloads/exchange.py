@@ -1,8 +1,10 @@
 """Who tells whom which pieces became available.
 
-News travel in the headers of requests and answers that go to a peer anyway; what has waited longer than a
-moment (:mod:`minga_node.swarm.news`) goes there in a small request of its own, if there is a connection for
-pieces, and on the peer's gRPC stream otherwise. So the n² streams of a busy swarm of n nodes are hardly used.
+A peer follows a content on the connection on which it asks for pieces. Its first request is answered with
+everything that is here and with others in the swarm; then news travel in the headers of requests and answers
+that go there anyway, and what has waited longer than a moment (:mod:`minga_node.swarm.news`) goes in a small
+request of its own, if there is a connection in that direction too. Whoever hears nothing in that way follows
+on a gRPC stream as well; the n² streams of a busy swarm of n nodes would cost more than its news.
 """
 
 from __future__ import annotations
@@ -16,10 +18,10 @@ from dataclasses import dataclass, field
 
 from minga_node.downloads.model import Availability
 from minga_node.errors import NotFound
-from minga_node.model import Peer
 from minga_node.swarm import pieces as sets
 from minga_node.swarm.news import seconds_until_told
 from minga_node.swarm.pieces import Pieces
+from minga_node.transfer.uploads import News
 
 REPEAT = 5.0
 """Seconds after which a stream repeats everything, in case a header got lost with its connection."""
@@ -27,21 +29,29 @@ LOOK = 0.1
 """Seconds after which new pieces may have made news urgent."""
 INTRODUCTIONS = 16
 """Others that one who comes is told of, and that are told of it."""
-INTRODUCE = 0.5
-"""Seconds for which introductions are collected: n nodes that begin at once make n³ of them, and who comes
-later looks for those before it anyway."""
 FOLLOWERS = 64
 
 
 @dataclass(slots=True, eq=False)
 class _Follower:
-    peer: Peer
     told: int
     """How much of the log it knows."""
     at: float
-    others: list[Peer] = field(default_factory=list)
+    others: list[str] = field(default_factory=list)
     """Those it is to be told of."""
-    box: queue.SimpleQueue[Availability | None] = field(default_factory=queue.SimpleQueue)
+    connections: int = 0
+    """On which it follows."""
+    box: queue.SimpleQueue[Availability | None] | None = None
+    """Of its stream, if it has one."""
+
+    @property
+    def gone(self) -> bool:
+        return not self.connections and self.box is None
+
+    def introductions(self) -> tuple[str, ...]:
+        """Those it has not been told of; now they count as told."""
+        told, self.others = tuple(self.others), []
+        return told
 
 
 @dataclass(slots=True, eq=False)
@@ -65,7 +75,7 @@ class Exchange:
         self,
         available: Callable[[str], tuple[Pieces, int] | None],
         *,
-        on_follower: Callable[[str, Peer], None] = lambda *_: None,
+        on_follower: Callable[[str, str], None] = lambda *_: None,
         on_heard: Callable[[str, str, str], None] = lambda *_: None,
         has: Callable[[str, str], Pieces] = lambda *_: 0,
         tell: Callable[[str, str], bool] = lambda *_: False,
@@ -75,7 +85,6 @@ class Exchange:
         self._swarms: dict[str, _Swarm] = {}
         self._lock = threading.Lock()
         self._dirty: set[str] = set()
-        self._introduce_at: float | None = None
         self._news = threading.Condition(self._lock)
         self._stopped = False
         self._random = random.Random()
@@ -90,12 +99,41 @@ class Exchange:
             self._stopped = True
             for swarm in self._swarms.values():
                 for follower in swarm.followers.values():
-                    follower.box.put(None)
+                    if follower.box is not None:
+                        follower.box.put(None)
             self._news.notify_all()
         if self._thread.is_alive():
             self._thread.join(5)
 
     # the piece listener's and the receivers' side (see transfer.Gossip)
+
+    def meet(self, content_id: str, peer: str) -> News | None:
+        """A peer begins to follow on a connection: what it is told first. None: nothing is here."""
+        with self._lock:
+            follower, others = self._enter(content_id, peer)
+            if follower is not None:
+                follower.connections += 1
+        # What comes between the two looks is told twice, which does no harm.
+        here = self._available(content_id)
+        if here is None:
+            self.part(content_id, peer)
+            return None
+        self._on_follower(content_id, peer)
+        return News(here[0], others)
+
+    def part(self, content_id: str, peer: str) -> None:
+        """Such a connection has ended."""
+        with self._lock:
+            follower = self._follower(content_id, peer)
+            if follower is not None and follower.connections:
+                follower.connections -= 1
+                self._leave(content_id, peer, follower)
+
+    def others(self, content_id: str, peer: str) -> tuple[str, ...]:
+        """Who has come and the peer has not been told of; now they count as told."""
+        with self._lock:
+            follower = self._follower(content_id, peer)
+            return follower.introductions() if follower is not None else ()
 
     def heard(self, content_id: str, peer: str, pieces: str) -> None:
         self._on_heard(content_id, peer, pieces)
@@ -103,17 +141,17 @@ class Exchange:
     def news(self, content_id: str, peer: str) -> Pieces:
         """What became available here and the peer has not been told; now it counts as told."""
         with self._lock:
-            return self._untold(content_id, peer)[0]
+            return self._untold(content_id, peer)
 
-    def _untold(self, content_id: str, peer: str) -> tuple[Pieces, _Follower | None]:
+    def _untold(self, content_id: str, peer: str) -> Pieces:
         """The lock is held."""
         swarm = self._swarms.get(content_id)
-        follower = swarm.followers.get(peer) if swarm else None
+        follower = swarm.followers.get(peer) if swarm is not None else None
         if swarm is None or follower is None or follower.told == len(swarm.log):
-            return 0, None
+            return 0
         pieces = sets.of(swarm.log[follower.told :])
         follower.told, follower.at = len(swarm.log), time.monotonic()
-        return pieces, follower
+        return pieces
 
     # the downloads' side
 
@@ -129,21 +167,45 @@ class Exchange:
                 self._news.notify()
             self._dirty.add(content_id)
 
-    def forget(self, content_id: str) -> None:
-        """Nobody needs to follow this content here any more."""
-        with self._lock:
-            swarm = self._swarms.pop(content_id, None)
-            for follower in swarm.followers.values() if swarm else ():
-                follower.box.put(None)
-
     def followers(self, content_id: str) -> int:
         with self._lock:
             swarm = self._swarms.get(content_id)
             return len(swarm.followers) if swarm else 0
 
+    # followers; the lock is held
+
+    def _follower(self, content_id: str, peer: str) -> _Follower | None:
+        swarm = self._swarms.get(content_id)
+        return swarm.followers.get(peer) if swarm is not None else None
+
+    def _enter(self, content_id: str, peer: str) -> tuple[_Follower | None, tuple[str, ...]]:
+        """Who follows as of now and whom it is told of; None where there are enough, who are not told of it
+        either.
+        """
+        swarm = self._swarms.setdefault(content_id, _Swarm())
+        others = [name for name in swarm.followers if name != peer]
+        shown = tuple(self._random.sample(others, min(INTRODUCTIONS, len(others))))
+        follower = swarm.followers.get(peer)
+        if follower is None:
+            for name in shown:
+                swarm.followers[name].others.append(peer)
+            if len(swarm.followers) >= FOLLOWERS or self._stopped:
+                return None, shown
+            follower = swarm.followers[peer] = _Follower(0, 0.0)
+        follower.told, follower.at = len(swarm.log), time.monotonic()
+        return follower, shown
+
+    def _leave(self, content_id: str, peer: str, follower: _Follower) -> None:
+        """Forgets it if nothing is left on which it follows."""
+        swarm = self._swarms.get(content_id)
+        if swarm is not None and follower.gone and swarm.followers.get(peer) is follower:
+            del swarm.followers[peer]
+            if not swarm.followers:
+                del self._swarms[content_id]
+
     # the gRPC server's side
 
-    def follow(self, content_id: str, peer: Peer) -> Iterator[Availability]:
+    def follow(self, content_id: str, peer: str) -> Iterator[Availability]:
         """Everything that is here, then what becomes available, until the caller stops asking.
 
         Raises:
@@ -152,55 +214,47 @@ class Exchange:
         here = self._available(content_id)
         if here is None:
             raise NotFound(f"nothing of {content_id} is here")
+        box: queue.SimpleQueue[Availability | None] = queue.SimpleQueue()
         with self._lock:
-            swarm = self._swarms.setdefault(content_id, _Swarm())
-            # What comes between the two looks is in both, which does no harm.
-            follower = _Follower(peer, len(swarm.log), time.monotonic())
-            others = [other for other in swarm.followers.values() if other.peer.id != peer.id]
-            shown = self._random.sample(others, min(INTRODUCTIONS, len(others)))
-            for other in shown:
-                other.others.append(peer)
-            if shown and self._introduce_at is None:
-                self._introduce_at = time.monotonic() + INTRODUCE
-                self._news.notify()
-            replaced = swarm.followers.pop(peer.id, None)
-            if replaced:
-                replaced.box.put(None)
-            crowded = len(swarm.followers) >= FOLLOWERS or self._stopped
-            if not crowded:
-                swarm.followers[peer.id] = follower
-        here = self._available(content_id) or here
-        yield self._everything(here, tuple(other.peer for other in shown))
-        self._on_follower(content_id, peer)
-        if crowded:
-            return
+            follower, others = self._enter(content_id, peer)
+            if follower is not None:
+                if follower.box is not None:
+                    follower.box.put(None)
+                follower.box = box
         try:
-            yield from self._stream(content_id, follower)
+            yield self._everything(self._available(content_id) or here, others)
+            self._on_follower(content_id, peer)
+            if follower is not None:
+                yield from self._stream(content_id, follower, box)
         finally:
-            with self._lock:
-                if swarm.followers.get(peer.id) is follower:
-                    del swarm.followers[peer.id]
-                if not swarm.followers and self._swarms.get(content_id) is swarm:
-                    del self._swarms[content_id]
+            if follower is not None:
+                with self._lock:
+                    if follower.box is box:
+                        follower.box = None
+                    self._leave(content_id, peer, follower)
 
-    def _stream(self, content_id: str, follower: _Follower) -> Iterator[Availability]:
+    def _stream(
+        self, content_id: str, follower: _Follower, box: queue.SimpleQueue[Availability | None]
+    ) -> Iterator[Availability]:
         repeat = time.monotonic() + REPEAT
         while True:
             try:
-                message = follower.box.get(timeout=max(0.0, repeat - time.monotonic()))
+                message = box.get(timeout=max(0.0, repeat - time.monotonic()))
             except queue.Empty:
                 here = self._available(content_id)
                 if here is None:
                     return
                 repeat = time.monotonic() + REPEAT
-                message = self._everything(here, ())
+                with self._lock:
+                    others = follower.introductions()
+                message = self._everything(here, others)
             if message is None:
                 return
             yield message
 
-    def _everything(self, here: tuple[Pieces, int], peers: tuple[Peer, ...]) -> Availability:
+    def _everything(self, here: tuple[Pieces, int], others: tuple[str, ...]) -> Availability:
         pieces, count = here
-        return Availability(pieces, pieces == sets.all_pieces(count), peers, everything=True)
+        return Availability(pieces, pieces == sets.all_pieces(count), others, everything=True)
 
     def _run(self) -> None:
         """Tells what no header has carried in time."""
@@ -218,36 +272,27 @@ class Exchange:
         """Who has to be told now, and seconds until it is somebody else's turn."""
         with self._lock:
             now = time.monotonic()
-            due, urgent = now + self._introduce(now), []
+            due, urgent = now + 60.0, []
             for content_id in list(self._dirty):
                 swarm = self._swarms.get(content_id)
-                waiting = [f for f in swarm.followers.values() if f.told < len(swarm.log)] if swarm else []
+                followers = swarm.followers.items() if swarm is not None else ()
+                waiting = [(name, one) for name, one in followers if swarm and one.told < len(swarm.log)]
                 if swarm is None or not waiting:
                     self._dirty.discard(content_id)
                     continue
-                for follower in waiting:
+                for name, follower in waiting:
                     total = len(swarm.log)
                     wait = seconds_until_told(now - follower.at, total - follower.told, total)
                     if wait <= 0:
-                        urgent.append((content_id, follower.peer.id))
+                        urgent.append((content_id, name))
                     else:
                         due = min(due, now + wait)
             return urgent, due - now
 
-    def _introduce(self, now: float) -> float:
-        """Tells followers of each other when it is time; seconds until then, or many. The lock is held."""
-        if self._introduce_at is not None and now >= self._introduce_at:
-            self._introduce_at = None
-            for swarm in self._swarms.values():
-                for follower in swarm.followers.values():
-                    if follower.others:
-                        follower.box.put(Availability(0, peers=tuple(follower.others)))
-                        follower.others = []
-        return 60.0 if self._introduce_at is None else self._introduce_at - now
-
     def _put(self, content_id: str, peer: str) -> None:
-        """On its stream."""
+        """On its stream; without one it hears when it asks the next time."""
         with self._lock:
-            pieces, follower = self._untold(content_id, peer)
-            if follower is not None:
-                follower.box.put(Availability(pieces))
+            follower = self._follower(content_id, peer)
+            if follower is not None and follower.box is not None:
+                pieces = self._untold(content_id, peer)
+                follower.box.put(Availability(pieces, others=follower.introductions()))

@@ -84,7 +84,7 @@ class Downloads:
         serving = Serving(self._node, self._active)
         self.exchange = Exchange(
             serving.available,
-            on_follower=serving.introduce,
+            on_follower=serving.met,
             on_heard=serving.heard,
             has=serving.has,
             tell=serving.tell,

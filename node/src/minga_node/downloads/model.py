@@ -73,8 +73,8 @@ class Availability:
 
     pieces: Pieces
     complete: bool = False
-    peers: tuple[Peer, ...] = ()
-    """Others in the swarm."""
+    others: tuple[str, ...] = ()
+    """Names of other nodes in the swarm."""
     everything: bool = False
 
 
@@ -94,6 +94,9 @@ class Network(Protocol):
 
     def holders(self, content_id: str) -> Sequence[tuple[Peer, bool]]:
         """Other nodes that are online and have the content, with whether all of it."""
+
+    def find(self, name: str) -> Peer | None:
+        """A node by its name, if it is known here."""
 
     def remote(self, peer: Peer) -> Remote:
         """How its pieces are reached."""

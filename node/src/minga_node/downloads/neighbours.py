@@ -7,7 +7,7 @@ No socket and no thread. Not thread-safe; the caller holds the download's lock.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from minga_node.downloads.model import Following
@@ -19,6 +19,8 @@ from minga_node.transfer import Receiver
 
 RETRY = 0.5
 LONGEST_RETRY = 15.0
+SILENT = 2.0
+"""Seconds."""
 CORRUPT = 2
 """Wrong pieces after which a holder is not asked again."""
 
@@ -34,6 +36,8 @@ class Neighbour:
     corrupt: int = 0
     failures: int = 0
     retry_at: float = 0.0
+    heard_at: float = 0.0
+    """When it last said anything, or was connected to."""
     bytes: int = 0
     pieces: Pieces = 0
     """Those that came from it."""
@@ -41,6 +45,10 @@ class Neighbour:
     @property
     def connected(self) -> bool:
         return bool(self.receivers)
+
+    def silent(self, now: float) -> bool:
+        """Whether its answers bring no news, so that those are worth a stream of their own."""
+        return self.connected and not self.complete and now - self.heard_at > SILENT
 
     def failed(self, now: float) -> None:
         """A connection to it broke: the next one is tried later each time."""
@@ -61,18 +69,22 @@ class Neighbours:
         self.known: dict[str, Neighbour] = {}
         self.over = False
         """The download has ended: nobody is connected to or asked any more."""
-        self._introduced: dict[str, Peer] = {}
+        self._introduced: set[str] = set()
         self._followers: set[str] = set()
+        self.strangers = False
+        """Whether some were introduced since the last choice."""
         self.hunger = Hunger()
 
-    def introduce(self, peer: Peer, *, follows: bool) -> bool:
-        """Remembers a node of the swarm, which maybe takes pieces from here; whether that is new."""
-        known = self._followers if follows else self._introduced
-        if peer.id == self._name or peer.id in known or self.over:
+    def introduce(self, names: Iterable[str], *, follow: bool = False) -> bool:
+        """Remembers nodes of the swarm, which maybe follow this one; whether that is new."""
+        known = self._followers if follow else self._introduced
+        new = {name for name in names if name != self._name} - known
+        if not new or self.over:
             return False
-        self._introduced[peer.id] = peer
-        if follows:
-            self._followers.add(peer.id)
+        self._introduced |= new
+        if follow:
+            self._followers |= new
+        self.strangers = True
         return True
 
     def update(self, holders: Iterable[tuple[Peer, bool]]) -> list[Neighbour]:
@@ -91,11 +103,13 @@ class Neighbours:
                 completed.append(known)
         return completed
 
-    def choose(self, now: float) -> list[Neighbour]:
-        """Whom to connect to now, besides those connected."""
-        for peer in self._introduced.values():
-            if peer.id not in self.known:
-                self.known[peer.id] = Neighbour(peer, False)
+    def choose(self, now: float, find: Callable[[str], Peer | None]) -> list[Neighbour]:
+        """Whom to connect to now, besides those connected; ``find`` says where who was introduced is."""
+        self.strangers = False
+        for name in self._introduced - self.known.keys():
+            peer = find(name)
+            if peer is not None:
+                self.known[name] = Neighbour(peer, False)
         willing = [
             peer_id for peer_id, one in self.known.items() if one.corrupt < CORRUPT and one.retry_at <= now
         ]

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from minga_node.downloads.entry import Entry
 from minga_node.downloads.model import Here
 from minga_node.downloads.task import Task
-from minga_node.model import Peer
+from minga_node.manifest import piece_size
 from minga_node.swarm import pieces as sets
 from minga_node.swarm.pieces import Pieces
 from minga_node.transfer import PartialFile
@@ -43,16 +43,15 @@ class Serving:
         content = self._node.library(content_id)
         if content is None:
             return None
+        count = -(-content.size // piece_size(content.size))
         content.close()
-        manifest = self._node.manifests.get(content_id)
-        count = manifest.pieces if manifest else 1
         return sets.all_pieces(count), count
 
-    def introduce(self, content_id: str, peer: Peer) -> None:
+    def met(self, content_id: str, peer_id: str) -> None:
         """The peer follows what comes here."""
         task = self._task(content_id)
         if task is not None:
-            task.introduce(peer, follows=True)
+            task.met(peer_id)
 
     def heard(self, content_id: str, peer_id: str, pieces: str) -> None:
         """The peer's request said what it has."""

@@ -59,8 +59,7 @@ class Task:
         self._random = random.Random()
         self._neighbours = Neighbours(name, self._random)
         self._asking: Asking | None = None
-        self._connecting: Connecting | None = None
-        """Both are there from when the manifest is known, together with ``partial`` and ``swarm``."""
+        """There from when the manifest is known, together with ``partial`` and ``swarm``."""
         self.tally = Tally()
         self._cancelled = False
         self._wake = threading.Event()
@@ -93,7 +92,7 @@ class Task:
                 lock=self.lock,
                 changed=self.changed,
                 exchange=self._exchange,
-                on_complete=self._wake.set,
+                wake=self._wake.set,
             )
             connecting = Connecting(
                 asking,
@@ -105,7 +104,7 @@ class Task:
             )
             with self.lock:
                 self.manifest, self.partial, self.swarm = manifest, partial, swarm
-                self._asking, self._connecting = asking, connecting
+                self._asking = asking
                 self.changed.notify_all()
             self._fetch(swarm, asking, connecting, partial)
             partial.sync()
@@ -149,17 +148,23 @@ class Task:
             connecting.look_for_holders(time.monotonic())
             look_at = time.monotonic() + LOOK
             # While the connections are made.
-            partial.reserve()
+            partial.reserve(lambda: self._meet_strangers(connecting))
         while not swarm.complete:
             self._check()
             now = time.monotonic()
             if now >= look_at:
                 connecting.look_for_holders(now)
                 look_at = now + LOOK
+            else:
+                self._meet_strangers(connecting)
             asking.pump()
             with self.lock:
                 self._neighbours.hunger.feels(swarm.starved(now))
             self._wait(TICK)
+
+    def _meet_strangers(self, connecting: Connecting) -> None:
+        if self._neighbours.strangers:
+            connecting.connect_more(time.monotonic())
 
     def _check(self) -> None:
         if self._cancelled:
@@ -185,14 +190,12 @@ class Task:
 
     # what others say
 
-    def introduce(self, peer: Peer, *, follows: bool = False) -> None:
-        """Another node is in this swarm, and maybe takes pieces from here."""
+    def met(self, name: str) -> None:
+        """Another node follows what comes here."""
         with self.lock:
-            connecting = self._connecting
-            if connecting is None:  # the first look for holders takes it in
-                self._neighbours.introduce(peer, follows=follows)
-                return
-        connecting.introduce(peer, follows=follows)
+            stranger = self._neighbours.introduce((name,), follow=True)
+        if stranger:
+            self._wake.set()
 
     def heard(self, peer_id: str, pieces: str) -> None:
         """A peer's request said what it has."""

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from minga_node.downloads.model import Availability, End, Following, Hear
 from minga_node.errors import PeerMisbehaved
 from minga_node.manifest import Manifest
 from minga_node.model import Peer
 from minga_node.pclient.channels import Channels, grpc_errors
-from minga_node.pclient.peers import from_message, to_message
 from minga_node.pclient.streams import Streams
 from minga_node.swarm import pieces as sets
 from minga_protos.v1 import content_pb2, content_pb2_grpc
@@ -22,8 +19,8 @@ LARGEST_MANIFEST = 64 * 1024 * 1024
 class ContentClient:
     """The calling end of ``minga.v1.Content``."""
 
-    def __init__(self, channels: Channels, self_peer: Callable[[], Peer]) -> None:
-        self._channels, self._self_peer = channels, self_peer
+    def __init__(self, channels: Channels, self_id: str) -> None:
+        self._channels, self._self_id = channels, self_id
         self._streams = Streams(channels.credentials)
 
     def manifest(self, peer: Peer, content_id: str) -> Manifest:
@@ -59,9 +56,7 @@ class ContentClient:
         """News of a peer about a content of ``count`` pieces, told to ``hear``; ``end`` is called at the
         end.
         """
-        request = content_pb2.FollowRequest(
-            content_id=bytes.fromhex(content_id), sender=to_message(self._self_peer())
-        )
+        request = content_pb2.FollowRequest(content_id=bytes.fromhex(content_id), follower=self._self_id)
         return self._streams.start(
             peer.grpc_target, request, lambda message: hear(_news(message, count)), end
         )
@@ -71,9 +66,9 @@ class ContentClient:
 
 
 def _news(message: content_pb2.FollowResponse, count: int) -> Availability:
-    peers = tuple(from_message(peer) for peer in message.peers)
+    others = tuple(message.others)
     if message.complete:
-        return Availability(sets.all_pieces(count), True, peers, everything=True)
+        return Availability(sets.all_pieces(count), True, others, everything=True)
     if message.HasField("bitmap"):
-        return Availability(sets.from_bytes(message.bitmap, count), False, peers, everything=True)
-    return Availability(sets.of(piece for piece in message.have if piece < count), False, peers)
+        return Availability(sets.from_bytes(message.bitmap, count), False, others, everything=True)
+    return Availability(sets.of(piece for piece in message.have if piece < count), False, others)

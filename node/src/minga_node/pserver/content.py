@@ -10,8 +10,6 @@ import grpc
 from minga_node.downloads.model import Availability
 from minga_node.errors import BadRequest, NotFound
 from minga_node.manifest import Manifest
-from minga_node.model import Peer
-from minga_node.pclient.peers import from_message, to_message
 from minga_node.swarm import pieces as sets
 from minga_protos.v1 import content_pb2, content_pb2_grpc
 
@@ -20,7 +18,7 @@ PART = 256 * 1024
 
 
 class Follow(Protocol):
-    def __call__(self, content_id: str, peer: Peer) -> Iterator[Availability]: ...
+    def __call__(self, content_id: str, peer: str) -> Iterator[Availability]: ...
 
 
 class ContentService(content_pb2_grpc.ContentServicer):
@@ -50,9 +48,9 @@ class ContentService(content_pb2_grpc.ContentServicer):
     def Follow(  # noqa: N802
         self, request: content_pb2.FollowRequest, context: grpc.ServicerContext
     ) -> Iterator[content_pb2.FollowResponse]:
-        if not request.sender.id:
+        if not request.follower:
             raise BadRequest("who follows?")
-        news = self._follow(content_id(request.content_id), from_message(request.sender))
+        news = self._follow(content_id(request.content_id), request.follower)
         for availability in news:
             if not context.is_active():
                 return
@@ -65,9 +63,7 @@ class ContentService(content_pb2_grpc.ContentServicer):
 
 
 def _message(news: Availability) -> content_pb2.FollowResponse:
-    message = content_pb2.FollowResponse(
-        complete=news.complete, peers=[to_message(peer) for peer in news.peers]
-    )
+    message = content_pb2.FollowResponse(complete=news.complete, others=news.others)
     if news.everything and not news.complete:
         message.bitmap = sets.to_bytes(news.pieces, news.pieces.bit_length())
     elif not news.everything:

@@ -11,7 +11,6 @@ end a second request for what is late (endgame, BEP 3).
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
 from random import Random
 
 from minga_node.swarm import pieces as sets
@@ -182,9 +181,12 @@ class Swarm:
             key=lambda one: one[:2],
         )
         asked_lately = 0
+        unasked: list[tuple[Running, Pieces]] = []
+        """Requests, the newest first, and what no newer one asks for too."""
         for running in sorted(self._running.values(), key=lambda running: -running.sent):
-            late = running.reserved & self._missing & ~asked_lately
+            unasked.append((running, running.reserved & self._missing & ~asked_lately))
             asked_lately |= running.reserved
+        for running, late in reversed(unasked):
             if running.begun is not None and not end:
                 continue
             for delay, name, holder in idle:
@@ -257,11 +259,16 @@ class Swarm:
         known = self._holders.get(holder)
         return known.pieces if known else 0
 
-    def wasteful(self) -> Iterator[Ask]:
-        """Requests of which nothing is wanted any more."""
-        for running in self._running.values():
-            if not running.reserved & self._missing:
-                yield running.ask
+    def asked_in_vain(self, piece: int) -> list[str]:
+        """Holders at which a request for a piece that is here still waits, and nothing else of it is wanted:
+        one that hears so in time does not answer it (:func:`still_wanted`).
+        """
+        bit = 1 << piece
+        return [
+            running.ask.holder
+            for running in self._running.values()
+            if running.reserved & bit and running.begun is None and not running.reserved & self._missing
+        ]
 
     # what to tell
 

@@ -16,18 +16,18 @@ from minga_node import metrics, tracing
 from minga_node.errors import BadRequest, RangeNotSatisfiable
 from minga_node.swarm import Admission, FairQueue
 from minga_node.swarm.admission import OVERDUE
-from minga_node.swarm.pieces import Pieces
 from minga_node.transfer import http
 from minga_node.transfer.answers import Answer, answer, refusal, unsatisfiable
 from minga_node.transfer.limiter import TokenBucket
-from minga_node.transfer.requests import Refusal
+from minga_node.transfer.requests import Asked, Refusal
 from minga_node.transfer.shelf import Shelf
-from minga_node.transfer.uploads import Connection, Gossip, Request, pieces_of
+from minga_node.transfer.uploads import Connection, Gossip, News, Request, pieces_of
 
 QUANTUM = 1024 * 1024
 SMALLEST_WRITE = 16 * 1024
 STALLED = 0.2
 """Seconds without progress after which a transfer no longer counts as using a slot."""
+NO_NEWS = News()
 OUT = {kind: metrics.BYTES.labels("out", kind) for kind in ("peer", "client")}
 
 
@@ -108,11 +108,12 @@ class Answering:
             self._say(connection, said, closing=asked.closing)
             return
         connection.closing = connection.closing or asked.closing
+        if asked.follows and asked.peer and self._gossip:
+            self._meet(connection, asked, self._gossip)
+            return
         if asked.head_only and asked.peer and asked.have and self._gossip:
             # Only news, which were heard when it was read.
-            self._say(
-                connection, Answer("204 No Content"), news=self._gossip.news(asked.content_id, asked.peer)
-            )
+            self._say(connection, Answer("204 No Content"), told=self._news(asked.content_id, asked.peer))
             return
         served = self._shelf.open(asked.content_id) if asked.content_id else None
         if served is None:
@@ -144,6 +145,7 @@ class Answering:
     def _send_away(self, connection: Connection, seconds: int) -> None:
         """It is to ask others meanwhile."""
         self.refusals += 1
+        metrics.UPLOADS_REFUSED.inc()
         busy = refusal("503 Service Unavailable", "all upload slots are taken", retry_after=seconds)
         self._say(connection, busy)
 
@@ -155,10 +157,28 @@ class Answering:
             self._release(connection)
             self._send_away(connection, self._admission.later(self._queue, party, now))
 
-    def _say(self, connection: Connection, said: Answer, *, closing: bool = False, news: Pieces = 0) -> None:
+    def _say(
+        self, connection: Connection, said: Answer, *, closing: bool = False, told: News = NO_NEWS
+    ) -> None:
         """Answers without a slot."""
         connection.closing = connection.closing or closing
-        self._send(connection, said, time.monotonic(), news)
+        self._send(connection, said, time.monotonic(), told)
+
+    def _meet(self, connection: Connection, asked: Asked, gossip: Gossip) -> None:
+        """From now on every answer to this peer carries what is new."""
+        told = gossip.meet(asked.content_id, asked.peer) if asked.content_id else None
+        if told is None:
+            self._say(connection, Answer("404 Not Found", (("Content-Length", "0"),)))
+            return
+        key = asked.content_id, asked.peer
+        if key in connection.met:
+            gossip.part(*key)
+        connection.met.add(key)
+        self._say(connection, Answer("204 No Content"), told=told)
+
+    def _news(self, content_id: str, peer: str) -> News:
+        gossip = self._gossip if peer else None
+        return News(gossip.news(content_id, peer), gossip.others(content_id, peer)) if gossip else NO_NEWS
 
     # answers
 
@@ -187,14 +207,17 @@ class Answering:
             self._release(connection)
             self._send(connection, said, now)
             return
-        news = gossip.news(served.id, request.peer) if gossip else 0
         for piece in pieces_of(said.start, said.end, served.piece_size):
             served.sent[piece] += 1
-        self._send(connection, said, now, news)
+        self._send(connection, said, now, self._news(served.id, request.peer))
 
-    def _send(self, connection: Connection, said: Answer, now: float, news: Pieces = 0) -> None:
-        have = [("Minga-Have", http.format_pieces(news))] if news else []
-        connection.pending = said.head([*have, *([("Connection", "close")] if connection.closing else [])])
+    def _send(self, connection: Connection, said: Answer, now: float, told: News = NO_NEWS) -> None:
+        more = [("Minga-Have", http.format_pieces(told.pieces))] if told.pieces else []
+        if told.others:
+            more.append(("Minga-Others", http.format_names(told.others)))
+        if connection.closing:
+            more.append(("Connection", "close"))
+        connection.pending = said.head(more)
         connection.offset, connection.end, connection.body = said.start, said.end, said.end - said.start
         connection.sending = True
         connection.last_progress = connection.begun = now
@@ -237,6 +260,10 @@ class Answering:
 
     def forget(self, connection: Connection) -> None:
         """It is being closed."""
+        if self._gossip is not None:
+            for content_id, peer in connection.met:
+                self._gossip.part(content_id, peer)
+        connection.met.clear()
         if connection.request is not None and not connection.sending:
             self._queue.discard(connection.party, connection)
         self._sending.discard(connection)

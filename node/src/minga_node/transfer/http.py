@@ -12,14 +12,17 @@ from minga_node.swarm.pieces import Pieces
 
 LARGEST_HEAD = 64 * 1024
 MOST_RANGES = 64
+MOST_NAMES = 64
 PEER = "minga-peer"
 HAVE = "minga-have"
+FOLLOW = "minga-follow"
+OTHERS = "minga-others"
 
 _RANGE = re.compile(r"(\d{0,19})-(\d{0,19})")
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19})")
 _KNOWN = frozenset({
     *("Accept-Ranges", "Content-Length", "Content-Range", "Content-Type", "ETag", "Host"),
-    *("Minga-Have", "Minga-Peer", "Range"),
+    *("Minga-Follow", "Minga-Have", "Minga-Others", "Minga-Peer", "Range"),
 })
 """Names that need no look at their letters: nearly all that nodes send each other."""
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -135,8 +138,12 @@ def format_request(
     traceparent: str = "",
     *,
     method: str = "GET",
+    follow: bool = False,
 ) -> bytes:
-    """A request for one of some ranges, given as (first byte, one after the last); none means all of it."""
+    """A request for one of some ranges, given as (first byte, one after the last); none means all of it.
+
+    ``follow`` asks for news of the content on this connection from now on.
+    """
     lines = [f"{method} /pieces/{content_id} HTTP/1.1", f"Host: {host}"]
     if ranges:
         lines.append("Range: bytes=" + ",".join(f"{start}-{end - 1}" for start, end in ranges))
@@ -144,9 +151,21 @@ def format_request(
         lines.append(f"Minga-Peer: {peer}")
     if have:
         lines.append(f"Minga-Have: {format_pieces(have)}")
+    if follow:
+        lines.append("Minga-Follow: 1")
     if traceparent:
         lines.append(f"Traceparent: {traceparent}")
     return "\r\n".join([*lines, "\r\n"]).encode("latin-1")
+
+
+def format_names(names: Iterable[str]) -> str:
+    """Names of nodes, which have no commas."""
+    return ", ".join(names)
+
+
+def parse_names(value: str) -> tuple[str, ...]:
+    """The inverse; what is empty or more than anybody has to say is left out."""
+    return tuple(name for part in value.split(",")[:MOST_NAMES] if (name := part.strip()))
 
 
 def format_response(status: str, fields: Iterable[tuple[str, str]]) -> bytes:

@@ -18,7 +18,7 @@ from minga_node.swarm import pieces as sets
 from minga_node.swarm.pieces import Pieces
 from minga_node.transfer.busy import Busy
 
-RESERVED_AT_ONCE = 16 * 1024 * 1024
+RESERVED_AT_ONCE = 8 * 1024 * 1024
 """Bytes; a file system may let nobody write meanwhile."""
 
 
@@ -92,8 +92,11 @@ class PartialFile:
                 self._have |= 1 << piece
         self._bitmap[:] = sets.to_bytes(self._have, 8 * len(self._bitmap))
 
-    def reserve(self) -> None:
+    def reserve(self, meanwhile: Callable[[], None] = lambda: None) -> None:
         """Reserves room for the whole. Pieces may be written meanwhile.
+
+        Args:
+            meanwhile: called now and then, since it takes a while.
 
         Raises:
             StorageFull: it does not fit, and takes no room any more if nothing of it is here.
@@ -103,6 +106,7 @@ class PartialFile:
         try:
             for start in range(0, size, RESERVED_AT_ONCE):
                 os.posix_fallocate(self._descriptor, start, min(RESERVED_AT_ONCE, size - start))
+                meanwhile()
         except OSError as error:
             if not self._have:
                 os.ftruncate(self._descriptor, 0)

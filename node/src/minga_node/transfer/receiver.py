@@ -49,6 +49,9 @@ class Listener(Protocol):
     def on_heard(self, peer_id: str, pieces: Pieces) -> None:
         """The holder says that it now has these."""
 
+    def on_met(self, others: tuple[str, ...]) -> None:
+        """The holder names others in the swarm."""
+
     def on_closed(self, receiver: Receiver, error: MingaError | None) -> None:
         """The connection is gone, with everything asked on it."""
 
@@ -57,7 +60,11 @@ class Listener(Protocol):
 
 
 class Receiver:
-    """One kept-alive connection to one holder, and one span for all that comes on it."""
+    """One kept-alive connection to one holder, and one span for all that comes on it.
+
+    Its first request is to follow: from then on answers carry news of the holder (see
+    :mod:`minga_node.downloads.exchange`).
+    """
 
     def __init__(
         self,
@@ -97,25 +104,30 @@ class Receiver:
             if self._closed:
                 return False
             self._asked.append(ask)
-            if self._sock is None:
-                return True
-            return self._send(self._sock, ask)
+            if self._sock is not None:
+                self._send(self._sock, self._request(ask))
+            return True
 
-    def _send(self, sock: Stream, ask: Ask) -> bool:
+    def _send(self, sock: Stream, requests: bytes) -> None:
+        with suppress(OSError):  # the reading thread will see it too
+            sock.sendall(requests)
+
+    def _request(self, ask: Ask) -> bytes:
         manifest = self._partial.manifest
         ranges = [
             (pieces.start * manifest.piece_size, manifest.span(pieces[-1])[1]) for pieces in ask.candidates
         ]
         news = self._listener.news(self.remote.peer_id)
-        try:
-            sock.sendall(
-                http.format_request(
-                    self.remote.host, manifest.id, ranges, self._name, news, self._span.traceparent
-                )
-            )
-        except OSError:
-            return True  # the reading thread will see it too
-        return True
+        return http.format_request(
+            self.remote.host, manifest.id, ranges, self._name, news, self._span.traceparent
+        )
+
+    def _head(self, news: Pieces = 0, *, follow: bool = False) -> bytes:
+        """A request that is for news alone."""
+        content_id = self._partial.manifest.id
+        return http.format_request(
+            self.remote.host, content_id, (), self._name, news, method="HEAD", follow=follow
+        )
 
     def tell(self) -> bool:
         """Tells the holder what is new here, in a request of its own; the answer tells what is new there.
@@ -127,12 +139,7 @@ class Receiver:
             news = self._listener.news(self.remote.peer_id)
             if news:
                 self._asked.append(None)
-                content_id = self._partial.manifest.id
-                request = http.format_request(
-                    self.remote.host, content_id, (), self._name, news, method="HEAD"
-                )
-                with suppress(OSError):  # the reading thread will see it too
-                    self._sock.sendall(request)
+                self._send(self._sock, self._head(news))
             return True
 
     def close(self) -> None:
@@ -181,8 +188,11 @@ class Receiver:
         with self._lock:
             self._sock = sock
             if not self._closed:
-                for ask in filter(None, self._asked):
-                    self._send(sock, ask)
+                requests = [self._request(ask) for ask in filter(None, self._asked)]
+                if self._partial.manifest.pieces > 1:
+                    self._asked.appendleft(None)
+                    requests.insert(0, self._head(follow=True))
+                self._send(sock, b"".join(requests))
         return sock
 
     def _answer(self, incoming: Incoming, taking: Taking) -> None:
@@ -198,6 +208,8 @@ class Receiver:
             self._listener.on_heard(
                 self.remote.peer_id, http.parse_pieces(fields[http.HAVE], self._partial.manifest.pieces)
             )
+        if http.OTHERS in fields:
+            self._listener.on_met(http.parse_names(fields[http.OTHERS]))
         if ask is None:
             with self._lock:
                 self._asked.popleft()

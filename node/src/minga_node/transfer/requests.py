@@ -29,6 +29,8 @@ class Asked:
     """The node that asks, "" for others."""
     have: str
     """The pieces that it says it has since it last said so, like ``0-3,7``."""
+    follows: bool
+    """Whether it asks for news on this connection from now on."""
     traceparent: str
     closing: bool
     """Whether the connection is to be closed after the answer."""
@@ -83,6 +85,7 @@ def understand(data: bytes) -> Asked | Refusal:
         method == "HEAD",
         fields.get(http.PEER, "")[:LONGEST_PEER],
         fields.get(http.HAVE, ""),
+        method == "HEAD" and http.FOLLOW in fields,
         fields.get(TRACEPARENT, ""),
         closing,
     )

@@ -35,14 +35,35 @@ class Contents(Protocol):
     def open(self, content_id: str) -> OpenContent | None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class News:
+    """What a node tells another about a content."""
+
+    pieces: Pieces = 0
+    """Those that are here."""
+    others: tuple[str, ...] = ()
+    """Names of other nodes in its swarm."""
+
+
 class Gossip(Protocol):
     """Who has what, exchanged in the headers of requests and answers that travel anyway."""
+
+    def meet(self, content_id: str, peer: str) -> News | None:
+        """A peer begins to follow a content on a connection: everything that is to be told; None if nothing
+        of it is here or comes here.
+        """
+
+    def part(self, content_id: str, peer: str) -> None:
+        """Such a connection has ended."""
 
     def heard(self, content_id: str, peer: str, pieces: str) -> None:
         """A peer says that it now has these (``0-3,7``)."""
 
     def news(self, content_id: str, peer: str) -> Pieces:
         """What became available here since this was last called for the peer."""
+
+    def others(self, content_id: str, peer: str) -> tuple[str, ...]:
+        """Who came to the content's swarm since this was last called for the peer."""
 
     def has(self, content_id: str, peer: str) -> Pieces:
         """What the peer is known to have."""
@@ -98,6 +119,8 @@ class Connection:
     """Of all that is sent to a peer that follows a trace."""
     sent: int = 0
     """Bytes of bodies, in all."""
+    met: set[tuple[str, str]] = field(default_factory=set)
+    """Contents that are followed on it, and by whom."""
     shaking: bool = False
     """A handshake comes first, and is not done."""
 

@@ -7,16 +7,12 @@ from contextlib import contextmanager
 
 from minga_node.downloads.exchange import Exchange
 from minga_node.downloads.model import Availability
-from minga_node.model import Peer
 from minga_node.swarm import pieces as sets
+from minga_node.transfer.uploads import News
 from tests.waiting import wait_for
 
 ID = "f" * 64
 COUNT = 1000
-
-
-def peer(name: str) -> Peer:
-    return Peer(name, 1, "127.0.0.1", 0, 0, 0)
 
 
 class Connections:
@@ -25,7 +21,11 @@ class Connections:
     def __init__(self, *peers: str) -> None:
         self._peers = peers
         self.told: dict[str, int] = {}
-        self.exchange = Exchange(lambda _: (0, COUNT), tell=self._tell)
+        self.followers: list[str] = []
+        self.here: tuple[int, int] | None = (0, COUNT)
+        self.exchange = Exchange(
+            lambda _: self.here, tell=self._tell, on_follower=lambda _, peer: self.followers.append(peer)
+        )
 
     def _tell(self, content_id: str, name: str) -> bool:
         if name in self._peers:
@@ -40,22 +40,52 @@ def running(exchange: Exchange) -> Iterator[None]:
     exchange.stop()
 
 
+def test_who_follows_on_a_connection_hears_everything_then_what_is_new() -> None:
+    connections = Connections()
+    exchange = connections.exchange
+    connections.here = sets.of([1, 2]), COUNT
+    assert exchange.meet(ID, "near") == News(sets.of([1, 2]))
+    assert connections.followers == ["near"]
+    assert exchange.news(ID, "near") == 0
+    exchange.announce(ID, 7)
+    assert exchange.news(ID, "near") == sets.of([7])
+    assert exchange.news(ID, "near") == 0
+
+
+def test_who_has_no_connection_left_is_forgotten() -> None:
+    exchange = Connections().exchange
+    exchange.meet(ID, "near")
+    exchange.meet(ID, "near")
+    exchange.part(ID, "near")
+    assert exchange.followers(ID) == 1
+    exchange.part(ID, "near")
+    assert exchange.followers(ID) == 0
+
+
+def test_nobody_follows_what_is_not_here() -> None:
+    connections = Connections()
+    connections.here = None
+    assert connections.exchange.meet(ID, "near") is None
+    assert (connections.exchange.followers(ID), connections.followers) == (0, [])
+
+
 def test_news_go_over_the_connection_for_pieces_and_not_on_the_stream() -> None:
     connections = Connections("near")
     exchange = connections.exchange
     with running(exchange):
-        stream = exchange.follow(ID, peer("near"))
+        exchange.meet(ID, "near")
+        stream = exchange.follow(ID, "near")
         assert next(stream) == Availability(0, everything=True)
         exchange.announce(ID, 7)
         wait_for(lambda: connections.told.get("near") == sets.of([7]), "it is told")
     assert list(stream) == []
 
 
-def test_who_has_no_connection_is_told_on_the_stream() -> None:
+def test_who_cannot_be_reached_is_told_on_the_stream() -> None:
     connections = Connections("near")
     exchange = connections.exchange
     with running(exchange):
-        near, far = exchange.follow(ID, peer("near")), exchange.follow(ID, peer("far"))
+        near, far = exchange.follow(ID, "near"), exchange.follow(ID, "far")
         assert (next(near).everything, next(far).everything) == (True, True)
         exchange.announce(ID, 7)
         assert next(far) == Availability(sets.of([7]))
@@ -63,26 +93,58 @@ def test_who_has_no_connection_is_told_on_the_stream() -> None:
     assert "far" not in connections.told
 
 
-def test_those_who_come_are_introduced_together() -> None:
+def test_who_has_neither_hears_it_when_it_asks() -> None:
+    connections = Connections("near")
+    exchange = connections.exchange
+    with running(exchange):
+        exchange.meet(ID, "near")
+        exchange.meet(ID, "far")
+        exchange.announce(ID, 7)
+        wait_for(lambda: "near" in connections.told, "near is told")
+        assert exchange.news(ID, "far") == sets.of([7])
+
+
+def test_a_stream_that_ends_leaves_who_follows_on_a_connection() -> None:
+    exchange = Connections().exchange
+    exchange.meet(ID, "near")
+    stream = exchange.follow(ID, "near")
+    next(stream)
+    stream.close()  # type: ignore[attr-defined]
+    assert exchange.followers(ID) == 1
+    exchange.part(ID, "near")
+    assert exchange.followers(ID) == 0
+
+
+def test_those_who_come_hear_of_those_there_and_these_of_them_once() -> None:
+    exchange = Connections().exchange
+    assert exchange.meet(ID, "first") == News()
+    assert exchange.meet(ID, "second") == News(others=("first",))
+    third = exchange.meet(ID, "third")
+    assert third is not None
+    assert set(third.others) == {"first", "second"}
+    assert exchange.others(ID, "first") == ("second", "third")
+    assert exchange.others(ID, "first") == ()
+    assert exchange.others(ID, "third") == ()
+
+
+def test_introductions_go_with_news_on_a_stream() -> None:
     exchange = Connections().exchange
     with running(exchange):
-        first, second, third = (exchange.follow(ID, peer(name)) for name in ("first", "second", "third"))
-        assert next(first).peers == ()
-        assert next(second).peers == (peer("first"),)
-        assert set(next(third).peers) == {peer("first"), peer("second")}
-        assert next(first) == Availability(0, peers=(peer("second"), peer("third")))
-        assert next(second) == Availability(0, peers=(peer("third"),))
+        first = exchange.follow(ID, "first")
+        next(first)
+        second = exchange.follow(ID, "second")
+        assert next(second).others == ("first",)
+        exchange.announce(ID, 7)
+        assert next(first) == Availability(sets.of([7]), others=("second",))
 
 
 def test_nobody_is_told_twice() -> None:
     connections = Connections("near")
     exchange = connections.exchange
     with running(exchange):
-        stream = exchange.follow(ID, peer("near"))
-        next(stream)
+        exchange.meet(ID, "near")
         exchange.announce(ID, 7)
         assert exchange.news(ID, "near") in {0, sets.of([7])}
         exchange.announce(ID, 8)
         wait_for(lambda: connections.told.get("near", 0) & sets.of([8]), "it is told the second")
         assert exchange.news(ID, "near") == 0
-    assert list(stream) == []

@@ -158,9 +158,24 @@ def test_what_is_late_at_the_end_is_asked_of_another_too_and_counts_once() -> No
     assert swarm.schedule(LATE_AT_LEAST / 2) == []
     (second,) = swarm.schedule(LATE_AT_LEAST + 0.1)
     assert (second.holder, second.candidates) == ("other", (range(1),))
+    swarm.chosen(second.id, range(1), 0.5)
+    assert swarm.asked_in_vain(0) == []
     assert swarm.received(second.id, 0, 0.5) is Outcome.NEW
-    assert [ask.id for ask in swarm.wasteful()] == [first.id, second.id]
+    assert swarm.asked_in_vain(0) == ["slow"], "it may still be spared the answer"
+    swarm.chosen(first.id, range(1), 0.55)
+    assert swarm.asked_in_vain(0) == [], "it is too late to spare it"
     assert swarm.received(first.id, 0, 0.6) is Outcome.DUPLICATE
+
+
+def test_of_what_is_late_the_oldest_is_asked_for_again_first() -> None:
+    swarm = Swarm(2)
+    swarm.set_holder("slow", sets.of([0]), depth=1)
+    (oldest,) = swarm.schedule(0.0)
+    swarm.set_holder("slower", sets.of([1]), depth=1)
+    swarm.schedule(0.1)
+    swarm.set_holder("other", sets.of([0, 1]), depth=1)
+    (again,) = swarm.schedule(1.0)
+    assert (again.holder, again.candidates) == ("other", oldest.candidates)
 
 
 def test_a_holder_that_refuses_is_left_alone_for_as_long_as_it_says() -> None:

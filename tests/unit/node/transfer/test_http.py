@@ -82,6 +82,12 @@ def test_a_request_names_its_trace_if_it_has_one() -> None:
     assert head.fields["traceparent"] == "00-a-b-01"
 
 
+def test_names_travel_as_they_are() -> None:
+    assert http.parse_names(http.format_names(["node1", "n-2.example"])) == ("node1", "n-2.example")
+    assert http.parse_names(" a ,, b,") == ("a", "b")
+    assert len(http.parse_names("x," * 1000)) == http.MOST_NAMES
+
+
 def test_of_a_partial_copy_only_verified_pieces_are_served() -> None:
     here = sets.of([1, 2])
     assert servable([(0, 10), (10, 30)], here, 10) == [(10, 30)]
