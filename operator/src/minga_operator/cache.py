@@ -122,8 +122,10 @@ class Follower:
                 continue
             except OperatorError as error:
                 _log.warning("watching %s: %s; again in %.0f s", self._kind.plural, error, delay)
-                self._stopped.wait(delay)
-                delay = min(delay * 2, 30.0)
+            except Exception:  # noqa: BLE001 -- nobody would notice that this kind is not watched any more
+                _log.exception("watching %s: unexpected; again in %.0f s", self._kind.plural, delay)
+            self._stopped.wait(delay)
+            delay = min(delay * 2, 30.0)
 
     def _follow(self, version: str) -> None:
         while not self._stopped.is_set():

@@ -73,7 +73,11 @@ class Kube:
             Unavailable: it does not answer, or not now.
         """
         with self._send(method, path, body, content_type, _TIMEOUT, query or {}) as response:
-            answer: Object = json.loads(response.data)
+            content = _content(response)
+        try:
+            answer: Object = json.loads(content)
+        except ValueError as error:
+            raise Unavailable(f"the API server answers in no JSON: {error}") from error
         return answer
 
     def find(self, kind: Kind, namespace: str, name: str) -> Object | None:
@@ -192,7 +196,7 @@ class Kube:
         if response.status < 300:
             return response
         with response:
-            raise error_of(response.status, response.data)
+            raise error_of(response.status, _content(response))
 
 
 def error_of(status: int, content: bytes) -> Exception:
@@ -210,6 +214,14 @@ def error_of(status: int, content: bytes) -> Exception:
     if status == 429 or status >= 500:
         return Unavailable(f"{status}: {message}")
     return {409: Conflict, 422: Invalid}.get(status, Refused)(message, status)
+
+
+def _content(response: urllib3.BaseHTTPResponse) -> bytes:
+    """All of an answer: its head may have come from a server that ended before the rest."""
+    try:
+        return response.data
+    except (urllib3.exceptions.HTTPError, OSError) as error:
+        raise Unavailable(f"an answer of the API server broke off: {error}") from error
 
 
 def _lines(response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
