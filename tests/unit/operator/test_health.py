@@ -1,0 +1,97 @@
+"""Liveness tells a dead event loop, a reconcile that does not end and a worker that is gone."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+
+import pytest
+from kubernetes import client
+
+from minga_operator import health, runtime
+from minga_operator.health import Health
+from minga_operator.kube import Kube
+from minga_operator.planning import Settings
+from minga_operator.runtime import Runtime
+from tests.waiting import wait_for
+
+
+def ask(port: int, path: str) -> tuple[int, str]:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
+            return answer.status, answer.read().decode().strip()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode().strip()
+
+
+@pytest.fixture
+def port() -> int:
+    """A free one."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return int(free.getsockname()[1])
+
+
+@pytest.fixture
+def loop() -> Iterator[asyncio.AbstractEventLoop]:
+    """An event loop at work in a thread of its own."""
+    made = asyncio.new_event_loop()
+    thread = threading.Thread(target=made.run_forever)
+    thread.start()
+    yield made
+    made.call_soon_threadsafe(made.stop)
+    thread.join(10)
+    made.close()
+
+
+def test_a_loop_that_hangs_is_told_while_it_hangs(
+    port: int, loop: asyncio.AbstractEventLoop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health, "_BEAT_SECONDS", 0.05)
+    monkeypatch.setattr(health, "_DEAD_SECONDS", 3.0)
+    found = Health(lambda: "")
+    found.serve(port)
+    assert ask(port, "/healthz") == (200, "ok")
+    assert ask(port, "/readyz") == (200, "standing by")
+    loop.call_soon_threadsafe(found.started, loop)
+    wait_for(lambda: ask(port, "/readyz") == (200, "leading"), "a leader", 10)
+    assert ask(port, "/healthz") == (200, "ok")
+    over = threading.Event()
+    loop.call_soon_threadsafe(over.wait, 60)
+    try:
+        wait_for(lambda: ask(port, "/healthz")[0] == 503, "an ailment", 30)
+        assert ask(port, "/healthz")[1].startswith("the event loop has been silent for")
+    finally:
+        over.set()
+    wait_for(lambda: ask(port, "/healthz") == (200, "ok"), "health again", 30)
+    assert ask(port, "/elsewhere")[0] == 404
+
+
+@pytest.fixture
+def idle() -> Runtime:
+    """A runtime that has not asked its API server anything yet."""
+    return Runtime(Kube(client.Configuration()), Settings(node_image="node", broker_image="broker"), "me")
+
+
+def test_a_reconcile_that_does_not_end_is_told(idle: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
+    idle.queue.add(("shelf", "library"))
+    assert idle.queue.take() == ("shelf", "library")
+    assert idle.problem() == ""
+    monkeypatch.setattr(runtime, "_STUCK_SECONDS", 0.0)
+    assert idle.problem().startswith("a reconcile has been running for")
+    idle.queue.done(("shelf", "library"))
+    assert idle.problem() == ""
+
+
+def test_a_worker_that_is_gone_is_told(idle: Runtime) -> None:
+    over = threading.Event()
+    idle._spawn(over.wait, "worker-0")
+    assert idle.problem() == ""
+    over.set()
+    wait_for(lambda: idle.problem() == "ended: worker-0", "the worker's name", 10)
+    idle.stop()
+    assert idle.problem() == ""
