@@ -7,6 +7,7 @@ import random
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
@@ -131,18 +132,24 @@ def holder(cluster: Cluster) -> str:
 
 
 @pytest.mark.slow
-def test_another_replica_takes_over_within_30_seconds(cluster: Cluster, namespace: str) -> None:
+@pytest.mark.parametrize("lost", ["its pod", "its network"])
+def test_another_replica_takes_over_within_30_seconds(cluster: Cluster, namespace: str, lost: str) -> None:
     install(cluster, "replicas=2")
     try:
         leader = wait_for(lambda: holder(cluster), "a leader", 60, every=0.5)
-        network = Network(cluster, namespace)
+        network, system = Network(cluster, namespace), Network(cluster, "minga-system")
+        address = system.object("pod", leader)["status"]["podIP"]
         began = time.monotonic()
-        # Without a chance to release the lease.
-        cluster.kubectl("-n", "minga-system", "delete", "pod", leader, "--force", "--grace-period=0")
-        wait_for(lambda: holder(cluster) not in {"", leader}, "another leader", 60, every=0.2)
-        network.apply(PENDING)
-        network.wait("Reconciled")
-        assert time.monotonic() - began < 30
+        with ExitStack() as cut:
+            if lost == "its pod":
+                cluster.kubectl("-n", "minga-system", "delete", "pod", leader, "--force", "--grace-period=0")
+            else:
+                # Without a chance to release the lease.
+                cut.enter_context(cluster.unanswered(address))
+            wait_for(lambda: holder(cluster) not in {"", leader}, "another leader", 60, every=0.2)
+            network.apply(PENDING)
+            network.wait("Reconciled")
+            assert time.monotonic() - began < 30
         network.delete()
     finally:
         install(cluster)
