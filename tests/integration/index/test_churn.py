@@ -86,5 +86,5 @@ def test_a_million_versions_leave_a_log_and_its_copy_as_small_as_its_files(pair:
     assert reader.files_of("writer") == writer.files_of("writer")
     assert reader.logs.state("writer") == replace(writer.logs.own, compacted=ANY)
     for index in pair:
-        known = index.logs._known["writer"]
+        known = index.logs._known.now("writer")
         assert known.total == tables.total(index._store.read(), known.log)

@@ -73,3 +73,26 @@ def check_delta(delta: Delta) -> None:
         raise PeerMisbehaved(f"{who}: versions out of order")
     if entries.problem:
         raise PeerMisbehaved(f"{who}: {entries.problem}")
+
+
+def following(state: LogState, delta: Delta, end: Delta, *, unproven: bool) -> LogState | None:
+    """The state that a delta goes on from: the one that is known, an empty one where it begins anew, or None
+    where it does not follow. What is ``unproven`` gives way to what is signed, even if that is older."""
+    if delta.epoch < state.epoch:
+        return None
+    if delta.epoch > state.epoch or delta.reset:
+        needless = state.version >= delta.compacted or state.compacted >= delta.compacted
+        older = bool(end.signature) and end.to_version <= state.version
+        if delta.from_version > 0:
+            return None
+        if delta.epoch == state.epoch and not unproven and (needless or older):
+            return None
+        return LogState(delta.epoch, 0)
+    if unproven and delta.signature and delta.from_version <= state.version == delta.to_version:
+        return state
+    if delta.from_version > state.version or delta.to_version <= state.version:
+        return None
+    if 0 < state.version < delta.compacted and state.compacted < delta.compacted:
+        # Its sender has dropped tombstones of names that are still here: only all of it will do.
+        return None
+    return state

@@ -1,19 +1,19 @@
-"""The replicated logs in the store: what is known of each, what is taken and signed, their compaction."""
+"""The replicated logs in the store: what is written and taken, and their compaction."""
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import NamedTuple
 
-from minga_node.errors import Forged, NotFound, PeerMisbehaved
+from minga_node.errors import Forged, PeerMisbehaved
 from minga_node.index import deltas, tables
 from minga_node.index.entries import Entries, Entry
 from minga_node.index.keys import Keys
-from minga_node.index.log import Delta, LogState
+from minga_node.index.known import Known, KnownLogs
+from minga_node.index.log import Delta, LogState, following
 from minga_node.index.schema import STEPS, WRITER
-from minga_node.index.signing import KEY, MASK, from_bytes, log_statement, to_bytes, verified
+from minga_node.index.signing import KEY, MASK
 from minga_node.metrics import GOSSIP_REFUSED
 from minga_node.store import Store
 
@@ -28,63 +28,29 @@ Hook = Callable[[sqlite3.Connection, Delta], None]
 """Called in the transaction that applies what a delta brings."""
 
 
-class Known(NamedTuple):
-    """A log, as it is here."""
-
-    log: int
-    """The number that stands for it in the tables."""
-    state: LogState
-    total: int
-    """The hash of the set of its live entries."""
-
-    @property
-    def sure(self) -> bool:
-        """Whether these are surely its writer's entries."""
-        return self.state.version == 0 or bool(self.state.signature)
-
-
 class Logs:
     """All logs, this node's own among them. Thread-safe; a state is seen once it is committed."""
 
     def __init__(self, store: Store, self_id: str, network: str = "") -> None:
-        self._store, self.self_id, self._network = store, self_id, network
+        self._store, self.self_id = store, self_id
         self.hooks: list[Hook] = []
         self.on_false: list[Callable[[str], None]] = []
         """Called with the writer of a log whose parts proved false together, once they are gone."""
         store.migrate("index", STEPS)
         store.prepare(WRITER)
         self.keys = Keys(store)
-        self._changed: dict[str, Known | None] = {}
-        """What the running transaction changes; ``None`` for a log that it drops."""
-        self._known: dict[str, Known] = {}
-        self._load()
-
-    def _load(self) -> None:
-        with self._store.write() as db:
-            if not db.execute("SELECT 1 FROM logs WHERE peer = ?", (self.self_id,)).fetchone():
-                self._new(db, self.self_id, self._store.epoch)
-            found = db.execute("SELECT peer, log, epoch, version, compacted, total, signature FROM logs")
-            for peer, log, epoch, version, compacted, total, signature in found.fetchall():
-                state = LogState(epoch, version, compacted, signature)
-                # A state of an earlier release has no hashes yet.
-                known = Known(log, state, tables.total(db, log) if total is None else from_bytes(total))
-                if peer == self.self_id:
-                    state = self._signed(state, known.total)
-                elif signature and not self._proves(peer, state, known.total, signature):
-                    # Of a network that this node has left, or of a key that is not its writer's any more.
-                    state = replace(state, signature=b"")
-                self._save(db, peer, known._replace(state=state))
+        self._known = KnownLogs(store, self_id, network, self.keys)
 
     @property
     def own(self) -> LogState:
-        return self._known[self.self_id].state
+        return self._known.own
 
     def state(self, peer_id: str) -> LogState | None:
         found = self._known.get(peer_id)
         return found.state if found else None
 
     def states(self) -> dict[str, LogState]:
-        return {peer: known.state for peer, known in self._known.copy().items()}
+        return self._known.states()
 
     def number(self, peer_id: str) -> int | None:
         """The number that stands for a log in the tables."""
@@ -92,23 +58,28 @@ class Logs:
         return found.log if found else None
 
     def peers(self) -> dict[int, str]:
-        return {known.log: peer for peer, known in self._known.copy().items()}
+        return self._known.peers()
+
+    def signs(self, peer_id: str) -> bool:
+        """Whether a log is known with its writer's signature."""
+        found = self._known.get(peer_id)
+        return found is not None and bool(found.state.signature)
 
     def append(self, make: Callable[[sqlite3.Connection, int, int], Sequence[Entry]]) -> tuple[Entry, ...]:
         """Writes to this node's own log what ``make(connection, log, version)`` says, in one transaction."""
         with self._store.write() as db:
-            before = self._now(self.self_id)
+            before = self._known.now(self.self_id)
             entries = tuple(make(db, before.log, before.state.version))
             for start in range(0, len(entries), SIGNED_EVERY):
                 self._append(db, entries[start : start + SIGNED_EVERY])
         return entries
 
     def _append(self, db: sqlite3.Connection, entries: Sequence[Entry]) -> None:
-        log, state, total = self._now(self.self_id)
+        log, state, total = self._known.now(self.self_id)
         changes = tables.apply(db, [tables.Batch(log, state.version == 0, (Entries.of(entries),))])
         total = (total + changes[log]) & MASK
-        after = self._signed(LogState(state.epoch, entries[-1].version, state.compacted), total)
-        self._save(db, self.self_id, Known(log, after, total))
+        after = self._known.signed(LogState(state.epoch, entries[-1].version, state.compacted), total)
+        self._known.save(db, self.self_id, Known(log, after, total))
         delta = Delta(
             self.self_id, state.epoch, state.version, after.version, False, 0, entries, after.signature
         )
@@ -133,13 +104,13 @@ class Logs:
         with self._store.write() as db:
             waiting: dict[str, tuple[Known, tables.Batch]] = {}
             for delta in news:
-                known = self._latest(delta.peer_id) or self._first(db, delta)
+                known = self._known.latest(delta.peer_id) or self._first(db, delta)
                 if known is None or not self._to_be_heard(delta, ends[delta.peer_id], known, middle):
                     continue
                 base, batch = waiting.get(
                     delta.peer_id, (known, tables.Batch(known.log, known.state.version == 0, ()))
                 )
-                state = _following(known.state, delta, ends[delta.peer_id], unproven=base.state.unproven)
+                state = following(known.state, delta, ends[delta.peer_id], unproven=base.state.unproven)
                 if state is None:
                     continue
                 if state is not known.state:
@@ -152,12 +123,12 @@ class Logs:
                 # A log that was begun at nothing lacks the tombstones its sender had already dropped.
                 floor = max(state.compacted, delta.compacted if delta.from_version == 0 else 0)
                 after = LogState(delta.epoch, max(state.version, delta.to_version), floor, delta.signature)
-                self._save(db, delta.peer_id, Known(known.log, after, 0))
+                self._known.save(db, delta.peer_id, Known(known.log, after, 0))
                 taken.append(replace(delta, entries=entries))
             for peer_id, (base, _) in list(waiting.items()):
                 if self._lacks_end(ends[peer_id]):
                     # As where its sender has dropped tombstones since it began: it all has to come again.
-                    self._save(db, peer_id, base)
+                    self._known.save(db, peer_id, base)
                     del waiting[peer_id]
                     taken = [delta for delta in taken if delta.peer_id != peer_id]
             changes = self._write(db, [batch for _, batch in waiting.values() if batch.parts])
@@ -188,7 +159,7 @@ class Logs:
 
     def _lacks_end(self, end: Delta) -> bool:
         """Whether this transaction took parts whose signed end came after them and was left alone."""
-        state = self._now(end.peer_id).state
+        state = self._known.now(end.peer_id).state
         follows = (end.epoch, end.from_version) == (state.epoch, state.version)
         return follows and bool(end.signature) and not state.signature
 
@@ -206,21 +177,21 @@ class Logs:
         Raises:
             Forged: what was there before was right, so what came is not.
         """
-        log, state, _ = self._now(peer_id)
+        log, state, _ = self._known.now(peer_id)
         total = (base.total + change) & MASK
         if state.signature:
-            right = self._proves(peer_id, state, total, state.signature)
+            right = self._known.proves(peer_id, state, total, state.signature)
         else:
             right = middle or base.state.unproven or self.keys.get(peer_id) is None
         if right:
             if state.signature and self.keys.get(peer_id) is None:
                 self.keys.put(db, peer_id, state.signature[:KEY])
-            self._save(db, peer_id, Known(log, state, total))
+            self._known.save(db, peer_id, Known(log, state, total))
             return True
         if base.sure or not state.signature:
             raise Forged(f"somebody sends entries of {peer_id[:128]!r} that are not what it signed")
         tables.forget(db, log)
-        self._save(db, peer_id, Known(log, LogState(state.epoch, 0), 0))
+        self._known.save(db, peer_id, Known(log, LogState(state.epoch, 0), 0))
         self._store.at_end(lambda committed: self._proved_false(peer_id) if committed else None)
         return False
 
@@ -228,35 +199,9 @@ class Logs:
         for listener in self.on_false:
             listener(peer_id)
 
-    def _signed(self, state: LogState, total: int) -> LogState:
-        """The own log's state, with this node's signature."""
-        if state.version == 0:
-            return state
-        said = log_statement(self._network, self.self_id, state.epoch, state.version, total)
-        return replace(state, signature=self.keys.own.key + self.keys.own.sign(said))
-
-    def _proves(self, peer_id: str, state: LogState, total: int, signature: bytes) -> bool:
-        key = self.keys.get(peer_id) or signature[:KEY]
-        said = log_statement(self._network, peer_id, state.epoch, state.version, total)
-        return signature[:KEY] == key and verified(key, signature[KEY:], said)
-
     def _first(self, db: sqlite3.Connection, delta: Delta) -> Known | None:
         """A log of which nothing was known; None where the delta does not begin at its beginning."""
-        return self._new(db, delta.peer_id, delta.epoch) if delta.from_version == 0 else None
-
-    def _new(self, db: sqlite3.Connection, peer_id: str, epoch: int) -> Known:
-        cursor = db.execute(
-            "INSERT INTO logs (peer, epoch, version, compacted, total) VALUES (?, ?, 0, 0, ?)",
-            (peer_id, epoch, to_bytes(0)),
-        )
-        known = Known(int(cursor.lastrowid or 0), LogState(epoch, 0), 0)
-        self._set(peer_id, known)
-        return known
-
-    def signs(self, peer_id: str) -> bool:
-        """Whether a log is known with its writer's signature."""
-        found = self._known.get(peer_id)
-        return found is not None and bool(found.state.signature)
+        return self._known.new(db, delta.peer_id, delta.epoch) if delta.from_version == 0 else None
 
     def delta(self, peer_id: str, from_version: int, max_bytes: int, *, reset: bool = False) -> Delta | None:
         """What somebody lacks who knows a log up to ``from_version``, about ``max_bytes`` of it; None where
@@ -269,110 +214,50 @@ class Logs:
     def compact(self, peer_id: str, floor: int) -> int:
         """Drops the tombstones of a log up to a version; how many."""
         with self._store.write() as db:
-            known = self._now(peer_id)
+            known = self._known.now(peer_id)
             floor = min(floor, known.state.version)
             if floor <= known.state.compacted:
                 return 0
             where = (known.log, floor)
             count = db.execute("DELETE FROM tombstones WHERE log = ? AND version <= ?", where).rowcount
-            self._save(db, peer_id, known._replace(state=replace(known.state, compacted=floor)))
+            self._known.save(db, peer_id, known._replace(state=replace(known.state, compacted=floor)))
         return count
 
     def renew(self, epoch: int) -> None:
         """Begins a new epoch of the own log with the same entries."""
         with self._store.write() as db:
-            known = self._now(self.self_id)
-            state = self._signed(replace(known.state, epoch=epoch), known.total)
-            self._save(db, self.self_id, known._replace(state=state))
+            known = self._known.now(self.self_id)
+            state = self._known.signed(replace(known.state, epoch=epoch), known.total)
+            self._known.save(db, self.self_id, known._replace(state=state))
 
     def begin(self, peer_id: str, epoch: int) -> bool:
         """Empties the log of a peer that began a new epoch; whether there was an older one."""
         with self._store.write() as db:
-            known = self._latest(peer_id)
+            known = self._known.latest(peer_id)
             if known is None or peer_id == self.self_id or known.state.epoch >= epoch:
                 return False
             tables.forget(db, known.log)
-            self._save(db, peer_id, Known(known.log, LogState(epoch, 0), 0))
+            self._known.save(db, peer_id, Known(known.log, LogState(epoch, 0), 0))
         return True
 
     def drop(self, peer_id: str) -> None:
         """Forgets a log altogether, and its writer's key."""
         with self._store.write() as db:
-            known = self._latest(peer_id)
+            known = self._known.latest(peer_id)
             if peer_id == self.self_id:
                 return
             self.keys.put(db, peer_id, b"")
             if known is not None:
                 tables.forget(db, known.log)
                 db.execute("DELETE FROM logs WHERE log = ?", (known.log,))
-                self._set(peer_id, None)
+                self._known.set(peer_id, None)
 
     def learn_key(self, peer_id: str, key: bytes) -> None:
         """Takes the first key that is heard of a peer: what there is of its log has yet to be proven."""
         with self._store.write() as db:
             self.keys.put(db, peer_id, key)
-            known = self._latest(peer_id)
+            known = self._known.latest(peer_id)
             if known is not None:
                 unproven = known.state.version > 0
                 state = replace(known.state, signature=b"", unproven=unproven)
-                self._save(db, peer_id, known._replace(state=state))
-
-    # Inside a transaction
-
-    def _latest(self, peer_id: str) -> Known | None:
-        """A log as this transaction has left it so far; others see that when it is committed."""
-        return self._changed[peer_id] if peer_id in self._changed else self._known.get(peer_id)
-
-    def _now(self, peer_id: str) -> Known:
-        known = self._latest(peer_id)
-        if known is None:
-            raise NotFound(f"no log of {peer_id} is known")
-        return known
-
-    def _save(self, db: sqlite3.Connection, peer_id: str, known: Known) -> None:
-        state = known.state
-        if not state.signature:
-            unproven = state.version > 0 and self.keys.get(peer_id) is not None and peer_id != self.self_id
-            known = known._replace(state=replace(state, unproven=unproven or state.unproven))
-        db.execute(
-            "UPDATE logs SET epoch = ?, version = ?, compacted = ?, total = ?, signature = ? WHERE log = ?",
-            (state.epoch, state.version, state.compacted, to_bytes(known.total), state.signature, known.log),
-        )
-        self._set(peer_id, known)
-
-    def _set(self, peer_id: str, known: Known | None) -> None:
-        if not self._changed:
-            self._store.at_end(self._ended)
-        self._changed[peer_id] = known
-
-    def _ended(self, committed: bool) -> None:
-        changed, self._changed = self._changed, {}
-        if committed:
-            for peer_id, known in changed.items():
-                if known is None:
-                    self._known.pop(peer_id, None)
-                else:
-                    self._known[peer_id] = known
-
-
-def _following(state: LogState, delta: Delta, end: Delta, *, unproven: bool) -> LogState | None:
-    """The state that a delta goes on from: the one that is known, an empty one where it begins anew, or None
-    where it does not follow. What is ``unproven`` gives way to what is signed, even if that is older."""
-    if delta.epoch < state.epoch:
-        return None
-    if delta.epoch > state.epoch or delta.reset:
-        needless = state.version >= delta.compacted or state.compacted >= delta.compacted
-        older = bool(end.signature) and end.to_version <= state.version
-        if delta.from_version > 0:
-            return None
-        if delta.epoch == state.epoch and not unproven and (needless or older):
-            return None
-        return LogState(delta.epoch, 0)
-    if unproven and delta.signature and delta.from_version <= state.version == delta.to_version:
-        return state
-    if delta.from_version > state.version or delta.to_version <= state.version:
-        return None
-    if 0 < state.version < delta.compacted and state.compacted < delta.compacted:
-        # Its sender has dropped tombstones of names that are still here: only all of it will do.
-        return None
-    return state
+                self._known.save(db, peer_id, known._replace(state=state))

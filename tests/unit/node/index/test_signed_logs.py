@@ -46,7 +46,7 @@ class Node:
 
     def checks(self, peer_id: str) -> None:
         """What is kept of a log is what is in the tables, and what its writer signed."""
-        known = self.logs._known[peer_id]
+        known = self.logs._known.now(peer_id)
         assert known.total == index_tables.total(self.store.read(), known.log)
         if known.state.signature:
             signature, state = known.state.signature, known.state
