@@ -94,7 +94,7 @@ def quiet(nodes: Nodes, name: str, network: str, *seeds: IndexNode) -> IndexNode
         dead_seconds=HOUR,
         eager=lambda: False,
     )
-    node.membership._submit = lambda peer: None  # type: ignore[method-assign]
+    node.membership._meetings.submit = lambda peer: None  # type: ignore[method-assign]
     nodes.running.append(node.start())
     return node
 

@@ -15,6 +15,7 @@ from minga_node.index import Delta, Index
 from minga_node.membership.bounds import record_fits, word_fits
 from minga_node.membership.gossip import Gossip
 from minga_node.membership.joining import Joining
+from minga_node.membership.meetings import Meetings
 from minga_node.membership.messages import Fetch, GossipCalls, Push, Reconcile, Reconciled
 from minga_node.membership.news import Newsboy
 from minga_node.membership.records import Records
@@ -65,7 +66,7 @@ class Membership:
     ) -> None:
         self._index, self._calls, self._network = index, calls, network
         self._self_id = index.self_id
-        self._seconds, self._fanout, self._forget_seconds = gossip_seconds, fanout, forget_seconds
+        self._seconds, self._forget_seconds = gossip_seconds, forget_seconds
         self._view = View(index.self_id, suspect_seconds, max(dead_seconds, suspect_seconds))
         self._records = Records(store)
         self._view.known = self._records.load(time.monotonic())
@@ -85,7 +86,7 @@ class Membership:
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
         self._pool = ThreadPoolExecutor(8, thread_name_prefix="gossip")
-        self._busy: set[str] = set()
+        self._meetings = Meetings(self._gossip, self._view, self._pool, fanout, self._met)
         self._noticed = States()
         self.on_state = self._noticed.listeners
         """Called when a peer's state changes."""
@@ -260,21 +261,10 @@ class Membership:
         with self._lock:
             self._view.beat(time.time_ns() // 1_000_000)
             now = time.monotonic()
-            live = self._view.in_states(now, PeerState.ALIVE)
-            doubtful = self._view.in_states(now, PeerState.SUSPECT)
-            gone = self._view.in_states(now, PeerState.DEAD)
-            left = self._view.in_states(now, PeerState.LEFT)
             forgettable = [
                 id_ for id_, known in self._view.known.items() if now - known.heard > self._forget_seconds
             ]
-        targets = random.sample(live, min(self._fanout, len(live)))
-        # The suspected get a chance to say that they live; one dead one is tried, for a cut that has healed.
-        targets += random.sample(doubtful, min(2, len(doubtful)))
-        targets += random.sample(gone, min(1, len(gone)))
-        if number % 10 == 5:
-            targets += random.sample(left, min(1, len(left)))
-        for peer in targets:
-            self._submit(peer)
+        self._meetings.begin(number)
         self._settle_names()
         if number % 10 == 0:
             self._gossip.compact()
@@ -290,33 +280,16 @@ class Membership:
             with suppress(RuntimeError):
                 self._pool.submit(self._gossip.naming.settle)
 
-    def _submit(self, peer: Peer) -> None:
-        with self._lock:
-            if peer.id in self._busy:
-                return
-            self._busy.add(peer.id)
-        try:
-            self._pool.submit(self._meet, peer)
-        except RuntimeError:
-            self._busy.discard(peer.id)
-
-    def _meet(self, peer: Peer) -> None:
-        try:
-            self._gossip.meet(peer)
-            if not self.joined:
-                # Any member will do: the seeds are only how a newcomer finds the first one.
-                self._joining.set_joined(f"through {peer.id}")
-        except MingaError as error:
-            log.debug("gossip with %s: %s", peer.id, error)
-        finally:
-            with self._lock:
-                self._busy.discard(peer.id)
+    def _met(self, peer: Peer) -> None:
+        if not self.joined:
+            # Any member will do: the seeds are only how a newcomer finds the first one.
+            self._joining.set_joined(f"through {peer.id}")
 
     def meet_soon(self, peer_id: str) -> None:
         """Reconciles with a peer now, because it is known to have news."""
         peer = self.get(peer_id)
         if peer is not None and not self._stop.is_set():
-            self._submit(peer)
+            self._meetings.submit(peer)
 
     def _notice_states(self) -> None:
         self._noticed.notice(self.statuses())
