@@ -42,7 +42,7 @@ def versions(network: Network) -> dict[str, str]:
     return {
         f"{item['kind']}/{item['metadata']['name']}": item["metadata"]["resourceVersion"]
         for item in items
-        # That a probe came late is the kubelet's word about a busy machine, and no write of the operator's.
+        # What the kubelet says about a pod is no write of the operator's, whatever it is.
         if item.get("source", {}).get("component") != "kubelet"
     }
 
