@@ -120,7 +120,7 @@ def test_a_want_that_was_withdrawn_or_has_expired_is_not_satisfied(
     wait_for(lambda: {withdrawn, open_} <= set(heard(holder)), "they are heard of")
     assert wanter.request("DELETE", f"/api/v1/wants/{withdrawn}").status == 200
     wait_for(lambda: heard(holder) == [open_], "one was withdrawn, one has expired")
-    assert wanter.get(f"/api/v1/wants/{expired}")["state"] == "expired"
+    wait_for(lambda: wanter.get(f"/api/v1/wants/{expired}")["state"] == "expired", "its wanter notices, too")
     holder.put("late.bin", b"late")
     wait_for(lambda: told(witness, "satisfied"), "the open one is satisfied")
     assert [event["want"] for event in told(witness, "satisfied")] == [open_]
