@@ -117,8 +117,8 @@ def test_its_diagrams_are_drawn(
 def test_a_search_finds_a_page(read: Callable[[str], None], browser: Page) -> None:
     read("")
     browser.find("input.md-search__input").send_keys("replication_target")
-    found = browser.find(".md-search-result__link", "Configuration")
-    assert "reference/configuration" in str(found.get_attribute("href"))
+    # One look: the list is drawn anew while it grows, and what was found before is gone then.
+    browser.find(".md-search-result__link[href*='reference/configuration']", "Configuration")
 
 
 @pytest.mark.parametrize("name", ["front", "quick-start", "course", "rest"])
