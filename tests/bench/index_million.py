@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import json
 import random
-import resource
 import subprocess
 import sys
 import tempfile
@@ -72,10 +71,13 @@ def deltas(entries: int, logs: int, dice: random.Random, writers: list[Writer]) 
             yield Delta(writer.name, EPOCH, start, stop, False, 0, made, signature)
 
 
-def memory() -> float:
-    """Resident MiB of this process now."""
+def memory(which: str = "VmRSS") -> float:
+    """Resident MiB of this process now; the most there ever were with ``VmHWM``.
+
+    ``getrusage`` tells what the parent had where that was more.
+    """
     for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
+        if line.startswith(f"{which}:"):
             return int(line.split()[1]) / 1024
     return 0.0
 
@@ -198,7 +200,7 @@ def catch_up(directory: Path, url: str, total: int) -> None:
         if time.perf_counter() - began > 600:
             raise SystemExit(f"only {count} of {total} after ten minutes")
     seconds, processor = time.perf_counter() - began, time.process_time()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    peak = memory("VmHWM")
     while lacks_indices(node):
         time.sleep(0.1)
     print(
