@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import resource
 import subprocess
 import sys
 import tempfile
@@ -71,13 +72,10 @@ def deltas(entries: int, logs: int, dice: random.Random, writers: list[Writer]) 
             yield Delta(writer.name, EPOCH, start, stop, False, 0, made, signature)
 
 
-def memory(which: str = "VmRSS") -> float:
-    """Resident MiB of this process now; the most there ever were with ``VmHWM``.
-
-    ``getrusage`` tells what the parent had where that was more.
-    """
+def memory() -> float:
+    """Resident MiB of this process now."""
     for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith(f"{which}:"):
+        if line.startswith("VmRSS:"):
             return int(line.split()[1]) / 1024
     return 0.0
 
@@ -200,7 +198,7 @@ def catch_up(directory: Path, url: str, total: int) -> None:
         if time.perf_counter() - began > 600:
             raise SystemExit(f"only {count} of {total} after ten minutes")
     seconds, processor = time.perf_counter() - began, time.process_time()
-    peak = memory("VmHWM")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     while lacks_indices(node):
         time.sleep(0.1)
     print(

@@ -19,14 +19,12 @@ from minga_node.membership.pace import Pace
 
 log = logging.getLogger(__name__)
 
-ENOUGH = 100_000
-"""Entries that are applied in one transaction, about: a second of work. Each transaction changes most pages
-of the index of names: with half as many entries in each, all of them cost a tenth more processor time."""
-TOO_MANY = 200_000
+ENOUGH = 50_000
+"""Entries that are applied in one transaction, about: half a second of work."""
+TOO_MANY = 100_000
 """Entries that wait for their log's signature; what is longer is taken in parts, unproven till its end."""
-AHEAD = 10
-"""Messages that wait to be applied, at most; each has about 2 MiB. As many as make a transaction: they are
-prepared while the one before is written."""
+AHEAD = 5
+"""Messages that wait to be applied, at most; each has about 2 MiB."""
 LOOK_SECONDS = 0.5
 
 GIVE_WAY_SECONDS = 2.0
