@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from minga_node.errors import ConfigError
-from minga_node.model import bracketed
+from minga_node.model import NODE_NAME, bracketed
 
 DEFAULT_PORT = 5000
 DEFAULT_GRPC_PORT = 50051
@@ -141,14 +141,14 @@ class Config(BaseModel):
     @field_validator("name")
     @classmethod
     def _peer_id(cls, value: str) -> str:
-        if value and not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,126}[A-Za-z0-9])?", value):
+        if value and not NODE_NAME.fullmatch(value):
             raise ValueError("letters, digits, dots, dashes and underscores, at most 128")
         return value
 
     @field_validator("network")
     @classmethod
     def _network(cls, value: str) -> str:
-        if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,126}[A-Za-z0-9])?", value):
+        if not NODE_NAME.fullmatch(value):
             raise ValueError("letters, digits, dots, dashes and underscores, at most 128")
         return value
 

@@ -17,13 +17,11 @@ from minga_node.index import Index
 from minga_node.index.signing import KEY
 from minga_node.library import Library
 from minga_node.membership import Membership
-from minga_node.model import Letter, Peer
+from minga_node.model import NODE_NAME, Letter, Peer
 from minga_node.mom import Address, Mom, trust
 from minga_node.requests import Copies, Drops, Jobs, Presence, Replications, SentJob, Upkeep, Wants
 from minga_node.store import Store
 
-NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,126}[A-Za-z0-9])?")
-"""Of a node."""
 HOST = re.compile(r"[A-Za-z0-9:._-]{1,255}")
 DAY_MS = 86_400_000
 
@@ -177,7 +175,7 @@ class Messaging:
         rest, grpc, data = (event.number(key) for key in ("rest_port", "grpc_port", "data_port"))
         if (
             event.text("peer") == self._index.self_id
-            or not NAME.fullmatch(event.text("peer"))
+            or not NODE_NAME.fullmatch(event.text("peer"))
             or not HOST.fullmatch(event.text("host"))
             or not all(0 < port < 65536 for port in (rest, grpc, data))
             or event.number("epoch") <= 0

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
+
+NODE_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,126}[A-Za-z0-9])?")
+"""Of a node, and of a network: what may stand in a header, in the name of a queue and in a path."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from uuid import uuid4
 
+import grpc
 import pytest
 
 from minga_node.downloads import Download, DownloadState, SmallFile
@@ -21,6 +22,7 @@ from minga_node.downloads.model import Following
 from minga_node.errors import Conflict, NotFound
 from minga_node.manifest import Manifest
 from minga_node.model import Peer
+from minga_protos.v1 import content_pb2, content_pb2_grpc
 from tests.support.swarm_peer import SwarmPeer
 
 pytestmark = pytest.mark.integration
@@ -112,6 +114,23 @@ def test_a_busy_swarm_needs_no_streams(make: Make, monkeypatch: pytest.MonkeyPat
     """Nodes meet, and hear of each other's pieces, on the connections for pieces."""
     monkeypatch.setattr(SwarmPeer, "follow", no_stream)
     assert copies_from_a_slow_seed(make) < 2, "they took little from each other"
+
+
+@pytest.mark.parametrize("name", ["", "中", "a\r\nMinga-Have: 0-7", "a, b", "x" * 129])
+def test_what_is_no_nodes_name_follows_nothing_and_is_told_to_nobody(make: Make, name: str) -> None:
+    """It would stand in the headers of answers to others."""
+    data = content(2 * MIB)
+    giver = make("giver")
+    manifest = share(giver, data)
+    with grpc.insecure_channel(giver.peer.grpc_target) as channel:
+        stream = content_pb2_grpc.ContentStub(channel).Follow(
+            content_pb2.FollowRequest(content_id=bytes.fromhex(manifest.id), follower=name), timeout=DEADLINE
+        )
+        with pytest.raises(grpc.RpcError) as caught:
+            next(stream)
+        assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+        taker = make("taker", others=[(giver.peer, True)])
+        assert ended(taker, taker.downloads.start(manifest.id, "copy.bin")).state is DownloadState.COMPLETE
 
 
 def no_stream(*_: object) -> Following:

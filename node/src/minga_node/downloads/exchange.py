@@ -37,8 +37,8 @@ class _Follower:
     told: int
     """How much of the log it knows."""
     at: float
-    others: list[str] = field(default_factory=list)
-    """Those it is to be told of."""
+    others: dict[str, None] = field(default_factory=dict)
+    """Those it is to be told of, in the order in which they came; no more than follow."""
     connections: int = 0
     """On which it follows."""
     box: queue.SimpleQueue[Availability | None] | None = None
@@ -48,9 +48,13 @@ class _Follower:
     def gone(self) -> bool:
         return not self.connections and self.box is None
 
+    def hear_of(self, name: str) -> None:
+        if len(self.others) < FOLLOWERS:
+            self.others[name] = None
+
     def introductions(self) -> tuple[str, ...]:
         """Those it has not been told of; now they count as told."""
-        told, self.others = tuple(self.others), []
+        told, self.others = tuple(self.others), {}
         return told
 
 
@@ -116,10 +120,11 @@ class Exchange:
         # What comes between the two looks is told twice, which does no harm.
         here = self._available(content_id)
         if here is None:
-            self.part(content_id, peer)
+            if follower is not None:
+                self.part(content_id, peer)
             return None
         self._on_follower(content_id, peer)
-        return News(here[0], others)
+        return News(here[0], others, follows=follower is not None)
 
     def part(self, content_id: str, peer: str) -> None:
         """Such a connection has ended."""
@@ -179,8 +184,8 @@ class Exchange:
         return swarm.followers.get(peer) if swarm is not None else None
 
     def _enter(self, content_id: str, peer: str) -> tuple[_Follower | None, tuple[str, ...]]:
-        """Who follows as of now and whom it is told of; None where there are enough, who are not told of it
-        either.
+        """Who follows as of now, and whom it is told of, who are told of it too; None where enough others
+        follow.
         """
         swarm = self._swarms.setdefault(content_id, _Swarm())
         others = [name for name in swarm.followers if name != peer]
@@ -188,7 +193,7 @@ class Exchange:
         follower = swarm.followers.get(peer)
         if follower is None:
             for name in shown:
-                swarm.followers[name].others.append(peer)
+                swarm.followers[name].hear_of(peer)
             if len(swarm.followers) >= FOLLOWERS or self._stopped:
                 return None, shown
             follower = swarm.followers[peer] = _Follower(0, 0.0)

@@ -21,6 +21,8 @@ RETRY = 0.5
 LONGEST_RETRY = 15.0
 SILENT = 2.0
 """Seconds."""
+MOST_INTRODUCED = 4096
+"""Names that are remembered, of which some may be nobody's."""
 CORRUPT = 2
 """Wrong pieces after which a holder is not asked again."""
 
@@ -79,7 +81,7 @@ class Neighbours:
         """Remembers nodes of the swarm, which maybe follow this one; whether that is new."""
         known = self._followers if follow else self._introduced
         new = {name for name in names if name != self._name} - known
-        if not new or self.over:
+        if not new or self.over or len(self._introduced) + len(new) > MOST_INTRODUCED:
             return False
         self._introduced |= new
         if follow:

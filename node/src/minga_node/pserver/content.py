@@ -10,6 +10,7 @@ import grpc
 from minga_node.downloads.model import Availability
 from minga_node.errors import BadRequest, NotFound
 from minga_node.manifest import Manifest
+from minga_node.model import NODE_NAME
 from minga_node.swarm import pieces as sets
 from minga_protos.v1 import content_pb2, content_pb2_grpc
 
@@ -48,7 +49,7 @@ class ContentService(content_pb2_grpc.ContentServicer):
     def Follow(  # noqa: N802
         self, request: content_pb2.FollowRequest, context: grpc.ServicerContext
     ) -> Iterator[content_pb2.FollowResponse]:
-        if not request.follower:
+        if not NODE_NAME.fullmatch(request.follower):
             raise BadRequest("who follows?")
         news = self._follow(content_id(request.content_id), request.follower)
         for availability in news:

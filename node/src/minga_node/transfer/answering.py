@@ -172,8 +172,10 @@ class Answering:
             return
         key = asked.content_id, asked.peer
         if key in connection.met:
+            # It asks once more, and is counted once.
             gossip.part(*key)
-        connection.met.add(key)
+        elif told.follows:
+            connection.met.add(key)
         self._say(connection, Answer("204 No Content"), told=told)
 
     def _news(self, content_id: str, peer: str) -> News:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from minga_node.errors import BadRequest, PeerMisbehaved, RangeNotSatisfiable
+from minga_node.model import NODE_NAME
 from minga_node.swarm import pieces as sets
 from minga_node.swarm.pieces import Pieces
 
@@ -164,8 +165,8 @@ def format_names(names: Iterable[str]) -> str:
 
 
 def parse_names(value: str) -> tuple[str, ...]:
-    """The inverse; what is empty or more than anybody has to say is left out."""
-    return tuple(name for part in value.split(",")[:MOST_NAMES] if (name := part.strip()))
+    """The inverse; what is no node's name, or more than anybody has to say, is left out."""
+    return tuple(name for part in value.split(",")[:MOST_NAMES] if NODE_NAME.fullmatch(name := part.strip()))
 
 
 def format_response(status: str, fields: Iterable[tuple[str, str]]) -> bytes:

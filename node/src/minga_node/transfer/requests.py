@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from minga_node.errors import BadRequest
+from minga_node.model import NODE_NAME
 from minga_node.tracing import TRACEPARENT
 from minga_node.transfer import http
 
@@ -79,13 +80,14 @@ def understand(data: bytes) -> Asked | Refusal:
         return Refusal("405 Method Not Allowed", closing=closing, allow="GET, HEAD")
     path, _, content_id = target.partition("?")[0].rpartition("/")
     known = path == "/pieces" and len(content_id) == 64 and ID_DIGITS.issuperset(content_id)
+    peer = fields.get(http.PEER, "")[:LONGEST_PEER]
     return Asked(
         content_id if known else "",
         fields.get("range"),
         method == "HEAD",
-        fields.get(http.PEER, "")[:LONGEST_PEER],
+        peer,
         fields.get(http.HAVE, ""),
-        method == "HEAD" and http.FOLLOW in fields,
+        method == "HEAD" and http.FOLLOW in fields and bool(NODE_NAME.fullmatch(peer)),
         fields.get(TRACEPARENT, ""),
         closing,
     )

@@ -164,6 +164,9 @@ class PieceServer:
                 self._readable(connection)
         except OSError:
             self._drop(connection)
+        except Exception:
+            log.exception("a connection to the piece listener ended")
+            self._drop(connection)
 
     def _accept(self) -> None:
         while True:

@@ -43,6 +43,8 @@ class News:
     """Those that are here."""
     others: tuple[str, ...] = ()
     """Names of other nodes in its swarm."""
+    follows: bool = True
+    """Whether there will be more; not where enough others follow."""
 
 
 class Gossip(Protocol):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from minga_node.downloads.exchange import Exchange
+from minga_node.downloads.exchange import FOLLOWERS, INTRODUCTIONS, Exchange
 from minga_node.downloads.model import Availability
 from minga_node.swarm import pieces as sets
 from minga_node.transfer.uploads import News
@@ -60,6 +60,32 @@ def test_who_has_no_connection_left_is_forgotten() -> None:
     assert exchange.followers(ID) == 1
     exchange.part(ID, "near")
     assert exchange.followers(ID) == 0
+
+
+def test_where_enough_follow_others_are_told_so_and_do_not_count() -> None:
+    exchange = Connections().exchange
+    for number in range(FOLLOWERS):
+        assert exchange.meet(ID, f"peer-{number}") is not None
+    late = exchange.meet(ID, "late")
+    assert late is not None
+    assert not late.follows
+    assert len(late.others) == INTRODUCTIONS
+    exchange.part(ID, "peer-0")
+    again = exchange.meet(ID, "late")
+    assert again is not None
+    assert again.follows
+
+
+def test_no_more_introductions_wait_than_can_follow() -> None:
+    exchange = Connections().exchange
+    exchange.meet(ID, "near")
+    for number in range(3 * FOLLOWERS):
+        exchange.meet(ID, f"passer-{number}")
+        exchange.part(ID, f"passer-{number}")
+        exchange.meet(ID, "passer-0")
+        exchange.part(ID, "passer-0")
+    waiting = exchange.others(ID, "near")
+    assert len(waiting) == len(set(waiting)) == FOLLOWERS
 
 
 def test_nobody_follows_what_is_not_here() -> None:

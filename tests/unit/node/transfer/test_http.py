@@ -86,6 +86,7 @@ def test_names_travel_as_they_are() -> None:
     assert http.parse_names(http.format_names(["node1", "n-2.example"])) == ("node1", "n-2.example")
     assert http.parse_names(" a ,, b,") == ("a", "b")
     assert len(http.parse_names("x," * 1000)) == http.MOST_NAMES
+    assert http.parse_names("a b, ../c, d\r\ne, é, -f, g") == ("g",)
 
 
 def test_of_a_partial_copy_only_verified_pieces_are_served() -> None:

@@ -36,9 +36,17 @@ def test_what_a_peer_says_is_understood() -> None:
     assert (asked.content_id, asked.peer, asked.have, asked.closing) == (ID, "p", "0-3", False)
 
 
+@pytest.mark.parametrize("name", ["", "a, b", "-", "../x"])
+def test_only_nodes_follow(name: str) -> None:
+    line = f"HEAD /pieces/{ID} HTTP/1.1"
+    (asked,) = heads(bytearray(head(line, f"Minga-Peer: {name}", "Minga-Follow: 1")))
+    assert isinstance(asked, Asked)
+    assert not asked.follows
+
+
 def test_only_a_request_without_a_body_asks_to_follow() -> None:
     lines = (f"{method} /pieces/{ID} HTTP/1.1" for method in ("HEAD", "GET"))
-    read = bytearray(b"".join(head(line, "Minga-Follow: 1") for line in lines))
+    read = bytearray(b"".join(head(line, "Minga-Peer: p", "Minga-Follow: 1") for line in lines))
     assert [isinstance(one, Asked) and one.follows for one in heads(read)] == [True, False]
 
 
