@@ -117,8 +117,13 @@ def test_its_diagrams_are_drawn(
 def test_a_search_finds_a_page(read: Callable[[str], None], browser: Page) -> None:
     read("")
     browser.find("input.md-search__input").send_keys("replication_target")
-    # One look: the list is drawn anew while it grows, and what was found before is gone then.
-    browser.find(".md-search-result__link[href*='reference/configuration']", "Configuration")
+
+    def shown() -> str:
+        # All at once: the list is drawn anew while it grows, and elements that were found before are gone.
+        return str(browser.run("return document.querySelector('.md-search-result__list').innerHTML"))
+
+    wait_for(lambda: "reference/configuration" in shown(), "the page that has the word")
+    assert "Configuration" in shown()
 
 
 @pytest.mark.parametrize("name", ["front", "quick-start", "course", "rest"])

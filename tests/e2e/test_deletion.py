@@ -23,6 +23,13 @@ SPEC: dict[str, Any] = {
 OPERATOR = "app.kubernetes.io/name=minga-operator"
 
 
+def ready(cluster: Cluster, namespace: str, spec: dict[str, Any]) -> Network:
+    network = Network(cluster, namespace)
+    network.apply(spec)
+    network.wait(timeout=240)
+    return network
+
+
 def claims(network: Network) -> list[str]:
     return [item["metadata"]["name"] for item in network.objects("persistentvolumeclaims")]
 
@@ -31,9 +38,9 @@ def claims(network: Network) -> list[str]:
 def test_retained_volumes_outlive_their_network_and_serve_the_next_of_its_name(
     cluster: Cluster, namespace: str, tmp_path: Path
 ) -> None:
-    network = Network(cluster, namespace)
-    network.apply(SPEC | {"persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Retain"}})
-    network.wait(timeout=240)
+    network = ready(
+        cluster, namespace, SPEC | {"persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Retain"}}
+    )
     (claim,) = claims(network)
     kept = tmp_path / "kept.bin"
     kept.write_bytes(b"of the first network" * 1000)
@@ -58,9 +65,7 @@ def test_retained_volumes_outlive_their_network_and_serve_the_next_of_its_name(
 def test_a_network_ends_without_its_broker_and_without_an_operator(
     cluster: Cluster, operator: str, namespace: str
 ) -> None:
-    network = Network(cluster, namespace)
-    network.apply(SPEC)
-    network.wait(timeout=240)
+    network = ready(cluster, namespace, SPEC)
     system = Network(cluster, operator)
     system.kubectl("scale", "deployment/minga", "--replicas=0")
     try:
@@ -76,9 +81,7 @@ def test_a_network_ends_without_its_broker_and_without_an_operator(
 def test_an_operator_that_starts_in_the_middle_of_a_deletion_makes_nothing_anew(
     cluster: Cluster, operator: str, namespace: str
 ) -> None:
-    network = Network(cluster, namespace)
-    network.apply(SPEC)
-    network.wait(timeout=240)
+    network = ready(cluster, namespace, SPEC)
     # Somebody's finalizer keeps the network, on its way out, for as long as the test looks.
     patch = '{"metadata":{"finalizers":["example.com/keep"]}}'
     network.kubectl("patch", "p2pn", network.name, "--type=merge", "-p", patch)

@@ -34,6 +34,7 @@ def test_a_file_published_at_one_node_is_found_at_all(nodes: Nodes) -> None:
     until(lambda: all(node.names("informacion") == ["Información.pdf"] for node in network))
     network[2].index.remove(["Información.pdf"])
     until(lambda: all(node.names() == [] for node in network))
+    assert [node.names("informacion") for node in network] == [[]] * 4
 
 
 def test_a_newcomer_catches_up_in_chunks(nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -153,6 +154,7 @@ def test_a_node_that_lost_its_state_starts_anew_and_its_old_entries_vanish(
     until(lambda: all(node.names() == [] for node in network[:2]))
     again.index.publish([file("new.txt")])
     until(lambda: all(node.names() == ["new.txt"] for node in network[:2]))
+    assert [len(node.contents()["node-2"]) for node in network[:2]] == [1, 1]
 
 
 def test_tombstones_go_when_every_live_node_has_seen_them(nodes: Nodes) -> None:
@@ -167,6 +169,7 @@ def test_tombstones_go_when_every_live_node_has_seen_them(nodes: Nodes) -> None:
         return sum(count for (count,) in rows)
 
     until(lambda: tombstones() == 0 and all(node.names() == [] for node in network), 20)
+    assert {node.index.logs.states()["node-0"].version for node in network} == {40}
 
 
 def test_two_nodes_cannot_have_one_name(nodes: Nodes, tmp_path: Path) -> None:

@@ -285,6 +285,21 @@ def test_who_follows_on_a_connection_is_introduced_until_it_ends(library: OneFil
         wait_for(lambda: exchange.followers(library.id) == 1, "the one that left is forgotten")
 
 
+def test_a_fault_ends_the_connection_that_met_it_and_no_other(library: OneFile) -> None:
+    def fault(*_: str) -> None:
+        raise RuntimeError("on purpose")
+
+    server = PieceServer("127.0.0.1", 0, library, gossip=Exchange(lambda _: (0, 8), on_heard=fault))
+    server.start()
+    try:
+        with pytest.raises(http.client.RemoteDisconnected):
+            get(server, f"/pieces/{library.id}", "HEAD", Minga_Peer="near", Minga_Have="1")
+        response, _ = get(server, f"/pieces/{library.id}", Range="bytes=0-9")
+        assert response.status == 206
+    finally:
+        server.stop(0)
+
+
 def test_what_is_not_here_cannot_be_followed(library: OneFile) -> None:
     exchange = Exchange(lambda _: None)
     server = PieceServer("127.0.0.1", 0, library, gossip=exchange)
