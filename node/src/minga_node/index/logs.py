@@ -126,7 +126,7 @@ class Logs:
                 self._known.save(db, delta.peer_id, Known(known.log, after, 0))
                 taken.append(replace(delta, entries=entries))
             for peer_id, (base, _) in list(waiting.items()):
-                if self._lacks_end(ends[peer_id]):
+                if self._lacks_end([delta for delta in news if delta.peer_id == peer_id]):
                     # As where its sender has dropped tombstones since it began: it all has to come again.
                     self._known.save(db, peer_id, base)
                     del waiting[peer_id]
@@ -157,11 +157,21 @@ class Logs:
             return False
         return True
 
-    def _lacks_end(self, end: Delta) -> bool:
-        """Whether this transaction took parts whose signed end came after them and was left alone."""
+    def _lacks_end(self, parts: Sequence[Delta]) -> bool:
+        """Whether this transaction took some parts of a log, and those that lead on from there to its signed
+        end, which came with them, were left alone."""
+        end = parts[-1]
         state = self._known.now(end.peer_id).state
-        follows = (end.epoch, end.from_version) == (state.epoch, state.version)
-        return follows and bool(end.signature) and not state.signature
+        version = state.version
+        for delta in parts:
+            if (delta.epoch, delta.from_version) == (state.epoch, version):
+                version = delta.to_version
+        return (
+            bool(end.signature)
+            and not state.signature
+            and end.to_version == version
+            and version > state.version
+        )
 
     def _write(self, db: sqlite3.Connection, batches: Sequence[tables.Batch]) -> dict[int, int]:
         if not batches:

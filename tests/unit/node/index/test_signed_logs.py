@@ -275,15 +275,21 @@ def test_parts_beyond_what_was_ever_written_give_way_to_the_truth(node: Node, wr
     node.checks("peer")
 
 
+@pytest.mark.parametrize("then", [1, 2, 3])
 def test_parts_whose_end_does_not_follow_are_left_alone_and_nobody_is_to_blame(
-    node: Node, writer: Writer
+    node: Node, writer: Writer, then: int
 ) -> None:
-    for n in range(3):
+    for n in range(5):
         writer.share(f"more {n}")
     writer.remove("more 0")
-    middle = writer.version - 2
-    # Its sender dropped tombstones while the stream ran.
-    parts = [writer.part(0, middle), writer.delta(middle, compacted=writer.version)]
+    version = writer.version
+    middle = version - then
+    # Its sender dropped tombstones while the stream ran: that many parts came after it.
+    parts = [
+        writer.part(0, middle),
+        *(replace(writer.part(n, n + 1), compacted=version) for n in range(middle, version - 1)),
+        writer.delta(version - 1, compacted=version),
+    ]
     assert node.index.apply_all(parts) == ()
     assert node.index.files_of(writer.name) == {}
     assert node.logs.state(writer.name) == LogState(writer.epoch, 0)
