@@ -99,19 +99,31 @@ class PartialFile:
             meanwhile: called now and then, since it takes a while.
 
         Raises:
-            StorageFull: it does not fit, and takes no room any more if nothing of it is here.
+            StorageFull: it does not fit. Unless some was here from an earlier start, its files are gone then
+                and its room is free once this is closed, whatever has come meanwhile.
             StorageFailed: anything else the disk cannot do.
         """
-        size = self.manifest.size
+        size, resumed = self.manifest.size, bool(self._have)
         try:
+            self._look_for_room()
             for start in range(0, size, RESERVED_AT_ONCE):
                 os.posix_fallocate(self._descriptor, start, min(RESERVED_AT_ONCE, size - start))
                 meanwhile()
         except OSError as error:
-            if not self._have:
-                os.ftruncate(self._descriptor, 0)
+            if not resumed:
                 self.remove()
             raise storage_error(error, self.path) from error
+
+    def _look_for_room(self) -> None:
+        """Before all room that there is has been taken for what does not fit.
+
+        Raises:
+            OSError
+        """
+        disk = os.fstatvfs(self._descriptor)
+        here = os.fstat(self._descriptor).st_blocks * 512
+        if self.manifest.size - here > disk.f_bavail * disk.f_frsize:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def fileno(self) -> int:
         return self._descriptor

@@ -136,6 +136,41 @@ def test_a_full_disk_is_said_and_nothing_is_left(tmp_path: Path, monkeypatch: py
     partial.close()
 
 
+def test_what_came_while_room_was_sought_does_not_keep_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    partial = PartialFile(tmp_path, MANIFEST)
+    monkeypatch.setattr("minga_node.transfer.partial.RESERVED_AT_ONCE", 65536)
+    reserved: list[int] = []
+
+    def room_for_two(descriptor: int, offset: int, length: int) -> None:
+        if len(reserved) == 2:
+            no_room(descriptor, offset, length)
+        reserved.append(offset)
+
+    def receive() -> None:
+        put(partial, 1)
+
+    monkeypatch.setattr(os, "posix_fallocate", room_for_two)
+    with pytest.raises(StorageFull):
+        partial.reserve(receive)
+    assert partial.have == sets.of([1])
+    assert not list(tmp_path.iterdir())
+    partial.close()
+
+
+def test_no_room_is_taken_for_what_will_not_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    partial = PartialFile(tmp_path, MANIFEST)
+    put(partial, 1)
+    before = partial.path.stat().st_blocks
+    full = os.statvfs_result((4096, 4096, 100, 3, 3, 0, 0, 0, 0, 255))
+    monkeypatch.setattr(os, "fstatvfs", lambda _: full)
+    with pytest.raises(StorageFull):
+        partial.reserve()
+    assert partial.path.stat().st_blocks == before
+    partial.close()
+
+
 def test_what_is_here_stays_when_the_disk_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     partial = PartialFile(tmp_path, MANIFEST)
     put(partial, 1)
