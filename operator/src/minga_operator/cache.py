@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Sequence
 
-from minga_operator.errors import OperatorError
+from minga_operator.errors import OperatorError, Unavailable
 from minga_operator.kinds import Kind
-from minga_operator.kube import Expired, Kube
+from minga_operator.kube import Kube
 from minga_operator.resources.common import INSTANCE, Object
 from minga_operator.workqueue import Key
 
 _log = logging.getLogger(__name__)
+_FIRST_DELAY, _LONGEST_DELAY = 1.0, 30.0
+_SHORT_SECONDS = 1.0
 
 
 class Cache:
@@ -100,6 +103,7 @@ class Follower:
         self.plural = kind.plural
         self.synced = threading.Event()
         self._stopped = threading.Event()
+        self._delay = _FIRST_DELAY
 
     def start(self) -> None:
         """Begins; ``synced`` is set after the first list."""
@@ -110,28 +114,29 @@ class Follower:
         self._stopped.set()
 
     def _run(self) -> None:
-        delay = 1.0
         while not self._stopped.is_set():
             try:
                 items, version = self._kube.items(self._kind, self._namespace)
                 self._cache.replace(self._kind, self._namespace, items)
                 self.synced.set()
-                delay = 1.0
                 self._follow(version)
-            except Expired:
-                continue
             except OperatorError as error:
-                _log.warning("watching %s: %s; again in %.0f s", self._kind.plural, error, delay)
+                _log.warning("watching %s: %s; again in %.0f s", self._kind.plural, error, self._delay)
             except Exception:  # noqa: BLE001 -- nobody would notice that this kind is not watched any more
-                _log.exception("watching %s: unexpected; again in %.0f s", self._kind.plural, delay)
-            self._stopped.wait(delay)
-            delay = min(delay * 2, 30.0)
+                _log.exception("watching %s: unexpected; again in %.0f s", self._kind.plural, self._delay)
+            self._stopped.wait(self._delay)
+            self._delay = min(self._delay * 2, _LONGEST_DELAY)
 
     def _follow(self, version: str) -> None:
+        """Watches until that fails. Only what it brings resets the delay: lists may succeed meanwhile."""
         while not self._stopped.is_set():
+            began = time.monotonic()
             for event, item in self._kube.watch(self._kind, self._namespace, version):
+                self._delay = _FIRST_DELAY
                 version = item["metadata"]["resourceVersion"]
                 if event == "DELETED":
                     self._cache.drop(item)
                 elif event != "BOOKMARK":
                     self._cache.put(item)
+            if time.monotonic() - began < _SHORT_SECONDS:
+                raise Unavailable("a watch ended as soon as it began")

@@ -33,10 +33,6 @@ class Invalid(Refused):
     reason = "Invalid"
 
 
-class Expired(Unavailable):
-    """410: a watch must begin again with a list."""
-
-
 class Kube:
     """One identity at one API server. Threads may share it."""
 
@@ -133,7 +129,7 @@ class Kube:
         """(ADDED | MODIFIED | DELETED | BOOKMARK, object) until the server ends the watch.
 
         Raises:
-            Expired: ``version`` is too old.
+            Refused, Unavailable: it must begin anew with a list, as when ``version`` is too old.
         """
         query = {
             "watch": "true",
@@ -148,7 +144,8 @@ class Kube:
             for line in _lines(response):
                 event = json.loads(line)
                 if event["type"] == "ERROR":
-                    raise Expired(str(event["object"].get("message")))
+                    status = event["object"]
+                    raise error_of(int(status.get("code", 500)), json.dumps(status).encode())
                 yield event["type"], event["object"]
 
     def items(self, kind: Kind, namespace: str | None) -> tuple[list[Object], str]:
@@ -209,9 +206,7 @@ def error_of(status: int, content: bytes) -> Exception:
     causes = (answer.get("details") or {}).get("causes") or ()
     if any(cause.get("reason") == "NamespaceTerminating" for cause in causes):
         return Waiting("the namespace is being deleted")
-    if status == 410:
-        return Expired(message)
-    if status == 429 or status >= 500:
+    if status in {410, 429} or status >= 500:
         return Unavailable(f"{status}: {message}")
     return {409: Conflict, 422: Invalid}.get(status, Refused)(message, status)
 

@@ -8,7 +8,7 @@ import pytest
 
 from minga_operator.errors import Refused, Unavailable, Waiting
 from minga_operator.kinds import BY_NAME, NETWORK
-from minga_operator.kube import Conflict, Expired, Invalid, error_of
+from minga_operator.kube import Conflict, Invalid, error_of
 
 
 def status(message: str, **details: object) -> bytes:
@@ -22,7 +22,7 @@ def status(message: str, **details: object) -> bytes:
         (404, Refused),
         (409, Conflict),
         (422, Invalid),
-        (410, Expired),
+        (410, Unavailable),
         (429, Unavailable),
         (503, Unavailable),
     ],
