@@ -5,19 +5,13 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
-import time
 import urllib.request
-from collections.abc import Iterable, Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.cluster import Cluster, ClusterError
-from tests.cluster.layout import REPOSITORY, Layout
-from tests.cluster.processes import Process
 from tests.cluster.shell import wait_for
+from tests.e2e.servers import POD_SECURITY, SECURITY, answers_in_pod, service, stateful_set
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
@@ -25,75 +19,11 @@ needs_own = pytest.mark.skipif(
     os.environ.get("MINGA_TEST_CLUSTER") == "existing", reason="about the cluster that the tests make"
 )
 
-SERVER = """
-import http.server, os
-class Handler(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        body = os.environ["HOSTNAME"].encode()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-print("serving", flush=True)
-http.server.ThreadingHTTPServer(("", 8080), Handler).serve_forever()
-"""
-SECURITY = {
-    "allowPrivilegeEscalation": False,
-    "readOnlyRootFilesystem": True,
-    "capabilities": {"drop": ["ALL"]},
-}
-POD_SECURITY = {
-    "runAsNonRoot": True,
-    "runAsUser": 1000,
-    "fsGroup": 1000,
-    "seccompProfile": {"type": "RuntimeDefault"},
-}
-
 
 @pytest.fixture(scope="module")
 def base(cluster: Cluster) -> str:
     """The name of the image that has Python and nothing of ours."""
     return cluster.load_images(["base"])["base"]
-
-
-def stateful_set(base: str, replicas: int) -> dict[str, Any]:
-    """Servers that answer with their pod's name, each with a volume at /data."""
-    container = {
-        "name": "server",
-        "image": base,
-        "imagePullPolicy": "IfNotPresent",
-        "command": ["python3", "-c", SERVER],
-        "securityContext": SECURITY,
-        "volumeMounts": [{"name": "data", "mountPath": "/data"}],
-        "readinessProbe": {"httpGet": {"path": "/", "port": 8080}, "periodSeconds": 1},
-    }
-    claim = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
-    pod = {
-        "securityContext": POD_SECURITY,
-        "terminationGracePeriodSeconds": 0,
-        "automountServiceAccountToken": False,
-        "containers": [container],
-    }
-    return {
-        "apiVersion": "apps/v1",
-        "kind": "StatefulSet",
-        "metadata": {"name": "web"},
-        "spec": {
-            "serviceName": "web",
-            "replicas": replicas,
-            "podManagementPolicy": "Parallel",
-            "selector": {"matchLabels": {"app": "web"}},
-            "template": {"metadata": {"labels": {"app": "web"}}, "spec": pod},
-            "volumeClaimTemplates": [{"metadata": {"name": "data"}, "spec": claim}],
-        },
-    }
-
-
-def service(name: str, **spec: Any) -> dict[str, Any]:
-    """A service in front of the servers."""
-    ports = [{"port": 80, "targetPort": 8080}]
-    full = {"selector": {"app": "web"}, "ports": ports, **spec}
-    return {"apiVersion": "v1", "kind": "Service", "metadata": {"name": name}, "spec": full}
 
 
 @pytest.fixture
@@ -108,21 +38,6 @@ def servers(cluster: Cluster, namespace: str, base: str) -> str:
     cluster.kubectl("-n", namespace, "apply", "-f", "-", input=json.dumps(content))
     cluster.kubectl("-n", namespace, "rollout", "status", "statefulset/web", "--timeout=90s", timeout=100)
     return namespace
-
-
-def answers_in_pod(cluster: Cluster, namespace: str, pod: str, url: str, wanted: set[str]) -> bool:
-    """Whether a dozen requests made inside a pod meet just these servers, within a minute.
-
-    Names and addresses reach a node a moment after the pods are ready, and one server before the other.
-    """
-    request = f"urllib.request.urlopen({url!r}, timeout=5).read().decode()"
-    program = f"import urllib.request\nfor _ in range(12): print({request})"
-    command = ["-n", namespace, "exec", pod, "--", "python3", "-c", program]
-
-    def met() -> bool:
-        return set(cluster.kubectl(*command).split()) == wanted
-
-    return wait_for(f"answers of {wanted} at {url}", met, 60)
 
 
 def test_every_node_is_ready(cluster: Cluster) -> None:
@@ -239,109 +154,3 @@ def test_a_volume_is_removed_with_its_claim(cluster: Cluster, servers: str) -> N
     cluster.kubectl("-n", servers, "delete", "pvc/data-web-1", "--timeout=30s")
     wait_for("the end of the volume", lambda: not folder.exists(), 30)
     wait_for("the end of its object", lambda: name not in cluster.kubectl("get", "pv", "-o", "name"), 30)
-
-
-@pytest.fixture
-def other(request: pytest.FixtureRequest) -> Iterator[Layout]:
-    """The name of a second cluster, which is gone after the test."""
-    layout = Layout("selftest")
-    yield layout
-    command(layout, "down").check_returncode()
-
-
-def command(layout: Layout, *words: str) -> subprocess.CompletedProcess[str]:
-    """Run the command line of the test cluster."""
-    argv = [sys.executable, "-m", "tests.cluster", "--name", layout.name, *words]
-    return subprocess.run(argv, cwd=REPOSITORY, capture_output=True, text=True, timeout=300, check=False)
-
-
-def namespaces(processes: Iterable[Path]) -> set[str]:
-    """The network, mount and process id namespaces that those processes (folders of /proc) are in."""
-    found = set()
-    for process in processes:
-        # A process that made a process id namespace is not in it itself: its children are.
-        for kind in ("net", "mnt", "pid", "pid_for_children"):
-            try:
-                found.add(str((process / "ns" / kind).readlink()))
-            except OSError:
-                continue
-    return found
-
-
-def recorded(layout: Layout) -> list[Path]:
-    """The processes of a cluster."""
-    records = [Process(record, layout.logs) for record in layout.processes.iterdir()]
-    return [Path("/proc", str(pid)) for record in records if (pid := record.pid()) is not None]
-
-
-def traces(layout: Layout) -> list[str]:
-    """What is still here of a cluster: processes that name its folder, a link, control groups, mounts."""
-    found = [str(layout.folder)] if layout.folder.exists() else []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            if str(layout.folder) in (process / "cmdline").read_text():
-                found.append(f"process {process.name}")
-        except OSError:
-            continue
-    links = subprocess.run(["ip", "-o", "link"], capture_output=True, text=True, check=True).stdout
-    found += [line for line in links.splitlines() if f" {layout.host_link}@" in line]
-    found += [str(group) for group in Path("/sys/fs/cgroup").glob(f"**/{layout.cgroup}")]
-    mounts = Path("/proc/self/mounts").read_text().splitlines()
-    return found + [line for line in mounts if str(layout.folder) in line]
-
-
-@needs_own
-def test_down_leaves_nothing_behind(cluster: Cluster, other: Layout) -> None:
-    up = command(other, "up")
-    assert up.returncode == 0, up.stderr
-    assert traces(other)
-    # The rest of the machine is not ours, and makes and leaves namespaces meanwhile.
-    made = namespaces(recorded(other)) - namespaces([Path("/proc/self")])
-    assert len(made) >= 6  # network, mounts and process ids of the control plane and of one node
-    assert "is up" in command(other, "up").stdout
-    command(other, "down").check_returncode()
-    assert traces(other) == []
-    assert not made & namespaces(Path("/proc").glob("[0-9]*"))
-
-
-@needs_own
-@pytest.mark.slow
-def test_an_up_that_was_killed_is_cleaned_by_the_next(cluster: Cluster, other: Layout) -> None:
-    argv = [sys.executable, "-m", "tests.cluster", "--name", other.name, "up"]
-    with subprocess.Popen(argv, cwd=REPOSITORY, stdout=subprocess.DEVNULL) as starting:
-        wait_for("a half-started cluster", (other.processes / "node1-containerd").exists, 60, 0.01)
-        starting.kill()
-    assert command(other, "status").returncode == 1
-    killed = other.folder.stat().st_ctime
-    assert "is up" in command(other, "up").stdout
-    assert other.folder.stat().st_ctime > killed
-    command(other, "down").check_returncode()
-    assert traces(other) == []
-
-
-@needs_own
-@pytest.mark.slow
-def test_a_second_node_carries_pods_and_can_be_cut_off(other: Layout) -> None:
-    cluster = Cluster.ensure(nodes=2, name=other.name)
-    assert cluster.nodes() == ["node1", "node2"]
-    base = cluster.load_images(["base"])["base"]
-    servers = stateful_set(base, 2)
-    spread = {"maxSkew": 1, "topologyKey": "kubernetes.io/hostname", "whenUnsatisfiable": "DoNotSchedule"}
-    selector = servers["spec"]["selector"]
-    servers["spec"]["template"]["spec"]["topologySpreadConstraints"] = [{**spread, "labelSelector": selector}]
-    items = [servers, service("web", clusterIP="None"), service("entry")]
-    cluster.kubectl(
-        "apply", "-f", "-", input=json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
-    )
-    cluster.kubectl("rollout", "status", "statefulset/web", "--timeout=90s", timeout=100)
-
-    assert answers_in_pod(cluster, "default", "web-0", "http://web-1.web:8080", {"web-1"})
-    assert answers_in_pod(cluster, "default", "web-1", "http://entry", {"web-0", "web-1"})
-
-    cluster.cut("node2")
-    cut = time.monotonic()
-    cluster.kubectl("wait", "node/node2", "--for=condition=Ready=Unknown", "--timeout=90s", timeout=100)
-    assert time.monotonic() - cut < 60
-    cluster.kubectl("wait", "node/node1", "--for=condition=Ready", "--timeout=5s")
-    cluster.heal("node2")
-    cluster.kubectl("wait", "node/node2", "--for=condition=Ready", "--timeout=60s", timeout=70)
