@@ -115,12 +115,13 @@ crd: venv ## Write the CustomResourceDefinition from the operator's model
 	$(BIN)/python -m minga_operator.crd > charts/minga/files/p2pnetworks.yaml
 
 HELM := $(if $(shell command -v helm),,programs)
+KUBECTL := $(if $(shell command -v kubectl),,programs)
 .PHONY: manifests
 manifests: crd $(HELM) ## Render manifests/ and the chart's README from the chart
 	$(BIN)/python -m tests.chart.render
 
 .PHONY: chart
-chart: venv $(HELM) ## Tests of the chart and of what is rendered from it
+chart: venv $(HELM) $(KUBECTL) ## Tests of the chart and of what is rendered from it
 	$(BIN)/pytest -q tests/chart
 
 KIND_CLUSTER ?= minga
