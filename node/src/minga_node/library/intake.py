@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
+import uuid
 from pathlib import Path
 from typing import IO
 
@@ -47,6 +50,28 @@ def write(partial: Path, name: str, body: IO[bytes], length: int | None) -> None
             raise BadRequest(f"the body ended after {received} of {length} bytes")
         out.flush()
         os.fsync(out.fileno())
+
+
+def place(partial: Path, target: Path) -> None:
+    """Gives a finished and synced file its name, all at once.
+
+    Where the target is on another file system, as in a volume that is mounted into the directory, nothing can
+    be renamed to it from outside: it is copied to a hidden name beside it first.
+    """
+    try:
+        partial.replace(target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        beside = target.with_name(f".{uuid.uuid4().hex}")
+        try:
+            shutil.copyfile(partial, beside)
+            with beside.open("rb") as copied:
+                os.fsync(copied.fileno())
+            beside.replace(target)
+        finally:
+            beside.unlink(missing_ok=True)
+        partial.unlink()
 
 
 def name_beside(name: str, identity: str, current: LocalFile | None) -> str:

@@ -221,14 +221,14 @@ class Library:
             self.forget([name])
 
     def _take(self, files: Sequence[tuple[Path, Path, str, Manifest]]) -> list[LocalFile]:
-        """Renames files to their targets, all under one lock and with one sync a folder, and shares them."""
+        """Moves files to their targets, all under one lock and with one sync a folder, and shares them."""
         self._manifests.put_many(manifest for _, _, _, manifest in files)
         with self._lock:
             found: list[tuple[Found, str]] = []
             for partial, target, name, manifest in files:
                 with disk_errors(name):
                     target.parent.mkdir(parents=True, exist_ok=True)
-                    partial.replace(target)
+                    intake.place(partial, target)
                 here = look(self.directory, name)
                 if here is None:
                     raise NotFound(f"{name} was taken away at once")
