@@ -1,12 +1,15 @@
-"""The operator in a cluster, installed by its chart with the images of this tree."""
+"""The operator in a cluster, installed by its chart with the images of this tree, and the kinds of others."""
 
 from __future__ import annotations
 
 import json
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tests.cluster import Cluster
+from tests.cluster.beside import definitions
 
 CHART = Path(__file__).parents[2] / "charts" / "minga"
 NAMESPACE = "minga-system"
@@ -32,3 +35,14 @@ def install(cluster: Cluster, *more: str, chart: Path = CHART) -> str:
     arguments = ("upgrade", "--install", "minga", chart, "-n", NAMESPACE, "--set", values)
     cluster.helm(*arguments, "--wait", "--timeout", "120s")
     return NAMESPACE
+
+
+@contextmanager
+def kinds_of_others(cluster: Cluster) -> Iterator[None]:
+    """Meanwhile there are Prometheus', the Gateway API's and RabbitMQ's kinds, as they are published."""
+    folder = definitions()
+    cluster.kubectl("apply", "--server-side", "-f", folder)
+    try:
+        yield
+    finally:
+        cluster.kubectl("delete", "-f", folder, "--wait=true", timeout=120)

@@ -18,8 +18,7 @@ from minga_operator.network import Credentials, parse
 from minga_operator.planning import Existing, Settings, plan
 from minga_operator.resources import desired
 from tests.cluster import Cluster, ClusterError
-from tests.cluster.beside import definitions
-from tests.e2e.install import install
+from tests.e2e.install import install, kinds_of_others
 from tests.e2e.networks import CHILDREN, Network
 from tests.waiting import wait_for
 
@@ -37,11 +36,8 @@ ACCOUNT = "system:serviceaccount:minga-system:minga"
 
 @pytest.fixture
 def kinds(cluster: Cluster) -> Iterator[None]:
-    """The optional kinds of others: Prometheus', the Gateway API's and RabbitMQ's, as they are published."""
-    folder = definitions()
-    cluster.kubectl("apply", "--server-side", "-f", folder)
-    yield
-    cluster.kubectl("delete", "-f", folder, "--wait=true", timeout=120)
+    with kinds_of_others(cluster):
+        yield
 
 
 def granted(cluster: Cluster) -> set[tuple[str, str]]:
