@@ -16,7 +16,7 @@ from minga_node import metrics, tracing
 from minga_node.errors import BadRequest, RangeNotSatisfiable
 from minga_node.swarm import Admission, FairQueue
 from minga_node.swarm.admission import OVERDUE
-from minga_node.transfer import http
+from minga_node.transfer import flight, http
 from minga_node.transfer.answers import Answer, answer, refusal, unsatisfiable
 from minga_node.transfer.limiter import TokenBucket
 from minga_node.transfer.requests import Asked, Refusal
@@ -252,7 +252,10 @@ class Answering:
         if connection.request is not None:
             OUT["peer" if connection.request.peer else "client"].inc(connection.body)
             connection.sent += connection.body
-            self._queue.charge(connection.party, now - connection.begun)
+            took = now - connection.begun
+            self._queue.charge(connection.party, took)
+            if connection.bounded:
+                connection.bounded = not flight.widened(connection.sock, connection.body, took)
         self._release(connection)
         if connection.closing:
             self._drop(connection)

@@ -13,6 +13,7 @@ import threading
 import time
 
 from minga_node.peer_tls import PeerTls
+from minga_node.transfer import flight
 from minga_node.transfer.answering import Answering
 from minga_node.transfer.limiter import TokenBucket
 from minga_node.transfer.requests import Asked, heads
@@ -184,10 +185,12 @@ class PieceServer:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT)
             try:
+                bounded = flight.bound(sock)
                 connection = self._door.open(sock, str(address[0]))
             except OSError:  # it has gone already
                 sock.close()
                 continue
+            connection.bounded = bounded
             connection.last_progress = time.monotonic()
             descriptor = connection.sock.fileno()
             self._connections[descriptor] = connection

@@ -123,6 +123,8 @@ class Connection:
     """Bytes of bodies, in all."""
     met: set[tuple[str, str]] = field(default_factory=set)
     """Contents that are followed on it, and by whom."""
+    bounded: bool = False
+    """Whether :mod:`.flight` bounds what is on its way."""
     shaking: bool = False
     """A handshake comes first, and is not done."""
 

@@ -1,0 +1,69 @@
+"""How much of an answer may be on its way at a time.
+
+A holder answers several peers at once through one uplink, and left alone the kernel lets each of them fill
+whatever queue that has. Then packets are lost and sent again, and requests and news wait behind them
+(bufferbloat; Gettys and Nichols, 2011). So a connection gets a small buffer, and with it as much in flight:
+enough for a short way. Where the way is long, one answer tells it, and from then on the kernel sizes the
+buffer. Twice what the link carries in a round trip is enough, as in BBR (Cardwell et al., 2016).
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+
+MOST = 64 * 1024
+"""Bytes in the buffer and on their way, after which the kernel takes no more; it counts before it takes up to
+64 KiB, so there may be twice as many."""
+SEGMENTS = 4
+"""So many have to fit, lest the other end wait for a second one before it confirms the first."""
+WIDE = 4 * 1024 * 1024
+SO_BUF_LOCK = 72
+"""Whether the kernel may size the buffers (Linux 5.15, asm-generic/socket.h); Python has no name for it."""
+MIN_RTT = struct.Struct("148xI")
+"""``tcpi_min_rtt`` in ``struct tcp_info`` (linux/tcp.h), microseconds."""
+
+
+def bound(sock: socket.socket) -> bool:
+    """Bounds what is on its way on a new connection; False where its segments are too big for that, as those
+    of loopback are.
+    """
+    if SEGMENTS * sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG) > MOST:
+        return False
+    # The kernel takes two times this, for what a packet needs besides its bytes.
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, MOST // 2)
+    return True
+
+
+def too_narrow(sent: int, seconds: float, round_trip: float) -> bool:
+    """Whether it was the bound, not the link, that an answer of ``sent`` bytes took so long for.
+
+    Args:
+        seconds: until the last of it was in the buffer.
+        round_trip: seconds without any queue.
+    """
+    return sent > MOST and 2 * (sent - MOST) * round_trip >= MOST * seconds
+
+
+def round_trip(sock: socket.socket) -> float:
+    """The shortest of late, seconds; 0.0 where the system does not tell."""
+    if not hasattr(socket, "TCP_INFO"):
+        return 0.0
+    told = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, MIN_RTT.size)
+    return float(MIN_RTT.unpack(told)[0]) / 1e6 if len(told) == MIN_RTT.size else 0.0
+
+
+def widened(sock: socket.socket, sent: int, seconds: float) -> bool:
+    """Takes the bound off a connection whose answer it has held up; whether it did."""
+    if not too_narrow(sent, seconds, round_trip(sock)):
+        return False
+    _unbind(sock)
+    return True
+
+
+def _unbind(sock: socket.socket) -> None:
+    """Leaves the buffer to the kernel."""
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, SO_BUF_LOCK, 0)
+    except OSError:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, WIDE)

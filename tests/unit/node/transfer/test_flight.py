@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+
+import pytest
+
+from minga_node.transfer import flight
+from minga_node.transfer.flight import MOST, SO_BUF_LOCK, too_narrow
+
+PIECE = 4 * MOST
+
+
+@contextmanager
+def accepted(segment: int | None) -> Iterator[socket.socket]:
+    """A connection over loopback, with segments of so many bytes at most."""
+    with socket.create_server(("127.0.0.1", 0)) as server, closing(socket.socket()) as other:
+        if segment:
+            other.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, segment)
+        other.connect(server.getsockname())
+        sock, _ = server.accept()
+        with closing(sock):
+            yield sock
+
+
+def locked(sock: socket.socket) -> bool:
+    return bool(sock.getsockopt(socket.SOL_SOCKET, SO_BUF_LOCK))
+
+
+def test_a_connection_with_usual_segments_is_bounded() -> None:
+    with accepted(1400) as sock:
+        assert flight.bound(sock)
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) == MOST
+        assert locked(sock)
+
+
+def test_one_with_segments_as_big_as_the_bound_is_not() -> None:
+    with accepted(None) as sock:
+        assert not flight.bound(sock)
+        assert not locked(sock)
+
+
+def test_who_was_held_up_by_the_bound_gets_it_taken_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(flight, "round_trip", lambda _: 0.1)
+    with accepted(1400) as sock:
+        flight.bound(sock)
+        assert not flight.widened(sock, PIECE, 10.0)
+        assert locked(sock)
+        assert flight.widened(sock, PIECE, 0.4)
+        assert not locked(sock)
+
+
+def test_a_round_trip_over_loopback_is_short_but_known() -> None:
+    with accepted(1400) as sock:
+        assert 0 < flight.round_trip(sock) < 0.1
+
+
+@pytest.mark.parametrize(
+    ("sent", "seconds", "round_trip", "narrow"),
+    [
+        # One bound a round trip: nothing else kept it.
+        (PIECE, 3 * 0.1, 0.1, True),
+        # Eight answers share 100 Mbit/s on a short way.
+        (PIECE, 8 * PIECE * 8 / 100e6, 0.0005, False),
+        # They do so between continents.
+        (PIECE, 8 * PIECE * 8 / 100e6, 0.2, True),
+        # A quick link next door: the processor is what keeps it.
+        (PIECE, 0.0003, 0.00002, False),
+        # All of it went into the buffer at once, which says nothing.
+        (MOST, 0.0, 0.1, False),
+        (PIECE, 0.1, 0.0, False),
+    ],
+)
+def test_what_held_an_answer_up(sent: int, seconds: float, round_trip: float, narrow: bool) -> None:
+    assert too_narrow(sent, seconds, round_trip) is narrow
