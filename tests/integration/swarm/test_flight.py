@@ -72,8 +72,8 @@ def test_on_a_short_way_little_is_on_its_way(pair: netns.Star, tmp_path: Path) -
     assert flight.MOST / 2 < most <= 2 * flight.MOST
 
 
-def seconds_far_away(library: OneFile, round_trip: float) -> tuple[float, bool]:
-    """How long 8 MiB take in pieces that are asked for ahead, and whether the connection is bounded then."""
+def seconds_far_away(library: OneFile, round_trip: float, step: int) -> tuple[float, bool]:
+    """How long 8 MiB take in steps that are asked for ahead, and whether the connection is bounded then."""
     with long_way.long_way(round_trip) as (giver, taker):
         with netns.entered(giver.namespace):
             server = PieceServer(giver.address, 0, library)
@@ -83,8 +83,8 @@ def seconds_far_away(library: OneFile, round_trip: float) -> tuple[float, bool]:
         with closing(sock):
             sock.settimeout(20)
             begun = time.monotonic()
-            for start in range(0, SIZE, PIECE):
-                ask(sock, library, start, start + PIECE)
+            for start in range(0, SIZE, step):
+                ask(sock, library, start, start + step)
             left = SIZE
             while left > 0:
                 left -= len(sock.recv(65536))
@@ -94,12 +94,15 @@ def seconds_far_away(library: OneFile, round_trip: float) -> tuple[float, bool]:
     return took, connection.bounded
 
 
-def test_a_long_way_is_used_as_if_nothing_were_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("step", [PIECE, SIZE])
+def test_a_long_way_is_used_as_if_nothing_were_bound(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
     round_trip = 0.15
     library = content(tmp_path, SIZE)
-    took, bounded = seconds_far_away(library, round_trip)
+    took, bounded = seconds_far_away(library, round_trip, step)
     assert not bounded
     monkeypatch.setattr(flight, "bound", lambda _: False)
-    free, _ = seconds_far_away(library, round_trip)
+    free, _ = seconds_far_away(library, round_trip, step)
     held_up = SIZE / flight.MOST * round_trip
     assert took < free + (held_up - free) / 2

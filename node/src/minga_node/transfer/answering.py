@@ -223,6 +223,7 @@ class Answering:
         connection.offset, connection.end, connection.body = said.start, said.end, said.end - said.start
         connection.sending = True
         connection.last_progress = connection.begun = now
+        connection.looked_at, connection.full_since = said.start, 0.0
         self._sending.add(connection)
         self.advance(connection, now)
 
@@ -243,6 +244,8 @@ class Answering:
         if count:
             self._limiter.take(count)
             connection.last_progress = now
+            if connection.bounded:
+                self._look(connection, now)
         if not connection.done:
             self._want(connection, select.EPOLLOUT | (connection.events & select.EPOLLIN))
             return
@@ -252,16 +255,22 @@ class Answering:
         if connection.request is not None:
             OUT["peer" if connection.request.peer else "client"].inc(connection.body)
             connection.sent += connection.body
-            took = now - connection.begun
-            self._queue.charge(connection.party, took)
-            if connection.bounded:
-                connection.bounded = not flight.widened(connection.sock, connection.body, took)
+            self._queue.charge(connection.party, now - connection.begun)
         self._release(connection)
         if connection.closing:
             self._drop(connection)
         else:
             # Not from here: a long pipeline of requests must not become a deep recursion.
             self._answered.append(connection)
+
+    def _look(self, connection: Connection, now: float) -> None:
+        """Whether the bound on what is on its way holds an answer up; what fills the buffer does not tell."""
+        sent, since = connection.offset - connection.looked_at, connection.full_since
+        if sent < (flight.LOOK if since else flight.FULL):
+            return
+        if since:
+            connection.bounded = not flight.widened(connection.sock, sent, now - since)
+        connection.looked_at, connection.full_since = connection.offset, now
 
     def forget(self, connection: Connection) -> None:
         """It is being closed."""

@@ -3,7 +3,7 @@
 A holder answers several peers at once through one uplink, and left alone the kernel lets each of them fill
 whatever queue that has. Then packets are lost and sent again, and requests and news wait behind them
 (bufferbloat; Gettys and Nichols, 2011). So a connection gets a small buffer, and with it as much in flight:
-enough for a short way. Where the way is long, one answer tells it, and from then on the kernel sizes the
+enough for a short way. Where the way is long, an answer soon tells it, and from then on the kernel sizes the
 buffer. Twice what the link carries in a round trip is enough, as in BBR (Cardwell et al., 2016).
 """
 
@@ -15,6 +15,10 @@ import struct
 MOST = 64 * 1024
 """Bytes in the buffer and on their way, after which the kernel takes no more; it counts before it takes up to
 64 KiB, so there may be twice as many."""
+FULL = 2 * MOST
+"""Bytes after which the buffer is full."""
+LOOK = MOST
+"""So many more tell whether the bound holds an answer up."""
 SEGMENTS = 4
 """So many have to fit, lest the other end wait for a second one before it confirms the first."""
 WIDE = 4 * 1024 * 1024
@@ -36,13 +40,16 @@ def bound(sock: socket.socket) -> bool:
 
 
 def too_narrow(sent: int, seconds: float, round_trip: float) -> bool:
-    """Whether it was the bound, not the link, that an answer of ``sent`` bytes took so long for.
+    """Whether it was the bound, not the link, that ``sent`` bytes of an answer took so long for.
+
+    Then about as much as the bound goes in each round trip; a third of it, for the buffer is not always full,
+    and few round trips take their least time.
 
     Args:
-        seconds: until the last of it was in the buffer.
+        seconds: from a full buffer until the last of them was in it.
         round_trip: seconds without any queue.
     """
-    return sent > MOST and 2 * (sent - MOST) * round_trip >= MOST * seconds
+    return 3 * sent * round_trip >= MOST * seconds
 
 
 def round_trip(sock: socket.socket) -> float:

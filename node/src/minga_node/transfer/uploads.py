@@ -125,6 +125,10 @@ class Connection:
     """Contents that are followed on it, and by whom."""
     bounded: bool = False
     """Whether :mod:`.flight` bounds what is on its way."""
+    looked_at: int = 0
+    """The offset where it was last looked at whether that holds it up."""
+    full_since: float = 0.0
+    """When that was, with a full buffer; 0 before."""
     shaking: bool = False
     """A handshake comes first, and is not done."""
 
