@@ -19,6 +19,7 @@ from minga_node.pserver import index as index_service
 from minga_node.pserver import membership as membership_service
 from minga_node.pserver.service import GrpcServer
 from minga_node.store import Store
+from tests.support.quiet_handler import QuietHandler
 from tests.waiting import wait_for
 
 GOSSIP_SECONDS = 0.1
@@ -85,19 +86,12 @@ class IndexNode:
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         node = self
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
+        class Handler(QuietHandler):
+            def body(self) -> bytes:
                 peer = node.peer
                 said = {key: getattr(peer, key) for key in ("id", "epoch", "host", "version")}
                 said |= {key: getattr(peer, key) for key in ("rest_port", "grpc_port", "data_port")}
-                body = json.dumps(said).encode()
-                self.send_response(200)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-                pass
+                return json.dumps(said).encode()
 
         return Handler
 

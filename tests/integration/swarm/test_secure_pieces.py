@@ -280,10 +280,10 @@ def tap() -> Iterator[Callable[..., Relay]]:
         relay.close()
 
 
-def crosses(taker: SwarmPeer, content_id: str, data: bytes) -> None:
+def fetched(taker: SwarmPeer, content_id: str) -> bytes:
     result = taker.downloads.wait(taker.downloads.start(content_id, "copy.bin").id, 90)
     assert result.state is DownloadState.COMPLETE, result.why
-    assert (taker.directory / "copy.bin").read_bytes() == data
+    return (taker.directory / "copy.bin").read_bytes()
 
 
 @pytest.mark.parametrize("size", [0, 1, 65536, 65537, 48 * MIB + 5])
@@ -291,7 +291,7 @@ def test_a_file_crosses_whole(make: Make, size: int) -> None:
     giver, data = make("giver"), os.urandom(size)
     (giver.directory / "file.bin").write_bytes(data)
     manifest = giver.share("file.bin")
-    crosses(make("taker", others=[(giver.peer, True)]), manifest.id, data)
+    assert fetched(make("taker", others=[(giver.peer, True)]), manifest.id) == data
 
 
 def test_nothing_can_be_read_on_the_way(make: Make, tap: Callable[..., Relay]) -> None:
@@ -299,7 +299,10 @@ def test_nothing_can_be_read_on_the_way(make: Make, tap: Callable[..., Relay]) -
     (giver.directory / "file.bin").write_bytes(DATA)
     manifest = giver.share("file.bin")
     relay = tap(giver.pieces.port)
-    crosses(make("taker", others=[(replace(giver.peer, data_port=relay.port), True)]), manifest.id, DATA)
+    assert (
+        fetched(make("taker", others=[(replace(giver.peer, data_port=relay.port), True)]), manifest.id)
+        == DATA
+    )
     assert len(relay.seen) == MIB or len(relay.seen) > len(MARK)
     for readable in (MARK, b"HTTP/1.1", manifest.id.encode(), b"taker"):
         assert readable not in relay.seen
@@ -310,7 +313,10 @@ def test_a_download_goes_on_after_connections_are_cut(make: Make, tap: Callable[
     (giver.directory / "file.bin").write_bytes(data)
     manifest = giver.share("file.bin")
     relay = tap(giver.pieces.port, cut_after=9 * MIB + 4321)
-    crosses(make("taker", others=[(replace(giver.peer, data_port=relay.port), True)]), manifest.id, data)
+    assert (
+        fetched(make("taker", others=[(replace(giver.peer, data_port=relay.port), True)]), manifest.id)
+        == data
+    )
     assert relay.cuts >= 2
 
 

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 
 import pytest
 from kubernetes import client
@@ -15,6 +15,7 @@ from kubernetes import client
 from minga_operator.cache import Cache, Follower
 from minga_operator.kinds import POD
 from minga_operator.kube import Kube
+from tests.support.quiet_handler import QuietHandler
 from tests.waiting import wait_for
 
 LIST = json.dumps({"items": [], "metadata": {"resourceVersion": "7"}}).encode()
@@ -28,18 +29,11 @@ def api_server(watch: bytes) -> Iterator[tuple[Kube, list[float]]]:
     """Answers every list alike and every watch with ``watch``; tells when it was asked for a list."""
     lists: list[float] = []
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
+    class Handler(QuietHandler):
+        def body(self) -> bytes:
             if "watch=true" not in self.path:
                 lists.append(time.monotonic())
-            body = watch if "watch=true" in self.path else LIST
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-            pass
+            return watch if "watch=true" in self.path else LIST
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.05,))

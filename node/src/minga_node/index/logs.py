@@ -100,7 +100,10 @@ class Logs:
         if any(delta.peer_id == self.self_id for delta in news):
             raise PeerMisbehaved("somebody sends entries of this node's own log")
         taken: list[Delta] = []
-        ends = {delta.peer_id: delta for delta in news}
+        parts: dict[str, list[Delta]] = {}
+        for delta in news:
+            parts.setdefault(delta.peer_id, []).append(delta)
+        ends = {peer_id: some[-1] for peer_id, some in parts.items()}
         with self._store.write() as db:
             waiting: dict[str, tuple[Known, tables.Batch]] = {}
             for delta in news:
@@ -126,7 +129,7 @@ class Logs:
                 self._known.save(db, delta.peer_id, Known(known.log, after, 0))
                 taken.append(replace(delta, entries=entries))
             for peer_id, (base, _) in list(waiting.items()):
-                if self._lacks_end([delta for delta in news if delta.peer_id == peer_id]):
+                if self._lacks_end(parts[peer_id]):
                     # As where its sender has dropped tombstones since it began: it all has to come again.
                     self._known.save(db, peer_id, base)
                     del waiting[peer_id]

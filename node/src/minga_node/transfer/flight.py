@@ -4,7 +4,7 @@ A holder answers several peers at once through one uplink, and left alone the ke
 whatever queue that has. Then packets are lost and sent again, and requests and news wait behind them
 (bufferbloat; Gettys and Nichols, 2011). So a connection gets a small buffer, and with it as much in flight:
 enough for a short way. Where the way is long, an answer soon tells it, and from then on the kernel sizes the
-buffer. Twice what the link carries in a round trip is enough, as in BBR (Cardwell et al., 2016).
+buffer.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ LOOK = MOST
 SEGMENTS = 4
 """So many have to fit, lest the other end wait for a second one before it confirms the first."""
 WIDE = 4 * 1024 * 1024
+"""Where the kernel does not take the sizing back; it gives less where it may not give so much."""
 SO_BUF_LOCK = 72
 """Whether the kernel may size the buffers (Linux 5.15, asm-generic/socket.h); Python has no name for it."""
 MIN_RTT = struct.Struct("148xI")
