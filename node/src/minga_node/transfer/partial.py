@@ -84,6 +84,7 @@ class PartialFile:
             raise
         self._have = 0
         self._check(sets.from_bytes(self._bitmap[:], self.manifest.pieces))
+        self._resumed = bool(self._have)
 
     def _check(self, marked: Pieces) -> None:
         for piece in sets.each(marked):
@@ -93,7 +94,7 @@ class PartialFile:
         self._bitmap[:] = sets.to_bytes(self._have, 8 * len(self._bitmap))
 
     def reserve(self, meanwhile: Callable[[], None] = lambda: None) -> None:
-        """Reserves room for the whole. Pieces may be written meanwhile.
+        """Reserves room for the whole. Pieces may be written before and meanwhile.
 
         Args:
             meanwhile: called now and then, since it takes a while.
@@ -103,14 +104,14 @@ class PartialFile:
                 and its room is free once this is closed, whatever has come meanwhile.
             StorageFailed: anything else the disk cannot do.
         """
-        size, resumed = self.manifest.size, bool(self._have)
+        size = self.manifest.size
         try:
             self._look_for_room()
             for start in range(0, size, RESERVED_AT_ONCE):
                 os.posix_fallocate(self._descriptor, start, min(RESERVED_AT_ONCE, size - start))
                 meanwhile()
         except OSError as error:
-            if not resumed:
+            if not self._resumed:
                 self.remove()
             raise storage_error(error, self.path) from error
 

@@ -159,9 +159,23 @@ def test_what_came_while_room_was_sought_does_not_keep_it(
     partial.close()
 
 
+def test_what_came_before_room_was_sought_does_not_keep_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    partial = PartialFile(tmp_path, MANIFEST)
+    put(partial, 1)
+    monkeypatch.setattr(os, "posix_fallocate", no_room)
+    with pytest.raises(StorageFull):
+        partial.reserve()
+    assert not list(tmp_path.iterdir())
+    partial.close()
+
+
 def test_no_room_is_taken_for_what_will_not_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     partial = PartialFile(tmp_path, MANIFEST)
     put(partial, 1)
+    partial.close()
+    partial = PartialFile(tmp_path, MANIFEST)
     before = partial.path.stat().st_blocks
     full = os.statvfs_result((4096, 4096, 100, 3, 3, 0, 0, 0, 0, 255))
     monkeypatch.setattr(os, "fstatvfs", lambda _: full)
@@ -174,10 +188,12 @@ def test_no_room_is_taken_for_what_will_not_fit(tmp_path: Path, monkeypatch: pyt
 def test_what_is_here_stays_when_the_disk_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     partial = PartialFile(tmp_path, MANIFEST)
     put(partial, 1)
+    partial.close()
+    again = PartialFile(tmp_path, MANIFEST)
     monkeypatch.setattr(os, "posix_fallocate", no_room)
     with pytest.raises(StorageFull):
-        partial.reserve()
-    partial.close()
+        again.reserve()
+    again.close()
     assert PartialFile(tmp_path, MANIFEST).have == sets.of([1])
 
 
