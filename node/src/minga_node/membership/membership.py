@@ -92,7 +92,7 @@ class Membership:
         """Called when a peer's state changes."""
         self.eager = eager
         index.online = self.is_online
-        self._newsboy = Newsboy(index, self._gossip, self.alive, lambda: self.eager(), self._pool)
+        self._newsboy = Newsboy(index, self._gossip.tell, self.alive, lambda: self.eager(), self._pool)
 
     # What others ask about.
 

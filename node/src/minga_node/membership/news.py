@@ -10,13 +10,13 @@ import logging
 import math
 import random
 import threading
+import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, Future, wait
 
 from minga_node.errors import MingaError
 from minga_node.index import Delta, Index
 from minga_node.index.deltas import ENTRY_BYTES
-from minga_node.membership.gossip import Gossip
 from minga_node.model import Peer
 
 log = logging.getLogger(__name__)
@@ -27,6 +27,14 @@ MANY = LARGEST // ENTRY_BYTES
 """Entries that are more than so many bytes, however short their names are."""
 PAUSE = 0.01
 """Seconds that news wait for more to go with them."""
+REST = 4
+"""So many times as long as telling took, news wait in the end: where many publish at once, as all do that
+have fetched the same file, what they tell each other goes together, and leaves the processors to other
+work."""
+CREDIT = 1.0
+"""Seconds of that rest that may be owed."""
+LONGEST = 0.5
+"""Seconds that telling is waited for, as by a peer that does not answer, and that is rested after it."""
 
 
 def how_many(peers: int, *, own: bool) -> int:
@@ -42,12 +50,12 @@ class Newsboy:
     def __init__(
         self,
         index: Index,
-        gossip: Gossip,
+        tell: Callable[[Peer, tuple[Delta, ...]], None],
         alive: Callable[[], Sequence[Peer]],
         eager: Callable[[], bool],
-        pool: ThreadPoolExecutor,
+        pool: Executor,
     ) -> None:
-        self._index, self._gossip, self._alive, self._eager, self._pool = index, gossip, alive, eager, pool
+        self._index, self._push_to, self._alive, self._eager, self._pool = index, tell, alive, eager, pool
         self._told = {peer: (state.epoch, state.version) for peer, state in index.logs.states().items()}
         self._news: set[str] = set()
         self._wake = threading.Condition()
@@ -60,6 +68,7 @@ class Newsboy:
             self._wake.notify()
 
     def run(self) -> None:
+        owed, ended = 0.0, time.monotonic()
         while True:
             with self._wake:
                 while not self._news and not self._stopping.is_set():
@@ -68,12 +77,19 @@ class Newsboy:
                 return
             with self._wake:
                 news, self._news = self._news, set()
+            began = time.monotonic()
+            owed = max(0.0, owed - (began - ended))
             try:
-                self._tell(news)
+                wait(self._tell(news), LONGEST)
             except MingaError as error:
                 log.debug("news: %s", error)
+            ended = time.monotonic()
+            owed += REST * (ended - began)
+            if self._stopping.wait(min(LONGEST, max(0.0, owed - CREDIT))):
+                return
 
-    def _tell(self, news: set[str]) -> None:
+    def _tell(self, news: set[str]) -> list[Future[None]]:
+        """Sends news of the logs of some peers on their way."""
         own: list[Delta] = []
         others: list[Delta] = []
         for peer_id in news:
@@ -90,22 +106,22 @@ class Newsboy:
             delta = self._index.logs.delta(peer_id, version, LARGEST)
             if delta is not None and delta.to_version >= state.version:
                 (own if peer_id == self._index.self_id else others).append(delta)
-        for deltas, is_own in ((own, True), (others, False)):
-            if deltas:
-                self._spread(deltas, is_own)
+        return [*self._spread(own, own=True), *self._spread(others, own=False)]
 
-    def _spread(self, deltas: Sequence[Delta], own: bool) -> None:
+    def _spread(self, deltas: Sequence[Delta], *, own: bool) -> list[Future[None]]:
+        if not deltas:
+            return []
         names = {delta.peer_id for delta in deltas}
         peers = [peer for peer in self._alive() if peer.id not in names]
-        for peer in random.sample(peers, how_many(len(peers), own=own)):
-            try:
-                self._pool.submit(self._push, peer, tuple(deltas))
-            except RuntimeError:
-                return
+        chosen = random.sample(peers, how_many(len(peers), own=own))
+        try:
+            return [self._pool.submit(self._push, peer, tuple(deltas)) for peer in chosen]
+        except RuntimeError:  # the node ends
+            return []
 
     def _push(self, peer: Peer, deltas: tuple[Delta, ...]) -> None:
         try:
-            self._gossip.tell(peer, deltas)
+            self._push_to(peer, deltas)
         except MingaError as error:
             log.debug("news for %s: %s", peer.id, error)
 

@@ -1,0 +1,97 @@
+"""News go out at once, and together where there are many of them."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from minga_node.index import Delta, Index
+from minga_node.membership.news import Newsboy
+from minga_node.model import LocalFile, Peer
+from minga_node.store import Store
+from tests.waiting import wait_for
+
+PEERS = tuple(Peer(f"peer-{number}", 5, "127.0.0.1", 1, 2, 3) for number in range(3))
+
+
+@pytest.fixture
+def index(tmp_path: Path) -> Iterator[Index]:
+    store = Store(tmp_path / "s.db")
+    made = Index(store, "me")
+    yield made
+    made.close()
+    store.close()
+
+
+class Told:
+    """Takes what would go to peers."""
+
+    def __init__(self, seconds: float = 0.0, deaf: str = "") -> None:
+        self._seconds, self._deaf = seconds, deaf
+        self.versions: dict[str, list[int]] = {peer.id: [] for peer in PEERS}
+        self.over = threading.Event()
+
+    def tell(self, peer: Peer, deltas: Sequence[Delta]) -> None:
+        if peer.id == self._deaf:
+            self.over.wait(60)
+        time.sleep(self._seconds)
+        self.versions[peer.id].append(deltas[-1].to_version)
+
+
+@contextmanager
+def newsboy(index: Index, told: Told) -> Iterator[None]:
+    with ThreadPoolExecutor(8) as pool:
+        boy = Newsboy(index, told.tell, lambda: PEERS, lambda: True, pool)
+        thread = threading.Thread(target=boy.run)
+        thread.start()
+        try:
+            yield
+        finally:
+            told.over.set()
+            boy.stop()
+            thread.join(5)
+    assert not thread.is_alive()
+
+
+def publish(index: Index, number: int) -> None:
+    index.publish([LocalFile(f"file-{number}", f"{number:064x}", 1, "text/plain", 0)])
+
+
+def test_everybody_is_told_at_once(index: Index) -> None:
+    told = Told()
+    with newsboy(index, told):
+        publish(index, 1)
+        wait_for(lambda: all(told.versions.values()), "all are told", 5)
+    assert told.versions == {peer.id: [1] for peer in PEERS}
+
+
+def test_many_news_go_together_when_telling_takes_long(index: Index) -> None:
+    told = Told(seconds=0.03)
+    with newsboy(index, told):
+        since = time.monotonic()
+        for number in range(200):
+            publish(index, number)
+            time.sleep(0.01)
+        took = time.monotonic() - since
+        wait_for(lambda: all(200 in versions for versions in told.versions.values()), "all know the last", 5)
+    for versions in told.versions.values():
+        assert versions == sorted(set(versions))
+        # For a fifth of the time, after a second's credit; the last ones came later.
+        assert 2 <= len(versions) <= (took + 1) / (5 * 0.03) + 3
+
+
+def test_a_peer_that_does_not_answer_holds_nobody_up_for_long(index: Index) -> None:
+    told = Told(deaf="peer-1")
+    others = [told.versions["peer-0"], told.versions["peer-2"]]
+    with newsboy(index, told):
+        publish(index, 1)
+        wait_for(lambda: all(1 in versions for versions in others), "the others know the first", 4)
+        publish(index, 2)
+        wait_for(lambda: all(2 in versions for versions in others), "and the second", 4)
+    assert told.versions["peer-1"]
