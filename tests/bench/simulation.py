@@ -157,8 +157,7 @@ class Simulation:
         self.after(DELAY, lambda: self._hear(other, node, pieces))
 
     def _hear(self, node: Node, other: Node, pieces: int) -> None:
-        if node.alive and other.alive:
-            node.swarm.add_pieces(other.name, pieces)
+        if node.alive and other.alive and node.swarm.add_pieces(other.name, pieces, self.now):
             self._pump(node)
 
     def _announce(self, node: Node, piece: int) -> None:

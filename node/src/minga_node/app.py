@@ -122,6 +122,7 @@ class Node:
             self.index,
             self.manifests,
             hash_file,
+            together=self.store.write,
         )
         self.watcher = Watcher(self.library, config.quiet_seconds, config.rescan_seconds)
         gossip = GossipClient(self.channels)

@@ -14,6 +14,7 @@ import pytest
 from minga_node.errors import BadRequest, Conflict, InvalidName, NotFound, StorageFull
 from minga_node.library import Library
 from minga_node.library.hashes import Hashes
+from minga_node.library.scan import look
 from minga_node.library.watch import Watcher
 from minga_node.manifest import Manifest, hash_file
 from minga_node.manifests import Manifests
@@ -68,7 +69,9 @@ class Home:
             self.shelf,
             Manifests(store),
             hash_and_note,
+            together=store.write,
         )
+        self.hashes = Hashes(store)
         return self.library
 
     def watch(self, rescan: float = 3600) -> Library:
@@ -97,6 +100,30 @@ def home(tmp_path: Path) -> Iterator[Home]:
     home = Home(tmp_path)
     yield home
     home.close()
+
+
+def test_a_hash_is_kept_together_with_the_entry_in_the_index(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library = home.open()
+    home.write("a.txt")
+    found = look(home.directory, "a.txt")
+    assert found is not None
+    announced: list[str | None] = []
+
+    def publish(_: Sequence[LocalFile]) -> None:
+        announced.append(home.hashes.get(found.signature))
+        if len(announced) == 1:
+            raise StorageFull("no room")
+
+    monkeypatch.setattr(home.shelf, "publish", publish)
+    with pytest.raises(StorageFull):
+        library.share([(found, "ab" * 32)])
+    assert home.hashes.get(found.signature) is None
+    assert not library.files()
+    library.share([(found, "ab" * 32)])
+    assert announced == [None, None], "others see neither before they see both"
+    assert home.hashes.get(found.signature) == "ab" * 32
 
 
 def test_files_of_the_directory_are_shared_recursively(home: Home) -> None:

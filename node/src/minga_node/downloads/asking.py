@@ -99,13 +99,14 @@ class Asking:
         return self._exchange.news(self.manifest.id, peer_id)
 
     def on_heard(self, peer_id: str, pieces: Pieces) -> None:
+        now = time.monotonic()
         with self.lock:
             neighbour = self.neighbours.known.get(peer_id)
             if neighbour is not None:
-                neighbour.heard_at = time.monotonic()
+                neighbour.heard_at = now
                 if pieces == sets.all_pieces(self.manifest.pieces):
                     neighbour.complete = True
-            useful = self.swarm.add_pieces(peer_id, pieces)
+            useful = self.swarm.add_pieces(peer_id, pieces, now)
         if useful:
             self.pump()
 

@@ -7,6 +7,7 @@ import mimetypes
 import threading
 import uuid
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Protocol
@@ -21,6 +22,9 @@ from minga_node.manifest import Manifest
 from minga_node.model import LocalFile
 
 log = logging.getLogger(__name__)
+
+mimetypes.init()
+"""Reads the system's tables now, not when the first file is complete."""
 
 
 class Publisher(Protocol):
@@ -50,6 +54,9 @@ class Library:
     """Knows the directory's files by name and by id; every change of it goes to the index.
 
     Thread-safe. What happens on the disk behind its back is brought in by :class:`~.watch.Watcher`.
+
+    Args:
+        together: a transaction around what belongs together in the hashes and in the index.
     """
 
     def __init__(
@@ -60,6 +67,7 @@ class Library:
         publisher: Publisher,
         manifests: ManifestKeeper,
         hash_file: Callable[[Path], Manifest],
+        together: Callable[[], AbstractContextManager[object]] = nullcontext,
     ) -> None:
         self.directory = directory
         self._incoming = own_directory / "incoming"
@@ -67,6 +75,7 @@ class Library:
         self._publisher = publisher
         self._manifests = manifests
         self._hash_file = hash_file
+        self._together = together
         self._lock = threading.RLock()
         self._catalogue = Catalogue()
         self.on_shared: list[Callable[[Sequence[LocalFile]], None]] = []
@@ -269,8 +278,9 @@ class Library:
             for found, identity in files
         ]
         with self._lock:
-            self._hashes.put([(found.signature, identity) for found, identity in files])
-            self._publisher.publish(shared)
+            with self._together():
+                self._hashes.put([(found.signature, identity) for found, identity in files])
+                self._publisher.publish(shared)
             for (found, _), file in zip(files, shared, strict=True):
                 self._catalogue.put(Shared(found.signature, file))
             self._catalogue.measure()

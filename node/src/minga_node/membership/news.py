@@ -31,7 +31,7 @@ REST = 4
 """So many times as long as telling took, news wait in the end: where many publish at once, as all do that
 have fetched the same file, what they tell each other goes together, and leaves the processors to other
 work."""
-CREDIT = 1.0
+CREDIT = 0.2
 """Seconds of that rest that may be owed."""
 LONGEST = 0.5
 """Seconds that telling is waited for, as by a peer that does not answer, and that is rested after it."""

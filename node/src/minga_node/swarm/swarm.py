@@ -65,9 +65,10 @@ class Swarm:
         """A holder and everything it has; ``depth`` requests may wait at it. Known ones are updated."""
         self._table.set(holder, pieces, complete=complete, depth=depth)
 
-    def add_pieces(self, holder: str, pieces: Pieces) -> bool:
-        """A holder has these too, from now on; whether that is news and some are missing here."""
-        return bool(self._table.add(holder, pieces) & self._missing)
+    def add_pieces(self, holder: str, pieces: Pieces, now: float) -> bool:
+        """A holder has these too, from now on; whether there is any of them to ask it for now."""
+        new = self._table.add(holder, pieces) & self._missing
+        return bool(new) and self._holders[holder].ready(now) and bool(new & ~self._reserved())
 
     def lacks(self, holder: str, pieces: Pieces) -> None:
         """A holder turned out not to have these."""

@@ -82,8 +82,8 @@ def test_many_news_go_together_when_telling_takes_long(index: Index) -> None:
         wait_for(lambda: all(200 in versions for versions in told.versions.values()), "all know the last", 5)
     for versions in told.versions.values():
         assert versions == sorted(set(versions))
-        # For a fifth of the time, after a second's credit; the last ones came later.
-        assert 2 <= len(versions) <= (took + 1) / (5 * 0.03) + 3
+        # For a fifth of the time, after some credit; the last ones came later.
+        assert 2 <= len(versions) <= (took + 0.2) / (5 * 0.03) + 3
 
 
 def test_a_peer_that_does_not_answer_holds_nobody_up_for_long(index: Index) -> None:

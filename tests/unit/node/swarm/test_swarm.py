@@ -211,9 +211,25 @@ def test_rarity_follows_what_comes_and_goes() -> None:
     swarm.set_holder("b", sets.of([0]))
     swarm.set_holder("c", sets.of([0, 1, 2]), depth=1)
     swarm.remove_holder("a")
-    swarm.add_pieces("b", sets.of([2]))
+    swarm.add_pieces("b", sets.of([2]), 0.0)
     asks = swarm.schedule(0.0)
     assert pieces_asked(asks)[0] == 1
+
+
+def test_news_are_worth_a_look_if_their_holder_may_be_asked_for_some_of_them() -> None:
+    swarm = Swarm(10)
+    swarm.set_holder("a", sets.of([]), depth=1)
+    swarm.set_holder("b", sets.of([0]), depth=3)
+    [ask] = swarm.schedule(0.0)
+    assert not swarm.add_pieces("b", sets.of([0]), 0.0), "it has said so before"
+    assert not swarm.add_pieces("a", sets.of([0]), 0.0), "it is asked for elsewhere"
+    assert swarm.add_pieces("a", sets.of([0, 1]), 0.0)
+    assert pieces_asked(swarm.schedule(0.0)) == [1]
+    assert not swarm.add_pieces("a", sets.of([2]), 0.0), "it has as many requests as it may have"
+    assert swarm.add_pieces("b", sets.of([2, 3]), 0.0)
+    deliver(swarm, ask, 0.1)
+    assert not swarm.add_pieces("a", sets.of([0]), 0.1), "it is here"
+    assert not swarm.add_pieces("nobody", sets.of([4]), 0.1)
 
 
 def test_equal_seeds_decide_equally() -> None:
