@@ -26,7 +26,7 @@ SMALLEST_WINDOW = 16
 """Pieces under way at least, however slow it goes."""
 QUEUE_SECONDS = 0.4
 """How much of what is under way may wait in holders' queues, as time at the present rate."""
-LATE = 4.0
+LATE = 8.0
 LATE_AT_THE_END = 2.0
 """After how many times the delay that was to be expected a piece is asked for again; sooner when nothing
 else is left to ask for, since then the uplinks begin to be idle."""
