@@ -12,7 +12,8 @@ import random
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor, Future, wait
+from concurrent.futures import Executor, Future, as_completed
+from contextlib import suppress
 
 from minga_node.errors import MingaError
 from minga_node.index import Delta, Index
@@ -34,7 +35,7 @@ work."""
 CREDIT = 0.2
 """Seconds of that rest that may be owed."""
 LONGEST = 0.5
-"""Seconds that telling is waited for, as by a peer that does not answer, and that is rested after it."""
+"""Seconds that telling is waited for, and that is rested after it, at most."""
 
 
 def how_many(peers: int, *, own: bool) -> int:
@@ -80,7 +81,7 @@ class Newsboy:
             began = time.monotonic()
             owed = max(0.0, owed - (began - ended))
             try:
-                wait(self._tell(news), LONGEST)
+                _wait_for_half(self._tell(news))
             except MingaError as error:
                 log.debug("news: %s", error)
             ended = time.monotonic()
@@ -129,3 +130,11 @@ class Newsboy:
         self._stopping.set()
         with self._wake:
             self._wake.notify()
+
+
+def _wait_for_half(told: Sequence[Future[None]]) -> None:
+    """Until as many have heard as show how long it takes; some may never answer."""
+    with suppress(TimeoutError):
+        for heard, _ in enumerate(as_completed(told, LONGEST), 1):
+            if 2 * heard >= len(told):
+                return
