@@ -35,7 +35,8 @@ def test_a_certificate_may_have_other_names_too() -> None:
 
 def test_without_usages_it_is_for_everything() -> None:
     certificate, key = AUTHORITY.issue(NAME, usages=())
-    certificates.read((certificate, key, AUTHORITY.certificate), NAME)
+    found = certificates.read((certificate, key, AUTHORITY.certificate), NAME)
+    assert found.certificate == certificate
 
 
 def wrong() -> dict[str, tuple[tuple[bytes, bytes, bytes], str]]:

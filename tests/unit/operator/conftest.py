@@ -17,14 +17,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 @pytest.fixture
-def golden(request: pytest.FixtureRequest) -> Callable[[str, list[Any]], None]:
-    """Compares objects with golden/NAME.yaml; with --update-golden it writes that file."""
+def golden(request: pytest.FixtureRequest) -> Callable[[str, list[Any]], tuple[str, str]]:
+    """Objects as YAML, and what golden/NAME.yaml says; with --update-golden it writes that file first."""
 
-    def check(name: str, objects: list[Any]) -> None:
+    def both(name: str, objects: list[Any]) -> tuple[str, str]:
         path = GOLDEN / f"{name}.yaml"
         text = yaml.safe_dump_all(objects, sort_keys=True, width=110)
         if request.config.getoption("--update-golden"):
             path.write_text(text)
-        assert text == path.read_text(), f"differs from {path.name}; if so intended: pytest --update-golden"
+        return text, path.read_text()
 
-    return check
+    return both

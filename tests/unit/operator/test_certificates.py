@@ -126,7 +126,8 @@ def test_what_somebody_spoilt_is_made_anew(case: str) -> None:
     of = authority()
     found = spoilt()[case]
     made = bundle(of, replace(found, authorities=of.certificate), NAME, NOW)
-    as_nodes_read_it(made)
+    assert made.own != found.own
+    assert as_nodes_read_it(made).until == NOW + 90 * DAY
     (own,) = certificates(made.own.certificate)
     own.verify_directly_issued_by(certificates(of.certificate)[0])
 

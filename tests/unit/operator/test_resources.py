@@ -66,11 +66,14 @@ CASES: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_objects_are_as_in_the_golden_file(case: str, golden: Callable[[str, list[Any]], None]) -> None:
+def test_objects_are_as_in_the_golden_file(
+    case: str, golden: Callable[[str, list[Any]], tuple[str, str]]
+) -> None:
     of = network(CASES[case])
     optional = frozenset(kind.name for kind in WATCHED if kind.optional)
     kinds = optional if case == "everything" else frozenset[str]()
-    golden(case, [readable(item) for item in desired(of, plan(of, kinds=kinds))])
+    made, said = golden(case, [readable(item) for item in desired(of, plan(of, kinds=kinds))])
+    assert made == said, f"differs from {case}.yaml; if so intended: pytest --update-golden"
 
 
 def readable(item: dict[str, Any]) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from unittest.mock import ANY
@@ -17,15 +16,6 @@ from minga_node.model import LocalFile
 from minga_node.store import Store
 
 ID = bytes(32)
-
-
-@pytest.fixture
-def index(tmp_path: Path) -> Iterator[Index]:
-    store = Store(tmp_path / "s.db")
-    made = Index(store, "me")
-    yield made
-    made.close()
-    store.close()
 
 
 def delta(*entries: Entry, epoch: int = 5, start: int = 0, to: int | None = None, **more: object) -> Delta:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from minga_node.index import Delta, Index
 from minga_node.membership.compaction import TOMBSTONES, Compaction
@@ -13,15 +10,6 @@ from minga_node.membership.scuttlebutt import Digest, need
 from minga_node.model import LocalFile, Peer
 from minga_node.store import Store
 from tests.support.churn import BATCH, READER, churn, rows
-
-
-@pytest.fixture
-def index(tmp_path: Path) -> Iterator[Index]:
-    store = Store(tmp_path / "s.db")
-    made = Index(store, "me")
-    yield made
-    made.close()
-    store.close()
 
 
 def test_a_log_that_churns_does_not_grow_whoever_never_reads_it(index: Index) -> None:

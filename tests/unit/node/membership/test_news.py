@@ -8,26 +8,13 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
-
-import pytest
 
 from minga_node.index import Delta, Index
 from minga_node.membership.news import Newsboy
 from minga_node.model import LocalFile, Peer
-from minga_node.store import Store
 from tests.waiting import wait_for
 
 PEERS = tuple(Peer(f"peer-{number}", 5, "127.0.0.1", 1, 2, 3) for number in range(3))
-
-
-@pytest.fixture
-def index(tmp_path: Path) -> Iterator[Index]:
-    store = Store(tmp_path / "s.db")
-    made = Index(store, "me")
-    yield made
-    made.close()
-    store.close()
 
 
 class Told:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
-from pathlib import Path
+from collections.abc import Generator
 
 import pytest
 
@@ -13,17 +12,12 @@ from minga_node.membership.scuttlebutt import Need
 from minga_node.membership.streams import STREAMS
 from minga_node.membership.supply import Supply
 from minga_node.model import LocalFile
-from minga_node.store import Store
 
 
 @pytest.fixture
-def index(tmp_path: Path) -> Iterator[Index]:
-    store = Store(tmp_path / "s.db")
-    made = Index(store, "me")
-    made.publish([LocalFile(f"name-{n}", f"{n:064x}", 1, "x/y", 1) for n in range(50)])
-    yield made
-    made.close()
-    store.close()
+def index(index: Index) -> Index:
+    index.publish([LocalFile(f"name-{n}", f"{n:064x}", 1, "x/y", 1) for n in range(50)])
+    return index
 
 
 def test_a_stream_has_everything_in_parts_that_follow_one_another(index: Index) -> None:

@@ -89,6 +89,7 @@ def test_dropping_what_is_not_there_is_done() -> None:
     world = World("a", "b")
     world.has.discard("a")
     world.nodes["a"].drop(ID, 5)
+    assert world.has == {"b"}
 
 
 def test_two_that_drop_in_the_same_moment_both_stay() -> None:

@@ -1,0 +1,20 @@
+"""What several tests of the node begin with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from minga_node.index import Index
+from minga_node.store import Store
+
+
+@pytest.fixture
+def index(tmp_path: Path) -> Iterator[Index]:
+    store = Store(tmp_path / "s.db")
+    made = Index(store, "me")
+    yield made
+    made.close()
+    store.close()
