@@ -16,7 +16,7 @@ from minga_node import metrics, tracing
 from minga_node.errors import BadRequest, RangeNotSatisfiable
 from minga_node.swarm import Admission, FairQueue
 from minga_node.swarm.admission import OVERDUE
-from minga_node.transfer import flight, http
+from minga_node.transfer import http
 from minga_node.transfer.answers import Answer, answer, refusal, unsatisfiable
 from minga_node.transfer.limiter import TokenBucket
 from minga_node.transfer.requests import Asked, Refusal
@@ -223,7 +223,8 @@ class Answering:
         connection.offset, connection.end, connection.body = said.start, said.end, said.end - said.start
         connection.sending = True
         connection.last_progress = connection.begun = now
-        connection.looked_at, connection.full_since = said.start, 0.0
+        if connection.bound is not None:
+            connection.bound.begin(said.start)
         self._sending.add(connection)
         self.advance(connection, now)
 
@@ -244,8 +245,8 @@ class Answering:
         if count:
             self._limiter.take(count)
             connection.last_progress = now
-            if connection.bounded:
-                self._look(connection, now)
+            if connection.bound is not None and connection.bound.taken_off(connection.offset, now):
+                connection.bound = None
         if not connection.done:
             self._want(connection, select.EPOLLOUT | (connection.events & select.EPOLLIN))
             return
@@ -262,15 +263,6 @@ class Answering:
         else:
             # Not from here: a long pipeline of requests must not become a deep recursion.
             self._answered.append(connection)
-
-    def _look(self, connection: Connection, now: float) -> None:
-        """Whether the bound on what is on its way holds an answer up; what fills the buffer does not tell."""
-        sent, since = connection.offset - connection.looked_at, connection.full_since
-        if sent < (flight.LOOK if since else flight.FULL):
-            return
-        if since:
-            connection.bounded = not flight.widened(connection.sock, sent, now - since)
-        connection.looked_at, connection.full_since = connection.offset, now
 
     def forget(self, connection: Connection) -> None:
         """It is being closed."""

@@ -40,6 +40,28 @@ def bound(sock: socket.socket) -> bool:
     return True
 
 
+class Bound:
+    """That of one connection, looked at while answers go out."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self._looked_at, self._full_since = 0, 0.0
+
+    def begin(self, offset: int) -> None:
+        """An answer begins with the byte at ``offset``."""
+        self._looked_at, self._full_since = offset, 0.0
+
+    def taken_off(self, offset: int, now: float) -> bool:
+        """Whether it held the answer up, which is in the buffer up to ``offset`` by now, and was taken off;
+        what fills the buffer does not tell.
+        """
+        sent, since = offset - self._looked_at, self._full_since
+        if sent < (LOOK if since else FULL):
+            return False
+        self._looked_at, self._full_since = offset, now
+        return bool(since) and widened(self._sock, sent, now - since)
+
+
 def too_narrow(sent: int, seconds: float, round_trip: float) -> bool:
     """Whether it was the bound, not the link, that ``sent`` bytes of an answer took so long for.
 

@@ -190,7 +190,7 @@ class PieceServer:
             except OSError:  # it has gone already
                 sock.close()
                 continue
-            connection.bounded = bounded
+            connection.bound = flight.Bound(connection.sock) if bounded else None
             connection.last_progress = time.monotonic()
             descriptor = connection.sock.fileno()
             self._connections[descriptor] = connection

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from minga_node.swarm.pieces import Pieces
 from minga_node.tracing import NOTHING, Span
+from minga_node.transfer.flight import Bound
 from minga_node.transfer.requests import Asked, Refusal
 
 
@@ -123,12 +124,8 @@ class Connection:
     """Bytes of bodies, in all."""
     met: set[tuple[str, str]] = field(default_factory=set)
     """Contents that are followed on it, and by whom."""
-    bounded: bool = False
-    """Whether :mod:`.flight` bounds what is on its way."""
-    looked_at: int = 0
-    """The offset where it was last looked at whether that holds it up."""
-    full_since: float = 0.0
-    """When that was, with a full buffer; 0 before."""
+    bound: Bound | None = None
+    """On what is on its way; None where there is none."""
     shaking: bool = False
     """A handshake comes first, and is not done."""
 
