@@ -181,7 +181,7 @@ def test_peers_and_status_say_what_moves_now(nodes: Nodes, tmp_path: Path) -> No
     minga = Shell(tmp_path, near.url)
     wait_for(lambda: minga.json("peers")[0]["sends"] > 1_000_000, "far sends")
     assert minga.json("peers")[0]["receives"] == 0
-    # It counts in whole pieces, here 512 KiB, so that the rate goes up and down around the limit.
+    # It counts in whole pieces, here 256 KiB, so that the rate goes up and down around the limit.
     wait_for(lambda: re.search(r"receives 1 file at [1-3]\.\d MiB/s", minga("status")), "near receives")
     seen = Shell(tmp_path, far.url)
     wait_for(lambda: "MiB/s" in seen("peers"), "far sees it too")

@@ -30,16 +30,17 @@ DIGEST = 32
 HEADER = struct.Struct(">8sQI")
 SMALLEST_PIECE = 64 * 1024
 LARGEST_PIECE = 32 * 1024 * 1024
-MOST_PIECES = 1024
+MOST_PIECES = 2048
 READ = 1024 * 1024
 PARALLEL_FROM = 64 * 1024 * 1024
 
 
 def piece_size(size: int) -> int:
-    """Bytes of each piece but the last: the least power of two that makes fewer than 1024 pieces.
+    """Bytes of each piece but the last: the least power of two that makes fewer than 2048 pieces.
 
-    At least 64 KiB and at most 32 MiB, so a content of 64 MiB to 32 GiB has 512 to 1023 pieces. Frozen: equal
-    content must have an equal id wherever it is published.
+    At least 64 KiB and at most 32 MiB, so a content of 128 MiB to 64 GiB has 1024 to 2047 pieces: a piece can
+    only be passed on once all of it is here, so with half of them each hop through a swarm takes twice as
+    long (docs/performance.md). Frozen: equal content must have an equal id wherever it is published.
     """
     piece = SMALLEST_PIECE
     while piece < LARGEST_PIECE and -(-size // piece) >= MOST_PIECES:

@@ -7,7 +7,11 @@ from collections.abc import Iterable
 from minga_node.manifest import Manifest
 from minga_node.store import Store
 
-STEPS = ("CREATE TABLE manifest (id BLOB PRIMARY KEY, encoded BLOB NOT NULL) WITHOUT ROWID;",)
+STEPS = (
+    "CREATE TABLE manifest (id BLOB PRIMARY KEY, encoded BLOB NOT NULL) WITHOUT ROWID;",
+    # Big contents had pieces twice as big, 512 of them or more, and so another id: their files are hashed anew.
+    "DELETE FROM manifest WHERE length(encoded) >= 20 + 32 * 512;",
+)
 
 
 class Manifests:
