@@ -9,7 +9,7 @@ from minga_node.store import Store
 
 STEPS = (
     "CREATE TABLE manifest (id BLOB PRIMARY KEY, encoded BLOB NOT NULL) WITHOUT ROWID;",
-    # Big contents had pieces twice as big, 512 of them or more, and so another id: their files are hashed anew.
+    # Big contents had pieces twice as big, 512 or more, and so another id: their files are hashed anew.
     "DELETE FROM manifest WHERE length(encoded) >= 20 + 32 * 512;",
 )
 

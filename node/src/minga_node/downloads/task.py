@@ -147,10 +147,10 @@ class Task:
         if not swarm.complete:
             connecting.look_for_holders(time.monotonic())
             look_at = time.monotonic() + LOOK
-            # While the connections are made.
-            partial.reserve(lambda: self._meet_strangers(connecting))
+        reserving = partial.reserve()
         while not swarm.complete:
             self._check()
+            next(reserving, None)
             now = time.monotonic()
             if now >= look_at:
                 connecting.look_for_holders(now)

@@ -7,6 +7,7 @@ operations on integers.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from minga_node.swarm import pieces as sets
 from minga_node.swarm.pieces import Pieces
@@ -15,8 +16,7 @@ SLOW_ASK = 2.0
 """A holder whose piece takes longer than this gets one request at a time."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
+class Ask(NamedTuple):
     """A request to be sent: the holder answers with one of these ranges of piece numbers."""
 
     id: int
@@ -113,11 +113,14 @@ class Holders:
         known.pieces |= new
         if known.complete or not new:
             return new
-        above = 0
+        above, rest = 0, new
         for level, members in enumerate(self._levels):
-            moving = members & new
-            self._levels[level] = (members ^ moving) | above
-            above = moving
+            moving = members & rest
+            if moving or above:
+                self._levels[level] = (members ^ moving) | above
+            above, rest = moving, rest ^ moving
+            if not rest and not above:
+                break
         if above:
             self._levels.append(above)
         return new

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from minga_node.swarm import least_sent, still_wanted
 from minga_node.swarm.pieces import Pieces
@@ -10,8 +10,7 @@ from minga_node.transfer import http
 from minga_node.transfer.uploads import Request, pieces_of, servable
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """A head, words that go with it, and the bytes [start, end) of the content that follow."""
 
     status: str

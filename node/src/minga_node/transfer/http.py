@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from minga_node.errors import BadRequest, PeerMisbehaved, RangeNotSatisfiable
 from minga_node.model import NODE_NAME
@@ -29,8 +29,7 @@ _KNOWN = frozenset({
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(NamedTuple):
     """First line, split at blanks, and the fields of a message, names in lower case."""
 
     start: tuple[str, str, str]

@@ -6,7 +6,7 @@ import errno
 import mmap
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +20,8 @@ from minga_node.transfer.busy import Busy
 
 RESERVED_AT_ONCE = 8 * 1024 * 1024
 """Bytes; a file system may let nobody write meanwhile."""
+PARTS = 32
+"""Steps in which room is reserved, at most."""
 
 
 @dataclass(slots=True, eq=False)
@@ -93,11 +95,9 @@ class PartialFile:
                 self._have |= 1 << piece
         self._bitmap[:] = sets.to_bytes(self._have, 8 * len(self._bitmap))
 
-    def reserve(self, meanwhile: Callable[[], None] = lambda: None) -> None:
-        """Reserves room for the whole. Pieces may be written before and meanwhile.
-
-        Args:
-            meanwhile: called now and then, since it takes a while.
+    def reserve(self) -> Iterator[None]:
+        """Reserves room for the whole, a part at each step: where room is memory it has to be cleared, and
+        that must not hold up the first pieces. Pieces may be written before and meanwhile.
 
         Raises:
             StorageFull: it does not fit. Unless some was here from an earlier start, its files are gone then
@@ -105,11 +105,12 @@ class PartialFile:
             StorageFailed: anything else the disk cannot do.
         """
         size = self.manifest.size
+        part = max(RESERVED_AT_ONCE, -(-size // PARTS))
         try:
             self._look_for_room()
-            for start in range(0, size, RESERVED_AT_ONCE):
-                os.posix_fallocate(self._descriptor, start, min(RESERVED_AT_ONCE, size - start))
-                meanwhile()
+            for start in range(0, size, part):
+                yield
+                os.posix_fallocate(self._descriptor, start, min(part, size - start))
         except OSError as error:
             if not self._resumed:
                 self.remove()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from minga_node.errors import BadRequest
 from minga_node.model import NODE_NAME
@@ -17,8 +18,7 @@ ID_DIGITS = frozenset("0123456789abcdef")
 LONGEST_PEER = 253
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(NamedTuple):
     """A request for bytes of a content."""
 
     content_id: str

@@ -7,7 +7,7 @@ import socket
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from minga_node.swarm.pieces import Pieces
 from minga_node.tracing import NOTHING, Span
@@ -36,8 +36,7 @@ class Contents(Protocol):
     def open(self, content_id: str) -> OpenContent | None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class News:
+class News(NamedTuple):
     """What a node tells another about a content."""
 
     pieces: Pieces = 0

@@ -12,7 +12,7 @@ from minga_node.errors import StorageFull
 from minga_node.manifest import Manifest
 from minga_node.swarm import pieces as sets
 from minga_node.transfer import PartialFile
-from minga_node.transfer.partial import storage_error, write_all
+from minga_node.transfer.partial import PARTS, storage_error, write_all
 
 CONTENT = os.urandom(3 * 65536 + 100)
 PIECES = [CONTENT[start : start + 65536] for start in range(0, len(CONTENT), 65536)]
@@ -27,11 +27,30 @@ def never() -> None:
     raise AssertionError("nobody was to give up")
 
 
+def reserve(partial: PartialFile) -> int:
+    """Number of steps in which all room was reserved."""
+    return sum(1 for _ in partial.reserve())
+
+
 def test_the_whole_size_is_reserved_and_what_is_there_stays(tmp_path: Path) -> None:
     partial = PartialFile(tmp_path, MANIFEST)
     put(partial, 1)
-    partial.reserve()
+    reserve(partial)
     assert partial.path.read_bytes()[65536:131072] == PIECES[1]
+    assert partial.path.stat().st_blocks * 512 >= len(CONTENT)
+    partial.close()
+
+
+def test_room_is_reserved_in_a_bounded_number_of_steps_with_time_for_pieces_between(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    partial = PartialFile(tmp_path, MANIFEST)
+    monkeypatch.setattr("minga_node.transfer.partial.RESERVED_AT_ONCE", 4096)
+    before = [partial.path.stat().st_blocks]
+    before += [partial.path.stat().st_blocks for _ in partial.reserve()]
+    assert before == sorted(before)
+    assert before[0] == before[1] == 0, "first it looks whether there is room"
+    assert PARTS // 2 < len(set(before)) <= PARTS
     assert partial.path.stat().st_blocks * 512 >= len(CONTENT)
     partial.close()
 
@@ -128,7 +147,7 @@ def test_a_full_disk_is_said_and_nothing_is_left(tmp_path: Path, monkeypatch: py
     partial = PartialFile(tmp_path, MANIFEST)
     monkeypatch.setattr(os, "posix_fallocate", no_room)
     with pytest.raises(StorageFull):
-        partial.reserve()
+        reserve(partial)
     assert not list(tmp_path.iterdir())
     with pytest.raises(StorageFull):
         PartialFile(tmp_path, MANIFEST)
@@ -148,12 +167,10 @@ def test_what_came_while_room_was_sought_does_not_keep_it(
             no_room(descriptor, offset, length)
         reserved.append(offset)
 
-    def receive() -> None:
-        put(partial, 1)
-
     monkeypatch.setattr(os, "posix_fallocate", room_for_two)
     with pytest.raises(StorageFull):
-        partial.reserve(receive)
+        for _ in partial.reserve():
+            put(partial, 1)
     assert partial.have == sets.of([1])
     assert not list(tmp_path.iterdir())
     partial.close()
@@ -166,7 +183,7 @@ def test_what_came_before_room_was_sought_does_not_keep_it(
     put(partial, 1)
     monkeypatch.setattr(os, "posix_fallocate", no_room)
     with pytest.raises(StorageFull):
-        partial.reserve()
+        reserve(partial)
     assert not list(tmp_path.iterdir())
     partial.close()
 
@@ -180,7 +197,7 @@ def test_no_room_is_taken_for_what_will_not_fit(tmp_path: Path, monkeypatch: pyt
     full = os.statvfs_result((4096, 4096, 100, 3, 3, 0, 0, 0, 0, 255))
     monkeypatch.setattr(os, "fstatvfs", lambda _: full)
     with pytest.raises(StorageFull):
-        partial.reserve()
+        reserve(partial)
     assert partial.path.stat().st_blocks == before
     partial.close()
 
@@ -192,7 +209,7 @@ def test_what_is_here_stays_when_the_disk_is_full(tmp_path: Path, monkeypatch: p
     again = PartialFile(tmp_path, MANIFEST)
     monkeypatch.setattr(os, "posix_fallocate", no_room)
     with pytest.raises(StorageFull):
-        again.reserve()
+        reserve(again)
     again.close()
     assert PartialFile(tmp_path, MANIFEST).have == sets.of([1])
 
