@@ -47,7 +47,9 @@ class Simulation:
         kill_at: float = 0.5,
         slots: int = SLOTS,
         seeds: int = 1,
+        piece_seconds: float = PIECE_SECONDS,
     ) -> None:
+        self.piece_seconds = piece_seconds
         self.random = Random(seed)
         self.pieces, self.slots = pieces, slots
         self.now = 0.0
@@ -56,7 +58,7 @@ class Simulation:
         self.nodes: dict[str, Node] = {}
         self.duplicates = 0
         self.refusals = 0
-        quarter = PIECE_SECONDS / QUARTERS
+        quarter = piece_seconds / QUARTERS
         for number in range(seeds):
             self.nodes[f"seed{number}"] = self._node(f"seed{number}", quarter, complete=True)
         for number in range(peers):
@@ -66,7 +68,7 @@ class Simulation:
         for number, node in enumerate(self.takers):
             self.at(number * stagger, partial(self._join, node))
         for node in self.random.sample(self.takers, kill):
-            self.at(kill_at * pieces * PIECE_SECONDS, partial(self._kill, node))
+            self.at(kill_at * pieces * piece_seconds, partial(self._kill, node))
 
     def _node(self, name: str, quarter: float, *, complete: bool) -> Node:
         have = sets.all_pieces(self.pieces) if complete else 0
@@ -82,7 +84,7 @@ class Simulation:
 
     def run(self, limit: float = 50.0) -> None:
         """Until the end, or ``limit`` times the bound."""
-        end = limit * self.pieces * PIECE_SECONDS
+        end = limit * self.pieces * self.piece_seconds
         while self.events:
             if all(node.finished is not None or not node.alive for node in self.takers):
                 return
@@ -317,17 +319,17 @@ class Simulation:
 
     def ratios(self) -> list[float]:
         """Time of each surviving peer as a ratio to its own bound."""
-        usual = PIECE_SECONDS / QUARTERS
+        usual = self.piece_seconds / QUARTERS
         return [
-            (node.finished - node.started) / (self.pieces * PIECE_SECONDS * node.down / usual)
+            (node.finished - node.started) / (self.pieces * self.piece_seconds * node.down / usual)
             for node in self.takers
             if node.finished is not None
         ]
 
     def fast_ratios(self) -> list[float]:
-        usual = PIECE_SECONDS / QUARTERS
+        usual = self.piece_seconds / QUARTERS
         return [
-            (node.finished - node.started) / (self.pieces * PIECE_SECONDS)
+            (node.finished - node.started) / (self.pieces * self.piece_seconds)
             for node in self.takers
             if node.finished is not None and node.down == usual
         ]

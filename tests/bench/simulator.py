@@ -17,14 +17,19 @@ from collections.abc import Sequence
 from typing import Any
 
 from minga_node.transfer.server import SLOTS
-from tests.bench.simulation import Simulation
+from tests.bench.simulation import PIECE_SECONDS, Simulation
 
 CASES: dict[str, dict[str, float]] = {
     "4 peers, 512 pieces": {"peers": 4, "pieces": 512},
     "8 peers, 512 pieces": {"peers": 8, "pieces": 512},
     "16 peers, 128 pieces": {"peers": 16, "pieces": 128},
     "16 peers, 512 pieces": {"peers": 16, "pieces": 512},
-    "16 peers, 1023 pieces": {"peers": 16, "pieces": 1023},
+    "16 peers, 1024 pieces": {"peers": 16, "pieces": 1024},
+    "16 peers, 1024 pieces of half the size": {
+        "peers": 16,
+        "pieces": 1024,
+        "piece_seconds": PIECE_SECONDS / 2,
+    },
     "64 peers, 512 pieces": {"peers": 64, "pieces": 512},
     "256 peers, 512 pieces": {"peers": 256, "pieces": 512},
     "1000 peers, 512 pieces": {"peers": 1000, "pieces": 512},
@@ -40,7 +45,8 @@ def play(name: str, options: dict[str, float], runs: int) -> dict[str, object]:
     last, median, copies, duplicates = [], [], [], []
     for seed in range(runs):
         whole: dict[str, Any] = {
-            key: value if key in {"slow", "stagger"} else int(value) for key, value in options.items()
+            key: value if key in {"slow", "stagger", "piece_seconds"} else int(value)
+            for key, value in options.items()
         }
         simulation = Simulation(**whole, seed=seed + 1)
         simulation.run()
@@ -66,13 +72,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--kill", type=int, default=0, help="peers killed at half time")
     parser.add_argument("--stagger", type=float, default=0.0, help="seconds between the starts of peers")
     parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--piece-seconds", type=float, default=PIECE_SECONDS, help="for one on a free link")
     parser.add_argument("--slots", type=int, default=SLOTS)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--most", type=int, default=1000, help="leave out bigger cases of the table")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args(arguments)
     if options.peers:
-        keys = ("peers", "pieces", "slow", "kill", "stagger", "seeds", "slots")
+        keys = ("peers", "pieces", "slow", "kill", "stagger", "seeds", "slots", "piece_seconds")
         one = {key: getattr(options, key) for key in keys}
         cases = {f"{options.peers} peers, {options.pieces} pieces": one}
     else:
