@@ -29,7 +29,7 @@ def test_it_carries_messages_keeps_them_over_a_kill_and_leaves_nothing_running(t
         assert processes_of(tmp_path)
         with pika.BlockingConnection(pika.URLParameters(broker.url)) as connection:
             connection.channel().queue_declare("kept", durable=True)
-        # A confirmation is a promise about messages; what a kill may still take is a queue declared just before.
+        # What is confirmed are messages; a queue that was declared just before may still go with a kill.
         broker.stop()
         broker.start()
         with pika.BlockingConnection(pika.URLParameters(broker.url)) as connection:
