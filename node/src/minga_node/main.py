@@ -22,6 +22,9 @@ from minga_node.version import VERSION
 
 log = logging.getLogger(__name__)
 
+LOOK_SECONDS = 0.5
+"""Between two looks whether a signal has come."""
+
 
 def main() -> None:
     """Entry point. Ends with 2 for a wrong configuration, 1 when the node cannot start."""
@@ -51,7 +54,9 @@ def run(arguments: list[str]) -> int:
         print(f"minga-node: {error}", file=sys.stderr)
         return 2 if isinstance(error, ConfigError) else 1
     node.start()
-    ended.wait()
+    # The kernel may hand a signal to any thread, which does not wake this one: it has to look by itself.
+    while not ended.wait(LOOK_SECONDS):
+        pass
     log.info("ending")
     node.stop()
     log.info("ended")
