@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -215,3 +217,16 @@ def test_a_damaged_state_is_moved_aside_and_the_files_published_again(nodes: Nod
     wait_for(lambda: node.names() == {"a"}, "the file again")
     assert node.get("/api/v1/node")["epoch"] > epoch
     assert "damaged" in node.log
+
+
+def test_a_signal_that_another_thread_gets_ends_the_node_too(nodes: Nodes) -> None:
+    """The kernel may choose any thread of a process."""
+    node = nodes.start("one").ready()
+    main = node.process.pid
+    tasks = Path(f"/proc/{main}/task")
+    state = tasks / str(main) / "status"
+    wait_for(lambda: "one serves" in node.log, "it has started")
+    wait_for(lambda: "State:\tS" in state.read_text(), "its main thread waits")
+    other = max(int(task.name) for task in tasks.iterdir())
+    assert ctypes.CDLL(None).tgkill(main, other, int(signal.SIGTERM)) == 0
+    assert node.process.wait(20) == 0

@@ -6,10 +6,9 @@ import argparse
 import logging
 import os
 import signal
+import socket
 import sys
-import threading
 from pathlib import Path
-from types import FrameType
 
 # gRPC's own log lines (a port in use, a peer gone) say again what we say ourselves.
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
@@ -22,13 +21,24 @@ from minga_node.version import VERSION
 
 log = logging.getLogger(__name__)
 
-LOOK_SECONDS = 0.5
-"""Between two looks whether a signal has come."""
-
 
 def main() -> None:
     """Entry point. Ends with 2 for a wrong configuration, 1 when the node cannot start."""
     sys.exit(run(sys.argv[1:]))
+
+
+def _on_signals() -> socket.socket:
+    """A socket that gets a byte for each SIGTERM and SIGINT from now on.
+
+    The kernel may hand a signal to any thread. A handler is run by this one alone, and not before it wakes:
+    one that waits for an event would sleep on.
+    """
+    read, write = socket.socketpair()
+    write.setblocking(False)
+    signal.set_wakeup_fd(write.detach())
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)
+    return read
 
 
 def run(arguments: list[str]) -> int:
@@ -41,22 +51,14 @@ def run(arguments: list[str]) -> int:
         print(f"minga-node: {error}", file=sys.stderr)
         return 2
     logs.configure(config.log_format, config.log_level)
-    ended = threading.Event()
-
-    def end(_number: int, _frame: FrameType | None) -> None:
-        ended.set()
-
-    signal.signal(signal.SIGTERM, end)
-    signal.signal(signal.SIGINT, end)
+    ending = _on_signals()
     try:
         node = Node(config)
     except (MingaError, OSError) as error:
         print(f"minga-node: {error}", file=sys.stderr)
         return 2 if isinstance(error, ConfigError) else 1
     node.start()
-    # The kernel may hand a signal to any thread, which does not wake this one: it has to look by itself.
-    while not ended.wait(LOOK_SECONDS):
-        pass
+    ending.recv(1)
     log.info("ending")
     node.stop()
     log.info("ended")
