@@ -19,7 +19,7 @@ from typing import Any
 from minga_node.transfer.server import SLOTS
 from tests.bench.simulation import PIECE_SECONDS, Simulation
 
-CASES: dict[str, dict[str, float]] = {
+CASES: dict[str, dict[str, Any]] = {
     "4 peers, 512 pieces": {"peers": 4, "pieces": 512},
     "8 peers, 512 pieces": {"peers": 8, "pieces": 512},
     "16 peers, 128 pieces": {"peers": 16, "pieces": 128},
@@ -41,14 +41,10 @@ CASES: dict[str, dict[str, float]] = {
 }
 
 
-def play(name: str, options: dict[str, float], runs: int) -> dict[str, object]:
+def play(name: str, options: dict[str, Any], runs: int) -> dict[str, object]:
     last, median, copies, duplicates = [], [], [], []
     for seed in range(runs):
-        whole: dict[str, Any] = {
-            key: value if key in {"slow", "stagger", "piece_seconds"} else int(value)
-            for key, value in options.items()
-        }
-        simulation = Simulation(**whole, seed=seed + 1)
+        simulation = Simulation(**options, seed=seed + 1)
         simulation.run()
         ratios = simulation.fast_ratios() if options.get("slow") else simulation.ratios()
         last.append(max(ratios))

@@ -7,7 +7,6 @@ of the requests. So a request is always waiting at the holder while a piece is o
 
 from __future__ import annotations
 
-import os
 import socket
 import threading
 from collections import deque
@@ -111,12 +110,7 @@ class Receiver:
 
     def _send(self, sock: Stream, requests: bytes) -> None:
         with suppress(OSError):  # the reading thread will see it too
-            if isinstance(sock, socket.socket):
-                # Nearly always there is room, and a socket with a timeout is looked at before each call.
-                with suppress(BlockingIOError):
-                    requests = requests[os.write(sock.fileno(), requests) :]
-            if requests:
-                sock.sendall(requests)
+            sock.sendall(requests)
 
     def _request(self, ask: Ask) -> bytes:
         manifest = self._partial.manifest
