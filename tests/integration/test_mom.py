@@ -228,6 +228,24 @@ def test_replicate_makes_complete_holders(start: Start) -> None:
     assert sum((node.directory / "model.bin").exists() for node in network) == 3
 
 
+def test_a_job_waits_for_a_node_that_was_never_at_the_broker(
+    start: Start, nodes: Nodes, network: str
+) -> None:
+    a = start("a")
+    row = a.put("early.bin", os.urandom(100_000))
+    b = nodes.start("b", a, network=network).ready()
+    connected(a)
+    wait_for(lambda: "early.bin" in b.names(), "b knows it")
+    made = a.request("POST", "/api/v1/replications", json={"id": row["id"], "copies": 2})
+    wait_for(lambda: a.metric("minga_messages_total", direction="out", type="job.hold") == 1, "it is asked")
+    wait_for(lambda: a.metric("minga_outbox_messages") == 0, "the broker has the job")
+    b.terminate()
+    b.config["broker_url"] = a.config["broker_url"]
+    b.launch()
+    wait_for(lambda: a.get(made.headers["Location"])["state"] == "complete", "b did it", 30)
+    assert a.metric("minga_messages_total", direction="out", type="job.hold") == 1
+
+
 def test_a_job_is_finished_by_its_redelivery_from_the_verified_pieces(start: Start) -> None:
     a = start("a", upload_limit=3_000_000)
     content = os.urandom(12_000_000)

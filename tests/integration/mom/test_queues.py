@@ -123,6 +123,34 @@ def test_bindings_that_the_broker_lost_are_made_again(nodes: Nodes, broker: Priv
     wait_for(lambda: (b.directory / "heard.txt").exists(), "the job came", 30)
 
 
+def test_a_job_whose_queue_was_removed_is_not_lost(
+    nodes: Nodes, broker: PrivateBroker, channel: BlockingChannel
+) -> None:
+    a = nodes.start("a", broker_url=broker.url).ready()
+    b = nodes.start("b", a, broker_url=broker.url).ready()
+    connected(a)
+    connected(b)
+
+    def ask(name: str) -> None:
+        row = a.put(name, name.encode())
+        asked = a.request("POST", "/api/v1/replications", json={"id": row["id"], "copies": 2})
+        assert asked.status == 202, asked.data
+
+    ask("first.txt")
+    wait_for(lambda: (b.directory / "first.txt").exists(), "the first job is done")
+    channel.queue_unbind(TOPOLOGY.job_queue("b").name, TOPOLOGY.jobs, "b")
+    ask("second.txt")
+    wait_for(lambda: (b.directory / "second.txt").exists(), "the second one comes by a new binding", 30)
+    b.kill()
+    channel.queue_delete(TOPOLOGY.job_queue("b").name)
+    # It counts as alive for some seconds yet.
+    ask("third.txt")
+    wait_for(lambda: a.metric("minga_messages_total", direction="out", type="job.hold") >= 5, "sent twice")
+    wait_for(lambda: a.metric("minga_outbox_messages") == 0, "the broker has it")
+    b.launch()
+    wait_for(lambda: (b.directory / "third.txt").exists(), "it waited in a new queue", 30)
+
+
 def test_a_queue_of_an_earlier_version_is_emptied_and_then_made_anew(
     nodes: Nodes, broker: PrivateBroker, channel: BlockingChannel
 ) -> None:

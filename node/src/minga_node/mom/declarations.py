@@ -17,6 +17,10 @@ Open = Callable[[Callable[[Channel], None]], object]
 """Opens a channel and calls with it."""
 
 
+def nothing(_frame: object) -> None:
+    """For answers that only have to come: what was refused closes the channel."""
+
+
 class Declarations:
     """Of one node, in the connection's thread.
 
@@ -50,10 +54,17 @@ class Declarations:
         self._open(self._declare)
 
     def jobs(self, channel: Channel, peer_id: str) -> None:
-        """Declares the queue of another node's jobs: it may never have been here."""
+        """Declares the queue of another node's jobs: it may never have been here. What is published on the
+        channel from now on finds it.
+        """
         queue = self._topology.job_queue(peer_id)
         if queue.name not in self._declared:
-            self._queue(channel, queue, self._topology.jobs, peer_id)
+            # pika sends nothing else that has an answer until that is here, but it would send a message.
+            self._queue(channel, queue, self._topology.jobs, peer_id, answer=None)
+
+    def lost_jobs(self, peer_id: str) -> None:
+        """The queue of a node's jobs is no longer there, or not bound."""
+        self._declared.discard(self._topology.job_queue(peer_id).name)
 
     def _declare(self, channel: Channel) -> None:
         topology, own = self._topology, self._self_id
@@ -71,12 +82,19 @@ class Declarations:
         )
 
     def _queue(
-        self, channel: Channel, queue: Queue, exchange: str, key: str, *, passive: bool = False
+        self,
+        channel: Channel,
+        queue: Queue,
+        exchange: str,
+        key: str,
+        *,
+        passive: bool = False,
+        answer: Callable[[object], None] | None = nothing,
     ) -> None:
         channel.queue_declare(
-            queue.name, passive=passive, durable=True, arguments=queue.arguments, callback=nothing
+            queue.name, passive=passive, durable=True, arguments=queue.arguments, callback=answer
         )
-        channel.queue_bind(queue.name, exchange, key, callback=nothing)
+        channel.queue_bind(queue.name, exchange, key, callback=answer)
         self._declared.add(queue.name)
 
     def _closed(self, channel: Channel, why: Any) -> None:
@@ -101,7 +119,3 @@ class Declarations:
 
         channel.add_on_close_callback(lambda _channel, _why: self._open(self._declare))
         channel.queue_delete(self._events.name, if_empty=True, callback=gone)
-
-
-def nothing(_frame: object) -> None:
-    """For answers that only have to come: what was refused closes the channel."""

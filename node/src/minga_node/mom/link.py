@@ -82,7 +82,9 @@ class Link:
         self._declarations = Declarations(
             topology, self_id, self._open, self._confirmed, self._declared_all, self._channel_closed
         )
-        self._publisher = Publisher(outbox, topology, self._declarations.jobs, self._later)
+        self._publisher = Publisher(
+            outbox, topology, self._declarations.jobs, self._declarations.lost_jobs, self._later
+        )
         self.dead = DeadLetters(topology)
         self._said: set[str] = set()
         """What was logged since it was connected: each reason once, however often it is tried."""

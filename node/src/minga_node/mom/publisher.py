@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Sequence
+from copy import copy
 from typing import Any
 
 from pika.channel import Channel
@@ -25,6 +26,8 @@ UNCONFIRMED = 500
 FORGET_SECONDS = 0.02
 """For which confirmed messages wait for others to leave the outbox with them."""
 
+PLAIN = BasicProperties(content_type=CONTENT_TYPE, delivery_mode=2)
+
 Later = Callable[[float, Callable[[], None]], None]
 """Calls something in the connection's thread, after so many seconds."""
 
@@ -33,18 +36,27 @@ class Publisher:
     """Takes the outbox in order. What was sent and not confirmed when a channel ends goes again on the next.
 
     Args:
-        declare_jobs: sees to it that a node's queue of jobs is there, on this channel.
+        declare_jobs: sees to it that a node's queue of jobs is there, on this channel;
+        lost_jobs: that it is declared again the next time.
     """
 
     def __init__(
-        self, outbox: Outbox, topology: Topology, declare_jobs: Callable[[Channel, str], None], later: Later
+        self,
+        outbox: Outbox,
+        topology: Topology,
+        declare_jobs: Callable[[Channel, str], None],
+        lost_jobs: Callable[[str], None],
+        later: Later,
     ) -> None:
-        self._outbox, self._topology, self._declare_jobs, self._later = outbox, topology, declare_jobs, later
+        self._outbox, self._topology, self._later = outbox, topology, later
+        self._declare_jobs, self._lost_jobs = declare_jobs, lost_jobs
         self._channel: Channel | None = None
         self._unconfirmed: dict[int, int] = {}
         """Sequence in the outbox by delivery tag."""
         self._spans: dict[int, tracing.Span] = {}
         """Of traced messages that wait for the broker's word, by delivery tag."""
+        self._returned: set[int] = set()
+        """Sequences in the outbox of jobs that no queue took."""
         self._confirmed: list[int] = []
         self._sent = self._published = 0
 
@@ -55,6 +67,8 @@ class Publisher:
         self._forget_confirmed()
         # What was not confirmed goes again: twice is allowed, never is not.
         self._unconfirmed.clear()
+        self._returned.clear()
+        channel.add_on_return_callback(self._come_back)
         self._end_spans(list(self._spans), "the connection was lost")
         self._sent = self._published = 0
 
@@ -67,7 +81,6 @@ class Publisher:
         room = UNCONFIRMED - len(self._unconfirmed)
         if channel is None or not channel.is_open or room <= 0:
             return
-        plain = BasicProperties(content_type=CONTENT_TYPE, delivery_mode=2)
         for waiting in self._outbox.after(self._sent, room):
             self._sent = waiting.seq
             if waiting.target:
@@ -76,8 +89,12 @@ class Publisher:
             exchange = self._topology.jobs if waiting.target else self._topology.events
             key = waiting.target or TYPES[waiting.type].routing_key
             self._published += 1
-            properties = self._traced(waiting, exchange, key) if tracing.on() else plain
-            channel.basic_publish(exchange, key, waiting.body, properties)
+            properties = self._traced(waiting, exchange, key) if tracing.on() else PLAIN
+            if waiting.target:
+                properties = copy(properties)
+                properties.message_id = str(waiting.seq)
+            # The broker confirms also what it has no queue for; such a job has to come back.
+            channel.basic_publish(exchange, key, waiting.body, properties, mandatory=bool(waiting.target))
             self._unconfirmed[self._published] = waiting.seq
             MESSAGES.labels("out", TYPES[waiting.type].routing_key).inc()
 
@@ -104,6 +121,13 @@ class Publisher:
                 span.fail(error)
             span.end()
 
+    def _come_back(
+        self, _channel: Channel, method: Basic.Return, properties: BasicProperties, _body: bytes
+    ) -> None:
+        """A job that no queue took: somebody has removed it. The confirmation comes after this."""
+        self._returned.add(int(properties.message_id or 0))
+        self._lost_jobs(str(method.routing_key))
+
     def confirm(self, frame: Any) -> None:
         """The broker's word: it has messages, or could not keep them."""
         method = frame.method
@@ -115,10 +139,13 @@ class Publisher:
         done = [self._unconfirmed.pop(tag) for tag in tags if tag in self._unconfirmed]
         refused = isinstance(method, Basic.Nack)
         self._end_spans(tags, "refused by the broker" if refused else "")
-        if refused:
-            # From the oldest again.
-            self._sent = min(self._sent, *(seq - 1 for seq in done)) if done else self._sent
-        elif done:
+        again = done if refused else [seq for seq in done if seq in self._returned]
+        if again:
+            # From the oldest of them.
+            self._sent = min(self._sent, *(seq - 1 for seq in again))
+            self._returned.difference_update(again)
+            done = [seq for seq in done if seq not in again]
+        if done:
             if not self._confirmed:
                 self._later(FORGET_SECONDS, self._forget_confirmed)
             self._confirmed += done

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import cast
 
 import pytest
 from pika.channel import Channel
-from pika.spec import Basic
+from pika.spec import Basic, BasicProperties
 
 from minga_node.events import Outbox
 from minga_node.events.cloud import make
@@ -23,9 +23,17 @@ class Recorded:
 
     def __init__(self) -> None:
         self.bodies: list[bytes] = []
+        self.jobs: list[tuple[str, BasicProperties]] = []
 
-    def basic_publish(self, _exchange: str, _key: str, body: bytes, _properties: Any) -> None:
+    def basic_publish(
+        self, _exchange: str, key: str, body: bytes, properties: BasicProperties, mandatory: bool
+    ) -> None:
         self.bodies.append(body)
+        if mandatory:
+            self.jobs.append((key, properties))
+
+    def add_on_return_callback(self, callback: Callable[..., None]) -> None:
+        self.give_back = callback
 
 
 @pytest.fixture
@@ -40,8 +48,14 @@ class Bench:
 
     def __init__(self, outbox: Outbox) -> None:
         self.later: list[Callable[[], None]] = []
+        self.declared: list[str] = []
+        self.lost: list[str] = []
         self.publisher = Publisher(
-            outbox, Topology("n"), lambda *_: None, lambda _seconds, callback: self.later.append(callback)
+            outbox,
+            Topology("n"),
+            lambda _channel, peer_id: self.declared.append(peer_id),
+            self.lost.append,
+            lambda _seconds, callback: self.later.append(callback),
         )
 
     def connect(self) -> Recorded:
@@ -87,4 +101,24 @@ def test_a_connection_that_ends_just_after_a_confirmation_leaves_nothing_behind(
     bench.confirm(1)
     (forget,) = bench.later
     forget()
+    assert len(outbox) == 0
+
+
+def test_a_job_that_no_queue_took_goes_again_once_its_queue_is_declared(outbox: Outbox) -> None:
+    bench = Bench(outbox)
+    add(outbox, 1)
+    outbox.add([make("n", "job.drop", "c", "1", peer="a", job="1", id="c", keep=1)], target="b")
+    add(outbox, 1)
+    channel = bench.connect()
+    ((key, properties),) = channel.jobs
+    channel.give_back(channel, SimpleNamespace(routing_key=key), properties, channel.bodies[1])
+    assert bench.lost == ["b"]
+    bench.confirm(3)
+    assert channel.bodies[3] == channel.bodies[1], "again"
+    assert bench.declared == ["b", "b"]
+    (forget,) = bench.later
+    forget()
+    assert len(outbox) == 1, "the others have left"
+    bench.confirm(5)
+    bench.later[-1]()
     assert len(outbox) == 0
