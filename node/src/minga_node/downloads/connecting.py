@@ -7,7 +7,7 @@ from minga_node.downloads.asking import Asking
 from minga_node.downloads.model import Availability, Following, Network
 from minga_node.downloads.neighbours import Neighbour
 from minga_node.swarm.pieces import Pieces
-from minga_node.transfer import PartialFile, Receiver, TokenBucket
+from minga_node.transfer import PartialFile, Receiver, Receiving, TokenBucket
 
 
 class Connecting:
@@ -16,6 +16,7 @@ class Connecting:
     Args:
         asking: what is told of all that comes; its lock guards the neighbours.
         partial: where pieces go.
+        receiving: by whom they are taken in.
         trace: the parent of the connections' spans, as a traceparent.
     """
 
@@ -23,13 +24,14 @@ class Connecting:
         self,
         asking: Asking,
         partial: PartialFile,
+        receiving: Receiving,
         *,
         name: str,
         network: Network,
         limiter: TokenBucket,
         trace: str,
     ) -> None:
-        self._asking, self._partial = asking, partial
+        self._asking, self._partial, self._receiving = asking, partial, receiving
         self._manifest, self._swarm = asking.manifest, asking.swarm
         self._neighbours, self._lock = asking.neighbours, asking.lock
         self._name, self._network, self._limiter, self._trace = name, network, limiter, trace
@@ -69,11 +71,13 @@ class Connecting:
                 remote,
                 self._partial,
                 self._asking,
+                self._receiving,
                 name=self._name,
                 limiter=self._limiter,
+                apart=apart,
                 span=tracing.span("fetch", "client", {"minga.peer": remote.peer_id}, parent=self._trace),
             )
-            for _ in range(connections)
+            for apart in (False, True)[:connections]
         ]
         self._give(neighbour, 0)
         neighbour.heard_at = now

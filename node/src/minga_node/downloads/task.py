@@ -19,7 +19,7 @@ from minga_node.manifest import Manifest
 from minga_node.model import Peer
 from minga_node.swarm import Swarm, Why
 from minga_node.swarm.pieces import Pieces
-from minga_node.transfer import PartialFile, TokenBucket
+from minga_node.transfer import PartialFile, Receiving, TokenBucket
 from minga_node.transfer.http import parse_pieces
 
 TICK = 0.1
@@ -62,6 +62,7 @@ class Task:
         """There from when the manifest is known, together with ``partial`` and ``swarm``."""
         self.tally = Tally()
         self._cancelled = False
+        self._receiving = Receiving()
         self._wake = threading.Event()
         self._problem = ""
 
@@ -97,6 +98,7 @@ class Task:
             connecting = Connecting(
                 asking,
                 partial,
+                self._receiving,
                 name=self._name,
                 network=self._network,
                 limiter=self._limiter,
@@ -185,8 +187,7 @@ class Task:
                 neighbour.following.close()
         for receiver in receivers:
             receiver.close()
-        for receiver in receivers:
-            receiver.join(5.0)
+        self._receiving.stop(5.0)
 
     # what others say
 

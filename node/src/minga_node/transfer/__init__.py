@@ -3,6 +3,7 @@
 from minga_node.transfer.limiter import TokenBucket
 from minga_node.transfer.partial import PartialFile
 from minga_node.transfer.receiver import Receiver
+from minga_node.transfer.receiving import Receiving
 from minga_node.transfer.remote import Remote
 from minga_node.transfer.server import Contents, Gossip, OpenContent, PieceServer
 
@@ -13,6 +14,7 @@ __all__ = [
     "PartialFile",
     "PieceServer",
     "Receiver",
+    "Receiving",
     "Remote",
     "TokenBucket",
 ]

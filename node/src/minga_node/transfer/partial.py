@@ -6,8 +6,8 @@ import errno
 import mmap
 import os
 import threading
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from blake3 import blake3
@@ -29,9 +29,10 @@ class Claim:
     """The right of one receiver to write the bytes of one piece."""
 
     piece: int
-    give_up: Callable[[], None]
-    released: threading.Event | None = None
-    """Made by who waits for its end, which is rare."""
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    """Held while it is used."""
+    lost: bool = False
+    """Another receiver has stored the piece."""
 
 
 class PartialFile:
@@ -143,48 +144,42 @@ class PartialFile:
     def verified_bytes(self) -> int:
         return pieces_bytes(self.manifest, self._have)
 
-    def claim(self, piece: int, give_up: Callable[[], None]) -> Claim | None:
-        """The right to write a piece; None if it is here or another receiver has it in hand.
-
-        ``give_up`` must make the receiver release its claim soon.
-        """
+    def claim(self, piece: int) -> Claim | None:
+        """The right to write a piece; None if it is here or another receiver has it in hand."""
         with self._lock:
             if self._have >> piece & 1 or piece in self._claims:
                 return None
-            claim = self._claims[piece] = Claim(piece, give_up)
+            claim = self._claims[piece] = Claim(piece)
             return claim
 
     def release(self, claim: Claim, *, verified: bool) -> None:
         """Ends a claim; a verified piece is marked and from now on visible to others."""
         with self._lock:
-            del self._claims[claim.piece]
-            if verified:
-                self._mark(claim.piece)
-            if claim.released is not None:
-                claim.released.set()
+            if not claim.lost:
+                del self._claims[claim.piece]
+                if verified:
+                    self._mark(claim.piece)
 
-    def put(self, piece: int, data: memoryview, *, patience: float = 10.0) -> bool:
-        """Stores a piece verified elsewhere; whoever has a claim on it gives it up first. Whether
-        it is here now.
+    def put(self, piece: int, data: memoryview) -> bool:
+        """Stores a piece verified elsewhere; whoever has a claim on it loses that. Whether it is here now.
 
-        Never called by a receiver that has a claim itself, so nobody waits in a circle.
+        Raises:
+            OSError
         """
-        while True:
-            with self._lock:
-                if self._have >> piece & 1:
-                    return True
-                claim = self._claims.get(piece)
-                if claim is None:
-                    if self.closed:
-                        return False
-                    with self.disk:
-                        write_all(self._descriptor, data, self.manifest.span(piece)[0])
-                    self._mark(piece)
-                    return True
-                released = claim.released = claim.released or threading.Event()
-            claim.give_up()
-            if not released.wait(patience):
+        with self._lock:
+            if self._have >> piece & 1:
+                return True
+            if self.closed:
                 return False
+            claim = self._claims.get(piece)
+            if claim is not None:
+                with claim.lock:
+                    claim.lost = True
+                del self._claims[piece]
+            with self.disk:
+                write_all(self._descriptor, data, self.manifest.span(piece)[0])
+            self._mark(piece)
+            return True
 
     def _mark(self, piece: int) -> None:
         if self.closed:

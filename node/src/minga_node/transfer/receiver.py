@@ -1,13 +1,13 @@
 """The other end of the piece listener: asks one holder for pieces and takes them in, verified, one after
 another.
 
-Requests are sent by whoever decides them; one thread a connection reads the answers, which come in the order
-of the requests. So a request is always waiting at the holder while a piece is on its way.
+Requests are sent by whoever decides them; the answers come in the order of the requests, and are read by a
+thread that serves many connections (:mod:`minga_node.transfer.receiving`). So a request is always waiting at
+the holder while a piece is on its way.
 """
 
 from __future__ import annotations
 
-import socket
 import threading
 from collections import deque
 from contextlib import suppress
@@ -21,9 +21,12 @@ from minga_node.transfer import http
 from minga_node.transfer.incoming import Incoming
 from minga_node.transfer.limiter import TokenBucket
 from minga_node.transfer.partial import PartialFile
+from minga_node.transfer.receiving import Receiving
 from minga_node.transfer.remote import Remote
-from minga_node.transfer.secure import Stream, shared
-from minga_node.transfer.taking import Taking
+from minga_node.transfer.secure import stream_of
+from minga_node.transfer.steps import Steps
+from minga_node.transfer.stream import Stream
+from minga_node.transfer.taking import CHUNK, Taking
 
 LONGEST_WAIT = 30.0
 
@@ -71,22 +74,26 @@ class Receiver:
         remote: Remote,
         partial: PartialFile,
         listener: Listener,
+        receiving: Receiving,
         *,
         name: str,
         limiter: TokenBucket,
+        apart: bool = False,
         span: Span = NOTHING,
     ) -> None:
         self.remote, self._partial, self._listener = remote, partial, listener
+        self._receiving, self._apart = receiving, apart
         self._name, self._limiter, self._span = name, limiter, span
         self._asked: deque[Ask | None] = deque()
         """What is not answered yet; None stands for news."""
         self._lock = threading.Lock()
-        self._sock: Stream | None = None
+        self._stream: Stream | None = None
         self._closed = False
-        self._thread = threading.Thread(target=self._run, name=f"from {remote.peer_id}", daemon=True)
 
     def start(self) -> None:
-        self._thread.start()
+        """Connects, without waiting for it."""
+        name = f"to {self.remote.peer_id}"
+        threading.Thread(target=self._begin, name=name, daemon=True).start()
 
     @property
     def load(self) -> int:
@@ -104,13 +111,13 @@ class Receiver:
             if self._closed:
                 return False
             self._asked.append(ask)
-            if self._sock is not None:
-                self._send(self._sock, self._request(ask))
+            if self._stream is not None:
+                self._send(self._stream, self._request(ask))
             return True
 
-    def _send(self, sock: Stream, requests: bytes) -> None:
-        with suppress(OSError):  # the reading thread will see it too
-            sock.sendall(requests)
+    def _send(self, stream: Stream, requests: bytes) -> None:
+        with suppress(OSError):  # whoever reads will see it too
+            stream.send_all(requests)
 
     def _request(self, ask: Ask) -> bytes:
         manifest = self._partial.manifest
@@ -134,69 +141,77 @@ class Receiver:
         False if there is no connection.
         """
         with self._lock:
-            if self._closed or self._sock is None:
+            if self._closed or self._stream is None:
                 return False
             news = self._listener.news(self.remote.peer_id)
             if news:
                 self._asked.append(None)
-                self._send(self._sock, self._head(news))
+                self._send(self._stream, self._head(news))
             return True
 
     def close(self) -> None:
         """Ends the connection; what was asked is given back by ``on_closed``."""
         with self._lock:
             self._closed = True
-            if self._sock is not None:
-                try:
-                    self._sock.shutdown(socket.SHUT_RDWR)
-                except OSError:
-                    pass
+            if self._stream is not None:
+                with suppress(OSError):
+                    self._stream.shutdown()
 
-    def join(self, timeout: float) -> None:
-        if self._thread.ident is not None and self._thread is not threading.current_thread():
-            self._thread.join(timeout)
+    def _begin(self) -> None:
+        try:
+            stream = stream_of(self.remote.connect())
+        except MingaError as error:
+            self._end(error)
+            return
+        if not self._receiving.add(stream, self._run(stream), apart=self._apart):
+            stream.close()
+            self._end(None)
 
-    def _run(self) -> None:
+    def _end(self, error: MingaError | None) -> None:
+        with self._lock:
+            closed_here, self._closed = self._closed, True
+            stream, self._stream = self._stream, None
+        if stream is not None:
+            stream.close()
+        if error is not None and not closed_here:
+            self._span.fail(str(error))
+        self._span.end()
+        self._listener.on_closed(self, None if closed_here else error)
+
+    def _run(self, stream: Stream) -> Steps[None]:
         error: MingaError | None = None
         taking: Taking | None = None
         incoming: Incoming | None = None
         try:
-            taking = Taking(self._partial, self.remote.peer_id, self.close)
-            incoming = Incoming(self._connect(), self.remote.peer_id, self._limiter)
+            self._meet(stream)
+            taking = Taking(self._partial, self.remote.peer_id)
+            chunk = min(CHUNK, self._partial.manifest.piece_size)
+            incoming = Incoming(stream, self.remote.peer_id, self._limiter, chunk)
             while not self._closed:
-                self._answer(incoming, taking)
+                yield from self._answer(incoming, taking)
         except MingaError as problem:
             error = problem
         except (BadRequest, OSError) as problem:
             error = PeerUnreachable(f"{self.remote.peer_id}: {problem}")
         finally:
-            with self._lock:
-                closed_here, self._closed = self._closed, True
-                sock_or_none, self._sock = self._sock, None
-            if sock_or_none is not None:
-                sock_or_none.close()
             if taking is not None:
                 taking.close()
             self._span.set({"minga.bytes": incoming.received if incoming is not None else 0})
-            if error is not None and not closed_here:
-                self._span.fail(str(error))
-            self._span.end()
-            self._listener.on_closed(self, None if closed_here else error)
+            self._end(error)
 
-    def _connect(self) -> Stream:
-        sock = shared(self.remote.connect())
+    def _meet(self, stream: Stream) -> None:
+        """Sends what was asked until now."""
         with self._lock:
-            self._sock = sock
+            self._stream = stream
             if not self._closed:
                 requests = [self._request(ask) for ask in filter(None, self._asked)]
                 if self._partial.manifest.pieces > 1:
                     self._asked.appendleft(None)
                     requests.insert(0, self._head(follow=True))
-                self._send(sock, b"".join(requests))
-        return sock
+                self._send(stream, b"".join(requests))
 
-    def _answer(self, incoming: Incoming, taking: Taking) -> None:
-        head = incoming.head(lambda: not self._asked)
+    def _answer(self, incoming: Incoming, taking: Taking) -> Steps[None]:
+        head = yield from incoming.head(lambda: not self._asked)
         if head is None:
             return
         with self._lock:
@@ -218,9 +233,9 @@ class Receiver:
         if not length.isdigit():
             raise PeerMisbehaved(f"{self.remote.peer_id} does not say how long its answer is")
         if status == "206":
-            self._take_pieces(incoming, taking, ask, fields, int(length))
+            yield from self._take_pieces(incoming, taking, ask, fields, int(length))
             return
-        incoming.skip(int(length))
+        yield from incoming.skip(int(length))
         with self._lock:
             self._asked.popleft()
         if status == "204":
@@ -236,7 +251,7 @@ class Receiver:
 
     def _take_pieces(
         self, incoming: Incoming, taking: Taking, ask: Ask, fields: dict[str, str], length: int
-    ) -> None:
+    ) -> Steps[None]:
         manifest = self._partial.manifest
         start, end, size = http.parse_content_range(fields.get("content-range", ""))
         pieces = range(start // manifest.piece_size, -(-end // manifest.piece_size))
@@ -248,7 +263,7 @@ class Receiver:
             raise PeerMisbehaved(f"{self.remote.peer_id} answers with another range than asked for")
         self._listener.on_chosen(ask, pieces)
         for piece in pieces:
-            here, last = taking.take(incoming, piece), piece == pieces[-1]
+            here, last = (yield from taking.take(incoming, piece)), piece == pieces[-1]
             if last:
                 with self._lock:
                     self._asked.popleft()

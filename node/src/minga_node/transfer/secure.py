@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 from minga_node.peer_tls import PeerTls
 from minga_node.refusals import refusal
+from minga_node.transfer.stream import Stream
 from minga_node.transfer.uploads import Connection
 
 RECORD = 16 * 1024
@@ -132,27 +133,44 @@ class Door:
         self._tls.refusals.note(connection.address, "timeout", f"no handshake within {HANDSHAKE_SECONDS:g} s")
 
 
-class SharedSocket:
-    """A TLS connection that one thread reads and others write, which OpenSSL alone does not allow.
-
-    It has what receivers use of a socket.
-    """
+class SecureStream(Stream):
+    """By TLS, which OpenSSL alone does not let one thread read and others write."""
 
     def __init__(self, sock: ssl.SSLSocket) -> None:
-        self._sock, self._seconds = sock, sock.gettimeout()
-        sock.setblocking(False)
+        super().__init__(sock)
+        self._secure = sock
         self._lock = threading.Lock()
 
-    def settimeout(self, seconds: float) -> None:
-        self._seconds = seconds
+    def receive(self, into: memoryview) -> int:
+        position = 0
+        with self._lock:
+            try:
+                while position < len(into):
+                    count = self._secure.recv_into(into[position:])
+                    if not count:
+                        break
+                    position += count
+            except WAITING:
+                if not position:
+                    raise BlockingIOError from None
+        return position
 
-    def sendall(self, data: bytes) -> None:
+    @property
+    def pending(self) -> bool:
+        with self._lock:
+            return bool(self._secure.pending())
+
+    def wake_at(self, count: int) -> None:
+        # A part of a record may have been taken out of the socket already.
+        super().wake_at(max(1, count - RECORD - 512))
+
+    def send_all(self, data: bytes) -> None:
         rest = memoryview(data)
         while rest:
             event = select.POLLOUT
             with self._lock:
                 try:
-                    rest = rest[self._sock.send(rest[:RECORD]) :]
+                    rest = rest[self._secure.send(rest[:RECORD]) :]
                     continue
                 except ssl.SSLWantReadError:
                     event = select.POLLIN
@@ -160,55 +178,7 @@ class SharedSocket:
                     pass
             self._wait(event)
 
-    def recv(self, most: int) -> bytes:
-        buffer = bytearray(most)
-        return bytes(buffer[: self.recv_into(memoryview(buffer))])
 
-    def recv_into(self, buffer: memoryview, _most: int = 0, _flags: int = 0) -> int:
-        """As much as is there, and at least a byte; 0 at the end."""
-        position = 0
-        while position < len(buffer):
-            event = select.POLLIN
-            with self._lock:
-                try:
-                    count = self._sock.recv_into(buffer[position:])
-                    if not count:
-                        break
-                    position += count
-                    continue
-                except ssl.SSLWantReadError:
-                    pass
-                except ssl.SSLWantWriteError:
-                    event = select.POLLOUT
-            if position:
-                break
-            self._wait(event)
-        return position
-
-    def setsockopt(self, level: int, option: int, value: int) -> None:
-        if (level, option) == (socket.SOL_SOCKET, socket.SO_RCVLOWAT):
-            # A part of a record may have been taken out of the socket already.
-            value = max(1, value - RECORD - 512)
-        self._sock.setsockopt(level, option, value)
-
-    def shutdown(self, how: int) -> None:
-        # Not SSLSocket.shutdown: that goes on without TLS, under the hands of the thread that reads.
-        socket.socket.shutdown(self._sock, how)
-
-    def close(self) -> None:
-        self._sock.close()
-
-    def _wait(self, event: int) -> None:
-        poll = select.poll()
-        poll.register(self._sock, event)
-        if not poll.poll(None if self._seconds is None else self._seconds * 1000):
-            raise TimeoutError
-
-
-Stream = socket.socket | SharedSocket
-"""What a receiver reads from and asks on."""
-
-
-def shared(sock: socket.socket) -> Stream:
+def stream_of(sock: socket.socket) -> Stream:
     """A connection for a thread that reads and others that write."""
-    return SharedSocket(sock) if isinstance(sock, ssl.SSLSocket) else sock
+    return SecureStream(sock) if isinstance(sock, ssl.SSLSocket) else Stream(sock)

@@ -23,10 +23,6 @@ def put(partial: PartialFile, piece: int) -> bool:
     return partial.put(piece, memoryview(PIECES[piece]))
 
 
-def never() -> None:
-    raise AssertionError("nobody was to give up")
-
-
 def reserve(partial: PartialFile) -> None:
     for _ in partial.reserve():
         pass
@@ -80,57 +76,63 @@ def test_a_marked_piece_whose_bytes_are_not_there_is_fetched_again(tmp_path: Pat
 
 def test_a_piece_is_in_one_receivers_hands_at_a_time(tmp_path: Path) -> None:
     partial = PartialFile(tmp_path, MANIFEST)
-    claim = partial.claim(1, never)
+    claim = partial.claim(1)
     assert claim is not None
-    assert partial.claim(1, never) is None
+    assert partial.claim(1) is None
     write_all(partial.fileno(), memoryview(PIECES[1]), 65536)
     assert not partial.have
     partial.release(claim, verified=True)
     assert partial.have == sets.of([1])
-    assert partial.claim(1, never) is None
+    assert partial.claim(1) is None
     partial.close()
 
 
 def test_a_piece_that_failed_may_be_received_again(tmp_path: Path) -> None:
     partial = PartialFile(tmp_path, MANIFEST)
-    claim = partial.claim(1, never)
+    claim = partial.claim(1)
     assert claim is not None
     partial.release(claim, verified=False)
     assert not partial.have
-    again = partial.claim(1, never)
+    again = partial.claim(1)
     assert again is not None
     partial.release(again, verified=False)
     partial.close()
 
 
-def test_who_has_a_verified_copy_makes_the_slower_receiver_give_up_first(tmp_path: Path) -> None:
+def test_who_has_a_verified_copy_takes_the_piece_from_a_slower_receiver(tmp_path: Path) -> None:
     partial = PartialFile(tmp_path, MANIFEST)
-    told = threading.Event()
-    claim = partial.claim(2, told.set)
+    claim = partial.claim(2)
     assert claim is not None
-
-    def slow() -> None:
-        write_all(partial.fileno(), memoryview(b"bad"), 2 * 65536)
-        assert told.wait(5)
-        partial.release(claim, verified=False)
-
-    thread = threading.Thread(target=slow)
-    thread.start()
+    write_all(partial.fileno(), memoryview(b"bad"), 2 * 65536)
     assert put(partial, 2)
-    thread.join()
+    assert claim.lost, "nothing more is written by it"
+    partial.release(claim, verified=False)
+    assert partial.have == sets.of([2])
     assert partial.path.read_bytes()[2 * 65536 : 3 * 65536] == PIECES[2]
     assert put(partial, 2), "it is here already"
     partial.close()
 
 
-def test_what_a_claim_does_not_let_in_is_not_said_to_be_here(tmp_path: Path) -> None:
+def test_a_receiver_that_is_writing_is_waited_for(tmp_path: Path) -> None:
     partial = PartialFile(tmp_path, MANIFEST)
-    claim = partial.claim(2, lambda: None)
+    claim = partial.claim(2)
     assert claim is not None
-    assert not partial.put(2, memoryview(PIECES[2]), patience=0.01)
-    partial.release(claim, verified=False)
-    assert not partial.have
+    with claim.lock:
+        thread = threading.Thread(target=put, args=(partial, 2))
+        thread.start()
+        thread.join(0.1)
+        assert thread.is_alive()
+        write_all(partial.fileno(), memoryview(b"bad"), 2 * 65536)
+    thread.join(5)
+    assert partial.path.read_bytes()[2 * 65536 : 3 * 65536] == PIECES[2]
     partial.close()
+
+
+def test_what_is_closed_takes_nothing(tmp_path: Path) -> None:
+    partial = PartialFile(tmp_path, MANIFEST)
+    partial.close()
+    assert not put(partial, 2)
+    assert not partial.have
 
 
 def test_an_empty_content_is_complete_at_once(tmp_path: Path) -> None:
