@@ -211,8 +211,9 @@ class Task:
 
     def has(self, peer_id: str) -> Pieces:
         """What a neighbour is known to have."""
-        with self.lock:
-            return self.swarm.has(peer_id) if self.swarm is not None else 0
+        # Of one moment, without the lock, which holds up the answer to a peer.
+        swarm = self.swarm
+        return swarm.has(peer_id) if swarm is not None else 0
 
     def prefer(self, pieces: Pieces) -> None:
         """A reader waits for these."""

@@ -53,24 +53,34 @@ class Holder:
     answering: float = 0.0
     """Seconds from an answer's begin to its first piece, smoothed."""
     running: dict[int, Running] = field(default_factory=dict)
+    most: int = field(init=False)
+    """Requests that may wait at it by what is known of it."""
+
+    def __post_init__(self) -> None:
+        self.settle()
 
     @property
     def left(self) -> int:
         return sum(running.left for running in self.running.values())
 
-    def ready(self, now: float) -> bool:
-        """Whether one more request may wait at it.
+    def settle(self) -> None:
+        """Finds out how many requests may wait at it.
 
         One is enough where others' requests keep it busy until the next one gets there.
         """
         slow = self.pace is not None and self.pace > SLOW_ASK
         crowded = self.queueing > self.answering
-        return self.paused_until <= now and len(self.running) < (1 if slow or crowded else self.depth)
+        self.most = 1 if slow or crowded else self.depth
+
+    def ready(self, now: float) -> bool:
+        """Whether one more request may wait at it."""
+        return len(self.running) < self.most and self.paused_until <= now
 
     def begins(self, running: Running, now: float) -> None:
         """Its answer to a request begins."""
         self.queueing += 0.3 * (now - max(running.sent, self.last) - self.queueing)
         running.begun = now
+        self.settle()
 
     def delivers(self, running: Running, now: float) -> None:
         """A piece of its answer is here."""
@@ -80,6 +90,7 @@ class Holder:
             running.come = True
             self.answering += 0.3 * (now - running.begun - self.answering)
         self.last = now
+        self.settle()
 
 
 class Holders:
@@ -102,6 +113,7 @@ class Holders:
             self._count_out(known.pieces)
             known.pieces = 0
         known.complete, known.depth = complete or known.complete, depth
+        known.settle()
         self.add(name, pieces)
 
     def add(self, name: str, pieces: Pieces) -> Pieces:

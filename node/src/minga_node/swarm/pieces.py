@@ -43,7 +43,7 @@ def first(pieces: Pieces) -> int:
 def pick(pieces: Pieces, random: Random) -> int:
     """Some number in a set that is not empty: the first at or after a random place, cyclically."""
     low = first(pieces)
-    place = random.randrange(low, pieces.bit_length())
+    place = low + int(random.random() * (pieces.bit_length() - low))
     after = pieces >> place
     return place + first(after) if after else low
 

@@ -118,6 +118,12 @@ def parse_pieces(value: str, count: int) -> Pieces:
     """The inverse; what is out of range or makes no sense is left out, since it is only a hint."""
     pieces = 0
     for part in value.split(","):
+        # Most are one piece, and nodes parse two such lists for each piece that they receive.
+        if part.isdecimal() and part.isascii() and len(part) < 10:
+            piece = int(part)
+            if piece < count:
+                pieces |= 1 << piece
+            continue
         first, _, last = part.strip().partition("-")
         if not (first.isascii() and first.isdigit() and len(first) < 10):
             continue
