@@ -90,6 +90,23 @@ def test_no_holder(nodes: Nodes) -> None:
     wait_for(lambda: near.get(f"/api/v1/downloads/{identity}")["state"] == "complete", "it goes on", 60)
 
 
+def test_a_file_that_was_changed_meanwhile(nodes: Nodes, tmp_path: Path) -> None:
+    far = nodes.start("far", files={"big.bin": os.urandom(12 * MIB)}, upload_limit=3 * MIB).ready()
+    near = nodes.start("near", far).ready()
+    wait_for(lambda: "big.bin" in near.names(), "near knows it")
+    identity = begin(near, name="big.bin")
+    wait_for(lambda: near.get(f"/api/v1/downloads/{identity}")["verified"] > 0, "something is here")
+    far.kill()
+    says(near, identity, "no holder")
+    (far.directory / "big.bin").write_bytes(b"other bytes")
+    far.launch()
+    says(near, identity, "no holder; another content has its name")
+    minga = Shell(tmp_path, near.url)
+    minga("downloads", "--cancel", identity)
+    minga("get", "big.bin", "-o", "big.bin")
+    assert (tmp_path / "big.bin").read_bytes() == b"other bytes"
+
+
 def test_its_own_limit_which_holds(nodes: Nodes, tmp_path: Path) -> None:
     body = os.urandom(6 * MIB)
     far = nodes.start("far", files={"big.bin": body}).ready()

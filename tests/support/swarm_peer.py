@@ -114,6 +114,9 @@ class SwarmPeer:
     def holders(self, content_id: str) -> Sequence[tuple[Peer, bool]]:
         return tuple(self.others)
 
+    def contents(self, name: str) -> Sequence[str]:
+        return ()  # those of others are known by their ids alone
+
     def find(self, name: str) -> Peer | None:
         return self.members.get(name)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from minga_node.downloads.model import End, Following, Hear
 from minga_node.index import Index
@@ -37,6 +37,14 @@ class Reach:
                 if peer is not None:
                     found.append((peer, holder.complete))
         return found
+
+    def contents(self, name: str) -> Collection[str]:
+        rows = self._index.by_name(name)
+        return {
+            row.id
+            for row in rows
+            if any(holder.online and holder.peer_id != self._self_id for holder in row.holders)
+        }
 
     def find(self, name: str) -> Peer | None:
         return self._membership.get(name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -94,6 +94,9 @@ class Network(Protocol):
 
     def holders(self, content_id: str) -> Sequence[tuple[Peer, bool]]:
         """Other nodes that are online and have the content, with whether all of it."""
+
+    def contents(self, name: str) -> Collection[str]:
+        """Ids of the contents that other nodes, which are online, share under a name."""
 
     def find(self, name: str) -> Peer | None:
         """A node by its name, if it is known here."""

@@ -91,6 +91,7 @@ class Runner:
         node = self._node
         entry.task = Task(
             entry.content_id,
+            file_name=entry.name,
             name=node.name,
             directory=node.directory,
             network=node.network,

@@ -38,6 +38,7 @@ class Task:
         self,
         content_id: str,
         *,
+        file_name: str,
         name: str,
         directory: Path,
         network: Network,
@@ -46,7 +47,7 @@ class Task:
         known_manifest: Manifest | None,
         keep_manifest: Callable[[Manifest], None],
     ) -> None:
-        self.content_id = content_id
+        self.content_id, self._file_name = content_id, file_name
         self._name, self._directory, self._network = name, directory, network
         self._exchange, self._limiter = exchange, limiter
         self._keep_manifest = keep_manifest
@@ -224,6 +225,14 @@ class Task:
     # what it tells
 
     def why(self) -> str:
+        """Why it is not faster, in words."""
+        why = self._why()
+        # Whoever shared it may have changed the file: then nobody comes back with this content.
+        if why == Why.NO_HOLDER and set(self._network.contents(self._file_name)) - {self.content_id}:
+            return str(Why.OTHER_CONTENT)
+        return why
+
+    def _why(self) -> str:
         with self.lock:
             if self._problem or self.swarm is None:
                 return self._problem

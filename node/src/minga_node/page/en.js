@@ -137,6 +137,7 @@ export default {
   "download.cancelled": "cancelled",
   "download.took": "{time} at {rate}",
   "why.no holder": "nobody who has it is online",
+  "why.no holder; another content has its name": "nobody who has it is online, but another content has its name",
   "why.all holders are busy": "all who have it are busy",
   "why.waiting for pieces that no connected holder has yet": "waiting for pieces that nobody here has yet",
   "why.waiting for the disk": "waiting for the disk",

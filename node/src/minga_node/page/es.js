@@ -137,6 +137,7 @@ export default {
   "download.cancelled": "cancelado",
   "download.took": "{time} a {rate}",
   "why.no holder": "nadie que lo tenga está conectado",
+  "why.no holder; another content has its name": "nadie que lo tenga está conectado, pero otro contenido tiene su nombre",
   "why.all holders are busy": "todos los que lo tienen están ocupados",
   "why.waiting for pieces that no connected holder has yet": "espera piezas que aquí nadie tiene todavía",
   "why.waiting for the disk": "espera al disco",

@@ -15,6 +15,7 @@ class Why(StrEnum):
 
     RUNNING = "running"
     NO_HOLDER = "no holder"
+    OTHER_CONTENT = "no holder; another content has its name"
     CHOKED = "all holders are busy"
     NOTHING_NEW = "waiting for pieces that no connected holder has yet"
     DISK = "waiting for the disk"
