@@ -55,8 +55,8 @@ class Process:
         """Its id while it runs, else None."""
         try:
             stat, boot = self.record.read_text().splitlines()
-            recorded = _Stat.parse(stat)
-            now = _Stat.parse(Path(f"/proc/{recorded.pid}/stat").read_text())
+            recorded = Stat.parse(stat)
+            now = Stat.parse(Path(f"/proc/{recorded.pid}/stat").read_text())
         except (FileNotFoundError, ProcessLookupError, ValueError):
             return None
         same = boot == _BOOT.read_text().strip() and now.started == recorded.started
@@ -77,7 +77,7 @@ class Process:
 
 
 @dataclass(frozen=True)
-class _Stat:
+class Stat:
     """The fields of /proc/PID/stat (proc(5)) that tell one process from another; `started` in clock ticks."""
 
     pid: int
@@ -85,7 +85,7 @@ class _Stat:
     started: int
 
     @classmethod
-    def parse(cls, text: str) -> _Stat:
+    def parse(cls, text: str) -> Stat:
         before, _, after = text.rpartition(")")
         fields = after.split()
         return cls(int(before.split(" ", 1)[0]), fields[0], int(fields[19]))

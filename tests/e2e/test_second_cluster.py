@@ -15,7 +15,7 @@ import pytest
 
 from tests.cluster import Cluster
 from tests.cluster.layout import REPOSITORY, Layout
-from tests.cluster.processes import Process
+from tests.cluster.processes import Process, Stat
 from tests.cluster.shell import wait_for
 from tests.e2e.servers import answers_in_pod, service, stateful_set
 
@@ -61,12 +61,11 @@ def ticks() -> int:
 
 
 def begun(process: Path) -> float:
-    """When a process (a folder of /proc) was started, in ticks; never if it is gone (proc(5), starttime)."""
+    """When a process (a folder of /proc) was started, in ticks; never if it is gone."""
     try:
-        fields = (process / "stat").read_text().rpartition(")")[2].split()
+        return Stat.parse((process / "stat").read_text()).started
     except OSError:
         return math.inf
-    return float(fields[19])
 
 
 def recorded(layout: Layout) -> list[Path]:

@@ -78,12 +78,18 @@ def crowd(node: RunningNode, name: str) -> Iterator[None]:
         yield
 
 
-def test_no_holder(nodes: Nodes) -> None:
-    far = nodes.start("far", files={"big.bin": os.urandom(8 * MIB)}, upload_limit=MIB).ready()
+def half_here(nodes: Nodes, size: int, limit: int) -> tuple[RunningNode, RunningNode, str]:
+    """A holder that gives ``limit`` bytes a second, who fetches from it, and the download, under way."""
+    far = nodes.start("far", files={"big.bin": os.urandom(size)}, upload_limit=limit).ready()
     near = nodes.start("near", far).ready()
     wait_for(lambda: "big.bin" in near.names(), "near knows it")
     identity = begin(near, name="big.bin")
     wait_for(lambda: near.get(f"/api/v1/downloads/{identity}")["verified"] > 0, "something is here")
+    return far, near, identity
+
+
+def test_no_holder(nodes: Nodes) -> None:
+    far, near, identity = half_here(nodes, 8 * MIB, MIB)
     far.kill()
     says(near, identity, "no holder")
     far.launch()
@@ -91,11 +97,7 @@ def test_no_holder(nodes: Nodes) -> None:
 
 
 def test_a_file_that_was_changed_meanwhile(nodes: Nodes, tmp_path: Path) -> None:
-    far = nodes.start("far", files={"big.bin": os.urandom(12 * MIB)}, upload_limit=3 * MIB).ready()
-    near = nodes.start("near", far).ready()
-    wait_for(lambda: "big.bin" in near.names(), "near knows it")
-    identity = begin(near, name="big.bin")
-    wait_for(lambda: near.get(f"/api/v1/downloads/{identity}")["verified"] > 0, "something is here")
+    far, near, identity = half_here(nodes, 12 * MIB, 3 * MIB)
     far.kill()
     says(near, identity, "no holder")
     (far.directory / "big.bin").write_bytes(b"other bytes")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Sequence
-from copy import copy
 from typing import Any
 
 from pika.channel import Channel
@@ -25,8 +24,6 @@ UNCONFIRMED = 500
 """Messages that wait for the broker's word, at most."""
 FORGET_SECONDS = 0.02
 """For which confirmed messages wait for others to leave the outbox with them."""
-
-PLAIN = BasicProperties(content_type=CONTENT_TYPE, delivery_mode=2)
 
 Later = Callable[[float, Callable[[], None]], None]
 """Calls something in the connection's thread, after so many seconds."""
@@ -89,17 +86,19 @@ class Publisher:
             exchange = self._topology.jobs if waiting.target else self._topology.events
             key = waiting.target or TYPES[waiting.type].routing_key
             self._published += 1
-            properties = self._traced(waiting, exchange, key) if tracing.on() else PLAIN
-            if waiting.target:
-                properties = copy(properties)
-                properties.message_id = str(waiting.seq)
+            properties = BasicProperties(
+                content_type=CONTENT_TYPE,
+                delivery_mode=2,
+                message_id=str(waiting.seq) if waiting.target else None,
+                headers=self._traced(waiting, exchange, key) if tracing.on() else None,
+            )
             # The broker confirms also what it has no queue for; such a job has to come back.
             channel.basic_publish(exchange, key, waiting.body, properties, mandatory=bool(waiting.target))
             self._unconfirmed[self._published] = waiting.seq
             MESSAGES.labels("out", TYPES[waiting.type].routing_key).inc()
 
-    def _traced(self, waiting: Waiting, exchange: str, key: str) -> BasicProperties:
-        """A message's properties; its span ends with the broker's word."""
+    def _traced(self, waiting: Waiting, exchange: str, key: str) -> dict[str, str] | None:
+        """A message's headers; its span ends with the broker's word."""
         parent = traceparent_of(json.loads(waiting.body))
         if parent:
             attributes = {
@@ -111,8 +110,7 @@ class Publisher:
             self._spans[self._published] = tracing.span(
                 f"send {exchange}", "client", attributes, parent=parent
             )
-        headers = {tracing.TRACEPARENT: parent} if parent else None
-        return BasicProperties(content_type=CONTENT_TYPE, delivery_mode=2, headers=headers)
+        return {tracing.TRACEPARENT: parent} if parent else None
 
     def _end_spans(self, tags: Sequence[int], error: str = "") -> None:
         for tag in tags:

@@ -96,12 +96,7 @@ class Swarm:
                 room -= running.left
         if room <= 0:
             return asks
-        # As Holder.ready, without a call for each: this is done for each piece.
-        ready = [
-            holder
-            for holder in self._holders.values()
-            if len(holder.running) < holder.most and holder.paused_until <= now
-        ]
+        ready = [holder for holder in self._holders.values() if holder.ready(now)]
         while room > 0 and ready:
             offered = 0
             for holder in ready:

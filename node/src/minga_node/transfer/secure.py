@@ -164,19 +164,14 @@ class SecureStream(Stream):
         # A part of a record may have been taken out of the socket already.
         super().wake_at(max(1, count - RECORD - 512))
 
-    def send_all(self, data: bytes) -> None:
-        rest = memoryview(data)
-        while rest:
-            event = select.POLLOUT
-            with self._lock:
-                try:
-                    rest = rest[self._secure.send(rest[:RECORD]) :]
-                    continue
-                except ssl.SSLWantReadError:
-                    event = select.POLLIN
-                except ssl.SSLWantWriteError:
-                    pass
-            self._wait(event)
+    def _send(self, data: memoryview) -> tuple[int, int]:
+        with self._lock:
+            try:
+                return self._secure.send(data[:RECORD]), 0
+            except ssl.SSLWantReadError:
+                return 0, select.POLLIN
+            except ssl.SSLWantWriteError:
+                return 0, select.POLLOUT
 
 
 def stream_of(sock: socket.socket) -> Stream:

@@ -48,10 +48,17 @@ class Stream:
         """
         rest = memoryview(data)
         while rest:
-            try:
-                rest = rest[self._sock.send(rest) :]
-            except BlockingIOError:
-                self._wait(select.POLLOUT)
+            count, event = self._send(rest)
+            rest = rest[count:]
+            if event:
+                self._wait(event)
+
+    def _send(self, data: memoryview) -> tuple[int, int]:
+        """How much was sent, and the event (of poll) to wait for before more can be."""
+        try:
+            return self._sock.send(data), 0
+        except BlockingIOError:
+            return 0, select.POLLOUT
 
     def _wait(self, event: int) -> None:
         poll = select.poll()
