@@ -22,7 +22,8 @@ from minga_node.transfer.server import SLOTS
 from tests.bench.simulated_nodes import Flow, Node
 
 PIECE_SECONDS = 0.021
-"""A piece of 256 KiB at 100 Mbit/s."""
+PIECE_BYTES = 256 * 1024
+"""At 100 Mbit/s."""
 DELAY = 0.002
 """From one node to another, and to decide: seconds."""
 QUARTERS = 4
@@ -50,6 +51,7 @@ class Simulation:
         piece_seconds: float = PIECE_SECONDS,
     ) -> None:
         self.piece_seconds = piece_seconds
+        self.piece_bytes = round(PIECE_BYTES * piece_seconds / PIECE_SECONDS)
         self.random = Random(seed)
         self.pieces, self.slots = pieces, slots
         self.now = 0.0
@@ -239,7 +241,7 @@ class Simulation:
             self._tell(giver, taker)
             self.after(DELAY, partial(self._begun, taker, ask, pieces))
             count = len(pieces) * QUARTERS
-            giver.flows.append(Flow(giver, taker, ask, pieces, count, count, since=self.now))
+            giver.flows.append(Flow(giver, taker, ask, pieces, count, count))
         for taker, ask in held:
             giver.waiting.add(taker.name, (taker, ask))
         full = len(giver.flows) >= self.slots
@@ -272,7 +274,9 @@ class Simulation:
         giver.sending = False
         if not flow.unsent and flow in giver.flows:
             giver.flows.remove(flow)
-            giver.waiting.charge(flow.taker.name, self.now - flow.since)
+            rate = flow.taker.swarm.rate.known(self.now) * self.piece_bytes
+            cost = giver.shares.cost(flow.taker.name, len(flow.pieces) * self.piece_bytes, rate)
+            giver.waiting.charge(flow.taker.name, cost)
             self._fill(giver)
         self.after(DELAY / 2, lambda: self._arrive(flow))
         self._send(giver)

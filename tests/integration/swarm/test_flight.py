@@ -102,7 +102,7 @@ def test_a_long_way_is_used_as_if_nothing_were_bound(
     library = content(tmp_path, SIZE)
     took, bounded = seconds_far_away(library, round_trip, step)
     assert not bounded
-    monkeypatch.setattr(flight, "bound", lambda _: False)
+    monkeypatch.setattr(flight, "bound", lambda _: None)
     free, _ = seconds_far_away(library, round_trip, step)
     held_up = SIZE / flight.MOST * round_trip
     assert took < free + (held_up - free) / 2

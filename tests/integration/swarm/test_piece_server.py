@@ -16,7 +16,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from minga_node.downloads.exchange import Exchange
-from minga_node.transfer import PieceServer, TokenBucket, answering
+from minga_node.transfer import PieceServer, TokenBucket, answering, uploads
 from tests.support.one_file import OneFile
 from tests.waiting import wait_for
 
@@ -221,6 +221,40 @@ def test_a_client_that_reads_nothing_does_not_keep_others_waiting(library: OneFi
         lazy.close()
     finally:
         server.stop(0)
+
+
+def test_a_slot_is_taken_until_the_answer_has_left_its_socket(
+    library: OneFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else more answers than there are slots share a link, and each of them takes longer."""
+    monkeypatch.setattr(answering, "STALLED", 60.0)
+    # All of it fits into the socket, and more than half of the bound stays there.
+    size = 40 * 1024
+    monkeypatch.setattr(uploads, "MOST", size - 1)
+    server = PieceServer("127.0.0.1", 0, library, slots=1)
+    server.start()
+    with ExitStack() as stack:
+        stack.callback(server.stop, 0)
+        lazy, other = (stack.enter_context(closing(socket.socket())) for _ in range(2))
+        # Segments as on a usual link, so that the connection is bounded; and it takes little ahead.
+        lazy.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 1400)
+        lazy.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        for sock, count in ((lazy, size), (other, 10)):
+            sock.settimeout(10)
+            sock.connect(("127.0.0.1", server.port))
+            sock.sendall(f"GET /pieces/{library.id} HTTP/1.1\r\nRange: bytes=0-{count - 1}\r\n\r\n".encode())
+            wait_for(lambda: server.uploads, "begun")
+        wait_for(lambda: server.waiting, "the other one waits")
+        (connection,) = (one for one in server._connections.values() if one.sending)
+        assert connection.done
+        other.settimeout(0.5)
+        with pytest.raises(TimeoutError):
+            other.recv(1)
+        came = b""
+        while not came.endswith(DATA[:size]):
+            came += lazy.recv(65536)
+        other.settimeout(10)
+        assert head_of(other)[0] == "206"
 
 
 def test_news_are_answered_with_news_and_wait_for_no_slot(library: OneFile) -> None:

@@ -61,6 +61,7 @@ class Asking:
         self.manifest, self.swarm, self.neighbours = manifest, swarm, neighbours
         self.lock, self._changed = lock, changed
         self._tally, self._exchange, self._wake = tally, exchange, wake
+        self._rate = 0
 
     def pump(self) -> None:
         """Sends what the swarm wants asked now."""
@@ -68,12 +69,15 @@ class Asking:
             if self.neighbours.over:
                 return
             todo = []
-            for ask in self.swarm.schedule(time.monotonic()):
+            now = time.monotonic()
+            for ask in self.swarm.schedule(now):
                 receivers = self.neighbours.known[ask.holder].receivers
                 if receivers:
                     todo.append((min(receivers, key=lambda receiver: receiver.load), ask))
                 else:
                     self.swarm.finished(ask.id)
+            if todo:
+                self._rate = int(self.swarm.rate.known(now) * self.manifest.piece_size)
         refused = [ask for receiver, ask in todo if not receiver.ask(ask)]
         if refused:
             with self.lock:
@@ -97,6 +101,9 @@ class Asking:
 
     def news(self, peer_id: str) -> Pieces:
         return self._exchange.news(self.manifest.id, peer_id)
+
+    def rate(self) -> int:
+        return self._rate
 
     def on_heard(self, peer_id: str, pieces: Pieces) -> None:
         now = time.monotonic()

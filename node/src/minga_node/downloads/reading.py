@@ -109,7 +109,7 @@ class Reading:
             with task.lock:
                 run = sets.run_from(swarm.have, piece, last - piece)
                 ended = task.ended
-                window = max(AHEAD_LEAST, int(swarm.rate(time.monotonic()) * AHEAD_SECONDS))
+                window = max(AHEAD_LEAST, int(swarm.rate.pieces(time.monotonic()) * AHEAD_SECONDS))
             if run < min(window, last - piece):
                 task.prefer(sets.all_pieces(min(window, last - piece)) << piece)
             if run:

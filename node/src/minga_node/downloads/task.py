@@ -250,7 +250,7 @@ class Task:
         with self.lock:
             if self.swarm is None or self.manifest is None:
                 return 0, 0.0, 0, {}
-            rate = self.swarm.rate(time.monotonic()) * self.manifest.piece_size
+            rate = self.swarm.rate.pieces(time.monotonic()) * self.manifest.piece_size
             return self.swarm.have, rate, len(self.swarm.holders()), self._neighbours.bytes()
 
     def origins(self) -> dict[str, Pieces]:

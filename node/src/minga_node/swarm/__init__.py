@@ -6,6 +6,7 @@ from minga_node.swarm.holders import Ask
 from minga_node.swarm.model import Outcome, Why
 from minga_node.swarm.neighbours import choose_neighbours
 from minga_node.swarm.queue import FairQueue
+from minga_node.swarm.shares import Shares
 from minga_node.swarm.swarm import Swarm
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "Ask",
     "FairQueue",
     "Outcome",
+    "Shares",
     "Swarm",
     "Why",
     "choose_neighbours",

@@ -8,16 +8,13 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
-CREDIT = 0.5
-"""Seconds of slots that a party which was away may be ahead of the others when it comes back."""
+CREDIT = 512 * 1024
+"""Bytes that a party which was away may be ahead of the others when it comes back."""
 
 
 class FairQueue(Generic[T]):
-    """Each party gets the same time in slots, whatever the number of its requests and the speed of its link.
-
-    A slow party's answer keeps a slot longer, so it gets fewer: were turns counted instead of time, a few
-    slow receivers would take most of all slots, and pieces given to them would reach the others late.
-    (Start-time fair queueing, Goyal et al., 1996, with time as the cost.)
+    """Each party gets the same share of what is sent, whatever the number of its requests; a slow one less
+    (:mod:`minga_node.swarm.shares`). (Start-time fair queueing, Goyal et al., 1996.)
     """
 
     def __init__(self) -> None:
@@ -66,9 +63,9 @@ class FairQueue(Generic[T]):
         self._length -= 1
         return item
 
-    def charge(self, party: str, seconds: float) -> None:
-        """A party's answer has kept a slot for so long."""
-        self._used[party] = self._used.get(party, self._time) + seconds
+    def charge(self, party: str, cost: float) -> None:
+        """A party has got an answer: its bytes, more of them where they shall count for more."""
+        self._used[party] = self._used.get(party, self._time) + cost
         if len(self._used) > 4096:
             self._used = {name: used for name, used in self._used.items() if name in self._waiting}
 

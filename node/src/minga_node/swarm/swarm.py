@@ -10,13 +10,13 @@ end a second request for what is late (endgame, BEP 3).
 
 from __future__ import annotations
 
-from collections import deque
 from random import Random
 
 from minga_node.swarm import pieces as sets
 from minga_node.swarm.holders import Ask, Holder, Holders, Running
 from minga_node.swarm.model import Outcome, Why
 from minga_node.swarm.pieces import Pieces
+from minga_node.swarm.rate import Rate
 
 CANDIDATES = 32
 """Ranges that a request offers a complete holder to choose from."""
@@ -32,7 +32,6 @@ LATE_AT_THE_END = 2.0
 else is left to ask for, since then the uplinks begin to be idle."""
 LATE_AT_LEAST = 0.3
 REPEAT_EVERY = 0.05
-RATE_SECONDS = 1.0
 LONG_WAIT = 2.0
 """Seconds after which a request that waits at a holder is said to."""
 RELAX = 1.05
@@ -54,9 +53,8 @@ class Swarm:
         self._holders = self._table.by_name
         self._running: dict[int, Running] = {}
         self._next_id = 0
-        self._arrivals: deque[float] = deque()
+        self.rate = Rate()
         self._repeat_at = 0.0
-        self._rate = 0.0
         self._quickest: float | None = None
 
     # who has what
@@ -115,7 +113,7 @@ class Swarm:
 
     def window(self, now: float) -> int:
         """Pieces that may be under way: enough for the delay of the quickest answer and a short queue."""
-        rate = self.rate(now)
+        rate = self.rate.pieces(now)
         delay = QUEUE_SECONDS + (self._quickest or 0.0)
         return max(SMALLEST_WINDOW, int(rate * delay) + 2)
 
@@ -123,13 +121,6 @@ class Swarm:
         """Whether more would be under way if there were more holders to ask."""
         under_way = sum(running.left for running in self._running.values())
         return under_way < self.window(now) and bool(self._missing & ~self._reserved())
-
-    def rate(self, now: float) -> float:
-        """Pieces a second, over the last second."""
-        arrivals = self._arrivals
-        while arrivals and arrivals[0] < now - RATE_SECONDS:
-            arrivals.popleft()
-        return len(arrivals) / RATE_SECONDS
 
     def _reserved(self) -> Pieces:
         reserved = 0
@@ -234,7 +225,7 @@ class Swarm:
             running.reserved &= ~(1 << piece)
         if self.have >> piece & 1:
             return Outcome.DUPLICATE
-        self._arrivals.append(now)
+        self.rate.add(now)
         self.have |= 1 << piece
         self._missing &= ~(1 << piece)
         self.preferred &= ~(1 << piece)

@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 from minga_node import metrics, tracing
 from minga_node.errors import BadRequest, RangeNotSatisfiable
-from minga_node.swarm import Admission, FairQueue
+from minga_node.swarm import Admission, FairQueue, Shares
 from minga_node.swarm.admission import OVERDUE
 from minga_node.transfer import http
 from minga_node.transfer.answers import Answer, answer, refusal, unsatisfiable
@@ -57,6 +57,7 @@ class Answering:
         self._limiter, self._gossip = limiter, gossip
         self._want, self._drop = want, drop
         self._queue: FairQueue[Connection] = FairQueue()
+        self._shares = Shares()
         self._admission = Admission(slots)
         self._sending: set[Connection] = set()
         self._limited: deque[Connection] = deque()
@@ -130,7 +131,7 @@ class Answering:
         if asked.traceparent and connection.span is tracing.NOTHING:
             attributes = {"minga.peer": asked.peer, "minga.content.id": asked.content_id}
             connection.span = tracing.span("serve pieces", "server", attributes, parent=asked.traceparent)
-        request = Request(served, ranges, asked.head_only, asked.peer, time.monotonic())
+        request = Request(served, ranges, asked.head_only, asked.peer, time.monotonic(), asked.rate)
         party = request.peer or connection.address
         later = self._admission.refuses(self._queue, party, request.since)
         if not later and len(self._queue) >= self._most_queued:
@@ -232,6 +233,9 @@ class Answering:
         """Sends what can be sent now."""
         if not connection.sending:
             return
+        if connection.draining:
+            self._sent(connection, now)
+            return
         most = min(QUANTUM, self._limiter.available())
         if most < SMALLEST_WRITE and connection.offset < connection.end:
             self._want(connection, connection.events & select.EPOLLIN)
@@ -245,18 +249,27 @@ class Answering:
         if count:
             self._limiter.take(count)
             connection.last_progress = now
-            if connection.bound is not None and connection.bound.taken_off(connection.offset, now):
+            if connection.bound is not None and connection.bound.taken_off(
+                connection.sock, connection.offset, now
+            ):
                 connection.bound = None
-        if not connection.done:
+        connection.draining = connection.done and connection.drains
+        if not connection.done or connection.draining:
             self._want(connection, select.EPOLLOUT | (connection.events & select.EPOLLIN))
             return
+        self._sent(connection, now)
+
+    def _sent(self, connection: Connection, now: float) -> None:
+        """An answer has gone; its slot is free."""
         self._sending.remove(connection)
-        connection.sending = False
+        connection.sending = connection.draining = False
         connection.last_progress = now
-        if connection.request is not None:
-            OUT["peer" if connection.request.peer else "client"].inc(connection.body)
+        if (request := connection.request) is not None:
+            OUT["peer" if request.peer else "client"].inc(connection.body)
             connection.sent += connection.body
-            self._queue.charge(connection.party, now - connection.begun)
+            # Whoever is no peer receives nothing else.
+            rate = request.rate if request.peer else connection.body / max(1e-6, now - connection.begun)
+            self._queue.charge(connection.party, self._shares.cost(connection.party, connection.body, rate))
         self._release(connection)
         if connection.closing:
             self._drop(connection)

@@ -5,6 +5,10 @@ whatever queue that has. Then packets are lost and sent again, and requests and 
 (bufferbloat; Gettys and Nichols, 2011). So a connection gets a small buffer, and with it as much in flight:
 enough for a short way. Where the way is long, an answer soon tells it, and from then on the kernel sizes the
 buffer.
+
+A window by BBR (Cardwell et al., 2016) is not for such connections. It holds what the way takes while it is
+empty. Behind the answers to others that is a few packets, which arrive slowly, which tells BBR that the way
+is slow; and some connections then take half a second for each piece to the end.
 """
 
 from __future__ import annotations
@@ -23,35 +27,47 @@ SEGMENTS = 4
 """So many have to fit, lest the other end wait for a second one before it confirms the first."""
 WIDE = 4 * 1024 * 1024
 """Where the kernel does not take the sizing back; it gives less where it may not give so much."""
+UNSENT = 128 * 1024
+"""TCP_NOTSENT_LOWAT: what may wait in a socket beyond what is on its way, bytes; as much as the bound on a
+bounded connection, which is writable again when half of that has left."""
+BY_DELAY = b"bbr"
+BY_LOSS = (b"cubic", b"reno")
+"""Congestion control that bounded connections get in its place, where a process may choose it."""
 SO_BUF_LOCK = 72
 """Whether the kernel may size the buffers (Linux 5.15, asm-generic/socket.h); Python has no name for it."""
 MIN_RTT = struct.Struct("148xI")
 """``tcpi_min_rtt`` in ``struct tcp_info`` (linux/tcp.h), microseconds."""
 
 
-def bound(sock: socket.socket) -> bool:
-    """Bounds what is on its way on a new connection; False where its segments are too big for that, as those
+def bound(sock: socket.socket) -> Bound | None:
+    """Bounds what is on its way on a new connection; None where its segments are too big for that, as those
     of loopback are.
     """
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT)
     if SEGMENTS * sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG) > MOST:
-        return False
+        return None
     # The kernel takes two times this, for what a packet needs besides its bytes.
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, MOST // 2)
-    return True
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, MOST)
+    return Bound(_control_by_loss(sock))
 
 
 class Bound:
-    """That of one connection, looked at while answers go out."""
+    """That of one connection, looked at while answers go out.
 
-    def __init__(self, sock: socket.socket) -> None:
-        self._sock = sock
+    Args:
+        control: the congestion control that the connection had.
+    """
+
+    def __init__(self, control: bytes) -> None:
+        self._control = control
         self._looked_at, self._full_since = 0, 0.0
 
     def begin(self, offset: int) -> None:
         """An answer begins with the byte at ``offset``."""
         self._looked_at, self._full_since = offset, 0.0
 
-    def taken_off(self, offset: int, now: float) -> bool:
+    def taken_off(self, sock: socket.socket, offset: int, now: float) -> bool:
         """Whether it held the answer up, which is in the buffer up to ``offset`` by now, and was taken off;
         what fills the buffer does not tell.
         """
@@ -59,7 +75,35 @@ class Bound:
         if sent < (LOOK if since else FULL):
             return False
         self._looked_at, self._full_since = offset, now
-        return bool(since) and widened(self._sock, sent, now - since)
+        return bool(since) and self.widen(sock, sent, now - since)
+
+    def widen(self, sock: socket.socket, sent: int, seconds: float) -> bool:
+        """Takes it off a connection whose answer it has held up; whether it did."""
+        if not too_narrow(sent, seconds, round_trip(sock)):
+            return False
+        try:
+            sock.setsockopt(socket.SOL_SOCKET, SO_BUF_LOCK, 0)
+        except OSError:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, WIDE)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT)
+        _control(sock, self._control)
+        return True
+
+
+def _control_by_loss(sock: socket.socket) -> bytes:
+    """Gives a connection another congestion control, if need be; the one that it had."""
+    usual = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16).rstrip(b"\0")
+    if usual == BY_DELAY:
+        any(_control(sock, name) for name in BY_LOSS)
+    return usual
+
+
+def _control(sock: socket.socket, name: bytes) -> bool:
+    try:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, name)
+    except OSError:  # it is not there, or not for everybody
+        return False
+    return True
 
 
 def too_narrow(sent: int, seconds: float, round_trip: float) -> bool:
@@ -81,19 +125,3 @@ def round_trip(sock: socket.socket) -> float:
         return 0.0
     told = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, MIN_RTT.size)
     return float(MIN_RTT.unpack(told)[0]) / 1e6 if len(told) == MIN_RTT.size else 0.0
-
-
-def widened(sock: socket.socket, sent: int, seconds: float) -> bool:
-    """Takes the bound off a connection whose answer it has held up; whether it did."""
-    if not too_narrow(sent, seconds, round_trip(sock)):
-        return False
-    _unbind(sock)
-    return True
-
-
-def _unbind(sock: socket.socket) -> None:
-    """Leaves the buffer to the kernel."""
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, SO_BUF_LOCK, 0)
-    except OSError:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, WIDE)

@@ -18,12 +18,13 @@ PEER = "minga-peer"
 HAVE = "minga-have"
 FOLLOW = "minga-follow"
 OTHERS = "minga-others"
+RATE = "minga-rate"
 
 _RANGE = re.compile(r"(\d{0,19})-(\d{0,19})")
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19})")
 _KNOWN = frozenset({
     *("Accept-Ranges", "Content-Length", "Content-Range", "Content-Type", "ETag", "Host"),
-    *("Minga-Follow", "Minga-Have", "Minga-Others", "Minga-Peer", "Range"),
+    *("Minga-Follow", "Minga-Have", "Minga-Others", "Minga-Peer", "Minga-Rate", "Range"),
 })
 """Names that need no look at their letters: nearly all that nodes send each other."""
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -145,10 +146,12 @@ def format_request(
     *,
     method: str = "GET",
     follow: bool = False,
+    rate: int = 0,
 ) -> bytes:
     """A request for one of some ranges, given as (first byte, one after the last); none means all of it.
 
-    ``follow`` asks for news of the content on this connection from now on.
+    ``follow`` asks for news of the content on this connection from now on. ``rate`` says how many bytes of it
+    come a second, from everybody together.
     """
     lines = [f"{method} /pieces/{content_id} HTTP/1.1", f"Host: {host}"]
     if ranges:
@@ -159,6 +162,8 @@ def format_request(
         lines.append(f"Minga-Have: {format_pieces(have)}")
     if follow:
         lines.append("Minga-Follow: 1")
+    if rate:
+        lines.append(f"Minga-Rate: {rate}")
     if traceparent:
         lines.append(f"Traceparent: {traceparent}")
     return "\r\n".join([*lines, "\r\n"]).encode("latin-1")

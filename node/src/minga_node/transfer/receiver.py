@@ -61,6 +61,9 @@ class Listener(Protocol):
     def news(self, peer_id: str) -> Pieces:
         """What to tell the holder of new pieces here."""
 
+    def rate(self) -> int:
+        """Bytes that come a second, from all holders together; 0 while that is not known."""
+
 
 class Receiver:
     """One kept-alive connection to one holder, and one span for all that comes on it.
@@ -126,7 +129,8 @@ class Receiver:
         ]
         news = self._listener.news(self.remote.peer_id)
         return http.format_request(
-            self.remote.host, manifest.id, ranges, self._name, news, self._span.traceparent
+            *(self.remote.host, manifest.id, ranges, self._name, news, self._span.traceparent),
+            rate=self._listener.rate(),
         )
 
     def _head(self, news: Pieces = 0, *, follow: bool = False) -> bytes:

@@ -32,6 +32,8 @@ class Asked(NamedTuple):
     """The pieces that it says it has since it last said so, like ``0-3,7``."""
     follows: bool
     """Whether it asks for news on this connection from now on."""
+    rate: int
+    """Bytes of the content that it says it receives a second; 0 if it does not say."""
     traceparent: str
     closing: bool
     """Whether the connection is to be closed after the answer."""
@@ -81,6 +83,7 @@ def understand(data: bytes) -> Asked | Refusal:
     path, _, content_id = target.partition("?")[0].rpartition("/")
     known = path == "/pieces" and len(content_id) == 64 and ID_DIGITS.issuperset(content_id)
     peer = fields.get(http.PEER, "")[:LONGEST_PEER]
+    rate = fields.get(http.RATE, "")
     return Asked(
         content_id if known else "",
         fields.get("range"),
@@ -88,6 +91,7 @@ def understand(data: bytes) -> Asked | Refusal:
         peer,
         fields.get(http.HAVE, ""),
         method == "HEAD" and http.FOLLOW in fields and bool(NODE_NAME.fullmatch(peer)),
+        int(rate) if rate.isascii() and rate.isdigit() and len(rate) < 16 else 0,
         fields.get(TRACEPARENT, ""),
         closing,
     )

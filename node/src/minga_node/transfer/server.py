@@ -28,8 +28,6 @@ log = logging.getLogger(__name__)
 SLOTS = 8
 QUEUE = 512
 CONNECTIONS = 2048
-UNSENT = 128 * 1024
-"""TCP_NOTSENT_LOWAT: what may wait in a socket beyond what is on its way, bytes."""
 GONE = 30.0
 IDLE = 120.0
 TICK = 0.05
@@ -183,14 +181,13 @@ class PieceServer:
                 continue
             sock.setblocking(False)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT)
             try:
-                bounded = flight.bound(sock)
+                bound = flight.bound(sock)
                 connection = self._door.open(sock, str(address[0]))
             except OSError:  # it has gone already
                 sock.close()
                 continue
-            connection.bound = flight.Bound(connection.sock) if bounded else None
+            connection.bound = bound
             connection.last_progress = time.monotonic()
             descriptor = connection.sock.fileno()
             self._connections[descriptor] = connection

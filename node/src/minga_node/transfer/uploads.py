@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol
 
 from minga_node.swarm.pieces import Pieces
 from minga_node.tracing import NOTHING, Span
-from minga_node.transfer.flight import Bound
+from minga_node.transfer.flight import MOST, Bound
 from minga_node.transfer.requests import Asked, Refusal
 
 
@@ -94,6 +94,8 @@ class Request:
     peer: str
     since: float
     """When it was its turn on its connection."""
+    rate: int = 0
+    """Bytes a second that the peer says it receives; 0 if it does not say."""
 
 
 @dataclass(slots=True, eq=False)
@@ -107,6 +109,8 @@ class Connection:
     """Requests that were read and have not had their turn."""
     request: Request | None = None
     sending: bool = False
+    draining: bool = False
+    """All of the answer is in the socket, and too much of it has not left that."""
     pending: bytes = b""
     """Bytes that go before the file's."""
     offset: int = 0
@@ -180,6 +184,13 @@ class Connection:
     @property
     def done(self) -> bool:
         return not self.pending and self.offset >= self.end
+
+    @property
+    def drains(self) -> bool:
+        """Whether the end of its answer has to leave the socket before another one may have the slot: as much
+        can be in the socket of a bounded connection as it sends in the time of a few turns.
+        """
+        return self.bound is not None and self.body > MOST
 
 
 def pieces_of(start: int, end: int, piece_size: int) -> range:

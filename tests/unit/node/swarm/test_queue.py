@@ -3,6 +3,7 @@ from __future__ import annotations
 from minga_node.swarm import FairQueue, still_wanted
 from minga_node.swarm import pieces as sets
 from minga_node.swarm.news import ENOUGH, INTERVAL, LONGEST, seconds_until_told
+from minga_node.swarm.queue import CREDIT
 
 
 def test_parties_take_turns_whatever_the_number_of_their_requests() -> None:
@@ -18,7 +19,7 @@ def test_parties_take_turns_whatever_the_number_of_their_requests() -> None:
     assert taken == ["a1", "b1", "a2", "a3"]
 
 
-def test_who_keeps_slots_longer_gets_fewer() -> None:
+def test_whose_answers_cost_more_gets_fewer() -> None:
     queue: FairQueue[str] = FairQueue()
     cost = {"quick": 1.0, "slow": 4.0}
     got = {"quick": 0, "slow": 0}
@@ -32,20 +33,20 @@ def test_who_keeps_slots_longer_gets_fewer() -> None:
     assert got["quick"] == 4 * got["slow"]
 
 
-def test_who_was_away_does_not_come_back_with_all_the_time_it_missed() -> None:
+def test_who_was_away_does_not_come_back_with_all_that_it_missed() -> None:
     queue: FairQueue[str] = FairQueue()
     queue.add("away", "away")
     queue.take()
     for _ in range(100):
         queue.add("busy", "busy")
-        queue.charge(queue.take(), 1.0)
+        queue.charge(queue.take(), CREDIT)
     queue.add("busy", "busy")
     turns = 0
     while True:
         queue.add("away", "away")
         if queue.take() == "busy":
             break
-        queue.charge("away", 1.0)
+        queue.charge("away", CREDIT)
         turns += 1
     assert turns <= 2
 

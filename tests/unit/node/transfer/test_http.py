@@ -82,6 +82,13 @@ def test_a_request_names_its_trace_if_it_has_one() -> None:
     assert head.fields["traceparent"] == "00-a-b-01"
 
 
+def test_a_request_says_how_fast_pieces_come_if_that_is_known() -> None:
+    plain = http.format_request("h", "f" * 64, [], "me", 0)
+    assert b"minga-rate" not in plain.lower()
+    head = http.parse_head(http.format_request("h", "f" * 64, [], "me", 0, rate=12_500_000)[:-4])
+    assert head.fields[http.RATE] == "12500000"
+
+
 def test_names_travel_as_they_are() -> None:
     assert http.parse_names(http.format_names(["node1", "n-2.example"])) == ("node1", "n-2.example")
     assert http.parse_names(" a ,, b,") == ("a", "b")

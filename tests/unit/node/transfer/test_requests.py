@@ -36,6 +36,15 @@ def test_what_a_peer_says_is_understood() -> None:
     assert (asked.content_id, asked.peer, asked.have, asked.closing) == (ID, "p", "0-3", False)
 
 
+@pytest.mark.parametrize(
+    ("said", "rate"), [("12500000", 12_500_000), ("", 0), ("-1", 0), ("1e9", 0), ("²", 0), ("9" * 16, 0)]
+)
+def test_a_rate_is_a_number_of_bytes_or_not_known(said: str, rate: int) -> None:
+    (asked,) = heads(bytearray(head(f"GET /pieces/{ID} HTTP/1.1", "Minga-Peer: p", f"Minga-Rate: {said}")))
+    assert isinstance(asked, Asked)
+    assert asked.rate == rate
+
+
 @pytest.mark.parametrize("name", ["", "a, b", "-", "../x"])
 def test_only_nodes_follow(name: str) -> None:
     line = f"HEAD /pieces/{ID} HTTP/1.1"
