@@ -22,6 +22,7 @@ from minga_node.downloads.model import Following
 from minga_node.errors import Conflict, NotFound
 from minga_node.manifest import Manifest
 from minga_node.model import Peer
+from minga_node.swarm import Shares
 from minga_protos.v1 import content_pb2, content_pb2_grpc
 from tests.support.swarm_peer import SwarmPeer
 
@@ -360,6 +361,25 @@ def test_a_limit_on_uploads_holds_within_five_percent(make: Make) -> None:
     taker = make("taker", others=[(giver.peer, True)])
     rate = steady_rate(taker, taker.downloads.start(manifest.id, "copy.bin"))
     assert rate == pytest.approx(6 * MIB, rel=0.05)
+
+
+def test_a_holder_hears_how_fast_a_peer_receives(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And shares by that what it sends; not by how long its own answers take."""
+    heard: list[tuple[str, float]] = []
+    cost = Shares.cost
+
+    def listen(shares: Shares, party: str, count: int, rate: float) -> float:
+        heard.append((party, rate))
+        return cost(shares, party, count, rate)
+
+    monkeypatch.setattr(Shares, "cost", listen)
+    data = content()
+    givers = [make(f"giver{n}", upload_limit=3 * MIB) for n in range(2)]
+    manifest, *_ = [share(giver, data) for giver in givers]
+    taker = make("taker", others=[(giver.peer, True) for giver in givers])
+    ended(taker, taker.downloads.start(manifest.id, "copy.bin"))
+    assert heard[0] == ("taker", 0)
+    assert heard[-1] == ("taker", pytest.approx(6 * MIB, rel=0.25))
 
 
 def small_files(peer: SwarmPeer, count: int) -> list[SmallFile]:
