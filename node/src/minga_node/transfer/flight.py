@@ -91,8 +91,13 @@ class Bound:
 
 
 def _control_by_loss(sock: socket.socket) -> bytes:
-    """Gives a connection another congestion control, if need be; the one that it had."""
-    usual = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16).rstrip(b"\0")
+    """Gives a connection another congestion control, if need be; the one that it had, b"" if the system does
+    not tell.
+    """
+    try:
+        usual = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16).rstrip(b"\0")
+    except OSError:
+        return b""
     if usual == BY_DELAY:
         any(_control(sock, name) for name in BY_LOSS)
     return usual
