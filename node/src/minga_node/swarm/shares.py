@@ -8,7 +8,7 @@ so if it were used less for it.
 
 from __future__ import annotations
 
-SLOWNESS = 2.0
+SLOWNESS = 3.0
 """Parties whose rates are within this factor of the usual one count as equally fast: who is late by chance
 would get less for it, and so be later still."""
 MOST_SHARES = 4.0
