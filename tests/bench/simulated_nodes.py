@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
-from minga_node.swarm import Ask, FairQueue, Shares, Swarm
+from minga_node.swarm import Ask, FairQueue, Swarm
 from minga_node.swarm.admission import Admission
 from minga_node.swarm.neighbours import Hunger
 from minga_node.transfer.server import SLOTS
@@ -38,7 +38,6 @@ class Node:
     alive: bool = True
     sent: list[int] = field(default_factory=list)
     waiting: FairQueue[tuple[Node, Ask]] = field(default_factory=FairQueue)
-    shares: Shares = field(default_factory=Shares)
     admission: Admission = field(default_factory=lambda: Admission(SLOTS))
     flows: deque[Flow] = field(default_factory=deque)
     sending: bool = False

@@ -21,9 +21,9 @@ from minga_node.swarm.news import seconds_until_told
 from minga_node.transfer.server import SLOTS
 from tests.bench.simulated_nodes import Flow, Node
 
-PIECE_SECONDS = 0.021
 PIECE_BYTES = 256 * 1024
-"""At 100 Mbit/s."""
+PIECE_SECONDS = 0.021
+"""Such a piece at 100 Mbit/s."""
 DELAY = 0.002
 """From one node to another, and to decide: seconds."""
 QUARTERS = 4
@@ -275,8 +275,7 @@ class Simulation:
         if not flow.unsent and flow in giver.flows:
             giver.flows.remove(flow)
             rate = flow.taker.swarm.rate.known(self.now) * self.piece_bytes
-            cost = giver.shares.cost(flow.taker.name, len(flow.pieces) * self.piece_bytes, rate)
-            giver.waiting.charge(flow.taker.name, cost)
+            giver.waiting.charge(flow.taker.name, len(flow.pieces) * self.piece_bytes, rate)
             self._fill(giver)
         self.after(DELAY / 2, lambda: self._arrive(flow))
         self._send(giver)

@@ -62,6 +62,7 @@ class Asking:
         self.lock, self._changed = lock, changed
         self._tally, self._exchange, self._wake = tally, exchange, wake
         self._rate = 0
+        """Bytes a second, when something was asked last; requests are written without the lock."""
 
     def pump(self) -> None:
         """Sends what the swarm wants asked now."""

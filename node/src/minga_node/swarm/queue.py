@@ -6,6 +6,8 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Generic, TypeVar
 
+from minga_node.swarm.shares import Shares
+
 T = TypeVar("T")
 
 CREDIT = 512 * 1024
@@ -20,6 +22,7 @@ class FairQueue(Generic[T]):
     def __init__(self) -> None:
         self._waiting: dict[str, deque[T]] = {}
         self._used: dict[str, float] = {}
+        self._shares = Shares()
         self._time = 0.0
         self._length = 0
 
@@ -63,8 +66,9 @@ class FairQueue(Generic[T]):
         self._length -= 1
         return item
 
-    def charge(self, party: str, cost: float) -> None:
-        """A party has got an answer: its bytes, more of them where they shall count for more."""
+    def charge(self, party: str, count: float, rate: float = 0.0) -> None:
+        """A party has got an answer of ``count`` bytes; ``rate`` as for :meth:`Shares.cost`."""
+        cost = self._shares.cost(party, count, rate)
         self._used[party] = self._used.get(party, self._time) + cost
         if len(self._used) > 4096:
             self._used = {name: used for name, used in self._used.items() if name in self._waiting}

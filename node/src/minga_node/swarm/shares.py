@@ -25,7 +25,7 @@ class Shares:
         self._rates: dict[str, float] = {}
         """Of the parties that got the latest answers, the latest last."""
 
-    def cost(self, party: str, count: int, rate: float) -> float:
+    def cost(self, party: str, count: float, rate: float) -> float:
         """Of an answer of ``count`` bytes to a party that receives ``rate`` bytes a second; 0: not known.
 
         Who claims too much gets four shares at most, and does not move what is usual, the median of all.

@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 from minga_node import metrics, tracing
 from minga_node.errors import BadRequest, RangeNotSatisfiable
-from minga_node.swarm import Admission, FairQueue, Shares
+from minga_node.swarm import Admission, FairQueue
 from minga_node.swarm.admission import OVERDUE
 from minga_node.transfer import http
 from minga_node.transfer.answers import Answer, answer, refusal, unsatisfiable
@@ -57,7 +57,6 @@ class Answering:
         self._limiter, self._gossip = limiter, gossip
         self._want, self._drop = want, drop
         self._queue: FairQueue[Connection] = FairQueue()
-        self._shares = Shares()
         self._admission = Admission(slots)
         self._sending: set[Connection] = set()
         self._limited: deque[Connection] = deque()
@@ -269,7 +268,7 @@ class Answering:
             connection.sent += connection.body
             # Whoever is no peer receives nothing else.
             rate = request.rate if request.peer else connection.body / max(1e-6, now - connection.begun)
-            self._queue.charge(connection.party, self._shares.cost(connection.party, connection.body, rate))
+            self._queue.charge(connection.party, connection.body, rate)
         self._release(connection)
         if connection.closing:
             self._drop(connection)

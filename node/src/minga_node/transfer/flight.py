@@ -99,11 +99,14 @@ def _control_by_loss(sock: socket.socket) -> bytes:
     except OSError:
         return b""
     if usual == BY_DELAY:
-        any(_control(sock, name) for name in BY_LOSS)
+        for name in BY_LOSS:
+            if _control(sock, name):
+                break
     return usual
 
 
 def _control(sock: socket.socket, name: bytes) -> bool:
+    """Whether a connection could get that congestion control."""
     try:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, name)
     except OSError:  # it is not there, or not for everybody

@@ -187,8 +187,8 @@ class Connection:
 
     @property
     def drains(self) -> bool:
-        """Whether the end of its answer has to leave the socket before another one may have the slot: as much
-        can be in the socket of a bounded connection as it sends in the time of a few turns.
+        """Whether the slot is taken until its answer has left the socket. Until then the rest of it shares a
+        slow link with the next answers; what an unbounded connection still has is soon gone.
         """
         return self.bound is not None and self.body > MOST
 
