@@ -18,6 +18,7 @@ import grpc
 import pytest
 
 from minga_node.downloads import Download, DownloadState, SmallFile
+from minga_node.downloads.batch import Batch
 from minga_node.downloads.model import Following
 from minga_node.errors import Conflict, NotFound
 from minga_node.manifest import Manifest
@@ -437,6 +438,26 @@ def test_a_small_file_with_wrong_bytes_comes_from_another_holder(make: Make) -> 
     taker = make("taker", others=[(good.peer, True), (bad.peer, True)])
     result = taker.downloads.wait(taker.downloads.start_many(files, "many/").id, DEADLINE)
     assert (result.state, set(result.sources)) == (DownloadState.COMPLETE, {"good"})
+
+
+def test_who_follows_a_batch_to_its_end_knows_what_came_of_it(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else whoever fetched it is told that the connection broke, not why the batch failed."""
+    run = Batch.run
+
+    def late(batch: Batch) -> None:
+        try:
+            run(batch)
+        finally:
+            time.sleep(0.5)
+
+    monkeypatch.setattr(Batch, "run", late)
+    taker = make("taker")
+    batch = taker.downloads.start_many([SmallFile("f" * 64, "many/small", 5)], "many/").id
+    assert not list(taker.downloads.taken(batch))
+    result = taker.downloads.get(batch)
+    assert (result.state, result.error) == (DownloadState.FAILED, "nobody gives many/small")
 
 
 def test_small_files_that_nobody_has_are_said(make: Make) -> None:

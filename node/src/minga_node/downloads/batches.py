@@ -54,8 +54,9 @@ class RunningBatch:
                 span.fail(str(self._error))
 
     def taken(self) -> Iterator[Sequence[SmallFile]]:
-        """Its files as they get into the library, to the end."""
-        return self._batch.taken()
+        """Its files as they get into the library, until it is known what came of it."""
+        yield from self._batch.taken()
+        self.ended.wait()
 
     def why(self) -> str:
         """Why it is not faster, or has ended."""
