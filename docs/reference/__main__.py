@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from docs.reference import commands, configuration, messages, metrics, resource, rest, rpc
+from docs.reference import commands, configuration, figures, messages, metrics, resource, rest, rpc
 from minga_node.events import schema
 
 HERE = Path(__file__).parent
@@ -26,7 +26,7 @@ TABLES: Mapping[str, Callable[[], str]] = {"configuration": configuration.rows, 
 
 
 def filled(text: str) -> str:
-    """The text with every table between its two marks made anew."""
+    """The text with every table and figure between its two marks made anew."""
     for name, table in TABLES.items():
         text = re.sub(
             rf"(<!-- {name} -->\n).*?(\n<!-- /{name} -->)",
@@ -34,7 +34,7 @@ def filled(text: str) -> str:
             text,
             flags=re.DOTALL,
         )
-    return text
+    return figures.filled(text, figures.figures(figures.HOME.read_text(encoding="utf-8")))
 
 
 def files() -> dict[Path, str]:
