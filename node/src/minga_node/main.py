@@ -13,7 +13,7 @@ from pathlib import Path
 # gRPC's own log lines (a port in use, a peer gone) say again what we say ourselves.
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
-from minga_node import logs
+from minga_node import descriptors, logs
 from minga_node.app import Node
 from minga_node.config import load
 from minga_node.errors import ConfigError, MingaError
@@ -51,6 +51,7 @@ def run(arguments: list[str]) -> int:
         print(f"minga-node: {error}", file=sys.stderr)
         return 2
     logs.configure(config.log_format, config.log_level)
+    log.debug("at most %d descriptors", descriptors.raise_limit())
     ending = _on_signals()
     try:
         node = Node(config)

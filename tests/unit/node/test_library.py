@@ -7,6 +7,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -377,3 +378,21 @@ def test_delete_removes_file_and_entry(home: Home) -> None:
     assert not (home.directory / "a").exists()
     with pytest.raises(NotFound):
         library.delete("a")
+
+
+def test_looks_do_not_wait_for_a_change_that_waits_for_the_disk(home: Home) -> None:
+    """Placing a file may mean to copy it; who lists, or opens other files, must not wait for that."""
+    library = home.open()
+    file, _ = library.put("a.txt", io.BytesIO(b"here"), 4)
+    with library._lock, ThreadPoolExecutor(1) as others:
+
+        def look() -> bytes:
+            opened = library.open_id(file.id)
+            assert opened is not None
+            with opened.stream as stream, library.open("a.txt").stream as same:
+                assert same.read() == b"here"
+                assert library.totals() == (1, 4)
+                assert library.find("a.txt") == library.files()[0]
+                return stream.read()
+
+        assert others.submit(look).result(10) == b"here"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from minga_node.errors import NotFound
+from minga_node.descriptors import exhausted
+from minga_node.errors import Busy, NotFound
 from minga_node.library.scan import Signature
 from minga_node.metrics import LIBRARY_BYTES, LIBRARY_FILES
 from minga_node.model import LocalFile
@@ -25,11 +27,14 @@ class Shared:
 
         Raises:
             NotFound: it is gone, or is not any more what it was.
+            Busy: this node has no descriptor left for it.
         """
         name = self.file.name
         try:
             stream = (directory / name).open("rb")
-        except OSError:
+        except OSError as error:
+            if exhausted(error):
+                raise Busy(f"too many files are open to open {name}") from error
             raise NotFound(f"{name} is not here any more") from None
         status = os.fstat(stream.fileno())
         now = Signature(status.st_ino & (2**63 - 1), status.st_size, status.st_mtime_ns)
@@ -40,9 +45,10 @@ class Shared:
 
 
 class Catalogue:
-    """Not thread-safe: the library's lock guards it."""
+    """Thread-safe. Its lock is held for looks into memory alone, never while a disk is waited for."""
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
         self._entries: dict[str, Shared] = {}
         self._names: dict[str, set[str]] = {}
         self._bytes = 0
@@ -54,27 +60,36 @@ class Catalogue:
         return self._entries.get(name)
 
     def files(self) -> tuple[LocalFile, ...]:
-        return tuple(entry.file for entry in self._entries.values())
+        with self._lock:
+            return tuple(entry.file for entry in self._entries.values())
 
     def totals(self) -> tuple[int, int]:
         """How many files, and how many bytes they have together."""
-        return len(self._entries), self._bytes
+        with self._lock:
+            return len(self._entries), self._bytes
 
     def signatures(self) -> dict[str, Signature]:
-        return {name: entry.signature for name, entry in self._entries.items()}
+        with self._lock:
+            return {name: entry.signature for name, entry in self._entries.items()}
 
     def names_of(self, identity: str) -> tuple[str, ...]:
-        return tuple(sorted(self._names.get(identity, ())))
+        with self._lock:
+            return tuple(sorted(self._names.get(identity, ())))
 
     def put(self, shared: Shared) -> None:
         """In place of what had the name before."""
         file = shared.file
-        self.drop(file.name)
-        self._entries[file.name] = shared
-        self._names.setdefault(file.id, set()).add(file.name)
-        self._bytes += file.size
+        with self._lock:
+            self._drop(file.name)
+            self._entries[file.name] = shared
+            self._names.setdefault(file.id, set()).add(file.name)
+            self._bytes += file.size
 
     def drop(self, name: str) -> None:
+        with self._lock:
+            self._drop(name)
+
+    def _drop(self, name: str) -> None:
         entry = self._entries.pop(name, None)
         if entry is not None:
             self._bytes -= entry.file.size
@@ -84,5 +99,6 @@ class Catalogue:
                 del self._names[entry.file.id]
 
     def measure(self) -> None:
-        LIBRARY_FILES.set(len(self._entries))
-        LIBRARY_BYTES.set(self._bytes)
+        files, size = self.totals()
+        LIBRARY_FILES.set(files)
+        LIBRARY_BYTES.set(size)

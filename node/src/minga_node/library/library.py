@@ -53,7 +53,9 @@ class OpenFile:
 class Library:
     """Knows the directory's files by name and by id; every change of it goes to the index.
 
-    Thread-safe. What happens on the disk behind its back is brought in by :class:`~.watch.Watcher`.
+    Thread-safe. Its lock orders changes, and is held while the disk is waited for; looks at what is here take
+    none but the catalogue's. What happens on the disk behind its back is brought in by
+    :class:`~.watch.Watcher`.
 
     Args:
         together: a transaction around what belongs together in the hashes and in the index.
@@ -82,39 +84,44 @@ class Library:
         """Called with files that became part of the library."""
 
     def files(self) -> tuple[LocalFile, ...]:
-        with self._lock:
-            return self._catalogue.files()
+        return self._catalogue.files()
 
     def totals(self) -> tuple[int, int]:
         """How many files, and how many bytes they have together."""
-        with self._lock:
-            return self._catalogue.totals()
+        return self._catalogue.totals()
 
     def signatures(self) -> dict[str, Signature]:
         """What every shared name looked like when it was shared."""
-        with self._lock:
-            return self._catalogue.signatures()
+        return self._catalogue.signatures()
 
     def find(self, name: str) -> LocalFile | None:
-        with self._lock:
-            entry = self._catalogue.get(name)
+        entry = self._catalogue.get(name)
         return entry.file if entry else None
 
     def names_of(self, identity: str) -> tuple[str, ...]:
-        with self._lock:
-            return self._catalogue.names_of(identity)
+        return self._catalogue.names_of(identity)
 
     def open(self, name: str) -> OpenFile:
-        """Opens a shared file.
+        """Opens a shared file. It waits for a change of the library only where it meets one of this name.
 
         Raises:
             NotFound: not shared, or not any more what it was when it was shared.
+            Busy: too many files are open.
         """
-        with self._lock:
-            entry = self._catalogue.get(name)
+        entry = self._shared(name)
+        try:
+            return OpenFile(entry.open(self.directory), entry.file)
+        except NotFound:
+            # It may be being replaced just now.
+            with self._lock:
+                entry = self._shared(name)
+                return OpenFile(entry.open(self.directory), entry.file)
+
+    def _shared(self, name: str) -> Shared:
+        entry = self._catalogue.get(name)
         if entry is None:
             raise NotFound(f"{name} is not here")
-        return OpenFile(entry.open(self.directory), entry.file)
+        return entry
 
     def has(self, name: str, identity: str) -> bool:
         """Whether a file of that name has this content, and still is what it was when it was shared."""
@@ -126,10 +133,13 @@ class Library:
         return opened.file.id == identity
 
     def open_id(self, identity: str) -> OpenFile | None:
-        """Opens any file with this content, if there is one."""
+        """Opens any file with this content, if there is one. Waits for no change of the library.
+
+        Raises:
+            Busy: too many files are open.
+        """
         for name in self.names_of(identity):
-            with self._lock:
-                entry = self._catalogue.get(name)
+            entry = self._catalogue.get(name)
             if entry is not None and entry.file.id == identity:
                 try:
                     return OpenFile(entry.open(self.directory), entry.file)
