@@ -128,7 +128,7 @@ def test_a_writer_fetches_and_follows_it_live_then_signs_out(page: Page, guarded
     wait_for(
         lambda: any("/events" in name for name in requested(page)), "the events of the download are followed"
     )
-    wait_for(lambda: (guarded.directory / FAR).exists(), "the file", 60)
+    wait_for(lambda: (guarded.directory / FAR).exists(), "the file")
     page.click("#sign-out")
     page.find("#token")
     assert "You are signed out" in page.body

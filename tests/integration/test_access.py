@@ -14,7 +14,7 @@ import pytest
 import urllib3
 
 from tests.nodes import Nodes, RunningNode
-from tests.waiting import wait_for
+from tests.waiting import PATIENCE, wait_for
 
 pytestmark = pytest.mark.integration
 
@@ -393,7 +393,7 @@ def test_metrics_can_be_protected(nodes: Nodes, tmp_path: Path) -> None:
 def test_wrong_tokens_start_no_node_and_say_so_in_one_line(nodes: Nodes, tmp_path: Path) -> None:
     tokens = write_tokens(tmp_path / "tokens", read="short-secret")
     node = nodes.start("one", tokens_directory=str(tokens))
-    assert node.process.wait(60) == 2
+    assert node.process.wait(PATIENCE) == 2
     expected = f"{tokens}/read: line 1 has 12 characters: expected a token of 20 to 512"
     assert node.log.strip().splitlines() == [f"minga-node: tokens_directory: {expected}"]
     assert json.loads((node.home / "peer_config.json").read_text())["tokens_directory"] == str(tokens)

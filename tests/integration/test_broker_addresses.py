@@ -12,7 +12,7 @@ from minga_node.local.broker import PrivateBroker, private
 from tests.cluster.certificates import Authority
 from tests.nodes import Nodes, RunningNode
 from tests.support.tls_broker import TlsBroker
-from tests.waiting import wait_for
+from tests.waiting import PATIENCE, wait_for
 
 pytestmark = pytest.mark.integration
 
@@ -85,7 +85,7 @@ def test_a_file_without_certificates_is_refused_at_the_start(nodes: Nodes, tmp_p
     empty = tmp_path / "ca.pem"
     empty.write_text("nothing")
     node = nodes.start("a", broker_url="amqps://127.0.0.1:9/", broker_ca_file=str(empty))
-    assert node.process.wait(30) == 2
+    assert node.process.wait(PATIENCE) == 2
     assert node.log == f"minga-node: broker_ca_file is {empty}: expected a PEM file (no certificate)\n"
 
 
@@ -120,10 +120,10 @@ def test_what_is_wrong_with_a_broker_is_said_once_and_without_the_password(
     if "{port}" in url:
         with private(tmp_path / "broker") as broker:
             node = nodes.start("a", broker_url=url.format(port=broker.port)).ready()
-            wait_for(lambda: said(node, why), f"it says why: {node.log}", 30)
+            wait_for(lambda: said(node, why), f"it says why: {node.log}")
     else:
         node = nodes.start("a", broker_url=url).ready()
-        wait_for(lambda: said(node, why), f"it says why: {node.log}", 30)
+        wait_for(lambda: said(node, why), f"it says why: {node.log}")
     assert "verysecret" not in node.log
     assert len(said(node, why)) == 1
 

@@ -18,7 +18,7 @@ import pytest
 
 from tests.nodes import HTTP, Nodes, RunningNode
 from tests.support.shell import Shell
-from tests.waiting import wait_for
+from tests.waiting import PATIENCE, wait_for
 
 pytestmark = pytest.mark.integration
 
@@ -238,9 +238,10 @@ def test_interrupting_put_says_what_is_shared(minga: Shell, network: tuple[Runni
     (minga.home / "folder/first").write_bytes(b"1")
     os.mkfifo(minga.home / "pipe")
     process = minga.popen("put", "folder/first", "pipe")
-    wait_for(lambda: "first" in network[0].names(), "the first is shared")
+    assert process.stdout is not None
+    assert b"first" in process.stdout.readline(), "the first is shared, and the command knows it"
     process.send_signal(signal.SIGINT)
-    said = process.communicate(timeout=20)[1]
+    said = process.communicate(timeout=PATIENCE)[1]
     assert process.returncode == 130
     assert b"interrupted; 1 of 2 files are shared, and the same command goes on" in said
 
@@ -371,7 +372,7 @@ def test_interrupting_get_says_that_the_node_goes_on(nodes: Nodes, tmp_path: Pat
     wait_for(lambda: near.get("/api/v1/downloads")["downloads"], "the download has begun")
     wait_for(lambda: near.get("/api/v1/downloads")["downloads"][0]["verified"] > 0, "something is here")
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=20)
+    _, said = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
     assert b"goes on" in said
     assert near.get("/api/v1/downloads")["downloads"][0]["state"] == "running"
@@ -399,7 +400,8 @@ def test_up_starts_a_network_from_yaml_and_down_ends_it(tmp_path: Path) -> None:
         assert "runs already" in minga.run("up").stderr.decode()
     finally:
         assert "has ended" in minga("down")
-    minga("status", expect=6)
+    minga("--node", record["default"], "status", expect=6)
+    assert not (tmp_path / "state/minga/up.json").exists(), "no command goes there by itself any more"
     assert "no local network" in minga("down")
 
 

@@ -142,7 +142,7 @@ def test_what_could_not_be_used_is_shown_and_stays(network: list[RunningNode], b
         channel = connection.channel()
         for body in (b"garbage", json.dumps(unknown).encode()):
             channel.basic_publish(f"minga.{name}.jobs", "b", body)
-    wait_for(lambda: len(letters(network[2])) == 2, "both are dead letters, seen from anywhere", 60)
+    wait_for(lambda: len(letters(network[2])) == 2, "both are dead letters, seen from anywhere")
     first, second = letters(network[2])
     assert first["body"] == "garbage"
     assert first["queue"] == f"minga.{name}.jobs.b"

@@ -29,7 +29,7 @@ def test_only_copies_are_taken_over_and_others_are_not(nodes: Nodes) -> None:
     wait_for(lambda: seed.names() == {"shared.bin", "own.bin", "a/b.txt"}, "the index of the seed")
     assert going.get("/api/v1/drain") == {"draining": False, "done": False, "files": 0, "bytes": 0}
     drain(going)
-    wait_for(lambda: done(going), "the end of the drain", 30)
+    wait_for(lambda: done(going), "the end of the drain")
     assert (seed.directory / "own.bin").read_bytes() == own
     assert (seed.directory / "a/b.txt").read_bytes() == b"b"
     names = {item["name"] for item in seed.get("/api/v1/downloads")["downloads"]}
@@ -44,7 +44,7 @@ def test_copies_of_those_who_leave_too_do_not_count(nodes: Nodes) -> None:
     wait_for(lambda: seed.names() == {"x.bin"} and second.names() == {"x.bin"}, "the index")
     for node in (first, second):
         drain(node, leaving=["first", "second"])
-    wait_for(lambda: done(first) and done(second), "the end of both drains", 30)
+    wait_for(lambda: done(first) and done(second), "the end of both drains")
     assert (seed.directory / "x.bin").read_bytes() == content
 
 

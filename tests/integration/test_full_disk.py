@@ -61,7 +61,7 @@ def test_a_file_that_does_not_fit(nodes: Nodes, disk: Tmpfs, tmp_path: Path) -> 
     assert "no room on the disk" in minga("downloads")
     assert near.is_ready(), "and the node lives on"
     partial = disk.path / "files/.minga/partial"
-    wait_for(lambda: not list(partial.iterdir()), "and takes no room for nothing", 10)
+    wait_for(lambda: not list(partial.iterdir()), "and takes no room for nothing")
     disk.resize(64 * MIB)
     minga("get", "big.bin", "-o", "got.bin")
     assert (tmp_path / "got.bin").read_bytes() == body

@@ -242,7 +242,7 @@ def test_a_job_waits_for_a_node_that_was_never_at_the_broker(
     b.terminate()
     b.config["broker_url"] = a.config["broker_url"]
     b.launch()
-    wait_for(lambda: a.get(made.headers["Location"])["state"] == "complete", "b did it", 30)
+    wait_for(lambda: a.get(made.headers["Location"])["state"] == "complete", "b did it")
     assert a.metric("minga_messages_total", direction="out", type="job.hold") == 1
 
 
@@ -263,7 +263,7 @@ def test_a_job_is_finished_by_its_redelivery_from_the_verified_pieces(start: Sta
     b.kill()
     b.launch()
     b.ready()
-    wait_for(lambda: a.get(where)["state"] == "complete", "the job is done", 60)
+    wait_for(lambda: a.get(where)["state"] == "complete", "the job is done")
     assert (b.directory / "big.bin").read_bytes() == content
     fetched = b.metric("minga_transfer_bytes_total", direction="in")
     assert fetched <= len(content) - before + 3_000_000, (fetched, before)
@@ -288,7 +288,7 @@ def test_a_job_outlives_the_broker_and_its_copy_is_made_once(
         own.kill()
         own.start()
         wait_for(lambda: a.get(where)["state"] == "complete", "the job is done", 90)
-        wait_for(lambda: a.get("/api/v1/jobs")["jobs"][0]["state"] == "done", "and known to be", 60)
+        wait_for(lambda: a.get("/api/v1/jobs")["jobs"][0]["state"] == "done", "and known to be")
         connected(a, b)
         with pika.BlockingConnection(pika.URLParameters(own.url)) as connection:
             channel = connection.channel()

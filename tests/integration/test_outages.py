@@ -72,11 +72,11 @@ def test_a_file_is_searchable_at_sixteen_nodes_with_the_broker_and_without(
     network: list[RunningNode], broker: PrivateBroker
 ) -> None:
     network[5].put("with-broker.txt", b"x")
-    wait_for(lambda: all(n.names("with-broker") for n in network), "all find it", 60)
+    wait_for(lambda: all(n.names("with-broker") for n in network), "all find it")
     broker.stop()
     connected(network, 0)
     network[11].put("without-broker.txt", b"x")
-    wait_for(lambda: all(n.names("without-broker") for n in network), "all find it", 60)
+    wait_for(lambda: all(n.names("without-broker") for n in network), "all find it")
     broker.start()
     connected(network)
 

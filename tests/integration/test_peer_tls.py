@@ -34,7 +34,7 @@ from minga_protos.v1 import (
 )
 from tests.nodes import Nodes, RunningNode, free_port
 from tests.support.authority import Authority
-from tests.waiting import wait_for
+from tests.waiting import PATIENCE, wait_for
 
 pytestmark = pytest.mark.integration
 
@@ -75,7 +75,7 @@ def knows(node: RunningNode, name: str) -> Callable[[], bool]:
 
 def test_peers_with_certificates_share_and_fetch(certified: Certified) -> None:
     first, second = certified.two()
-    wait_for(knows(second, "maize.bin"), "the index at the second", 20)
+    wait_for(knows(second, "maize.bin"), "the index at the second")
     assert second.fetch(name="maize.bin")["state"] == "complete"
     assert (second.directory / "maize.bin").read_bytes() == FILES["maize.bin"]
     assert first.get("/api/v1/node")["peer_tls"] is True
@@ -124,12 +124,12 @@ def test_who_is_no_peer_cannot_join_and_is_told_why_once(certified: Certified) -
     others = {name: certified.nodes.start(name, first, **more) for name, (more, _) in refused.items()}
     for name, node in others.items():
         said = refused[name][1]
-        wait_for(logged(node, said), f"{name} is told {said!r}:\n{node.log}", 30)
+        wait_for(logged(node, said), f"{name} is told {said!r}:\n{node.log}")
     # Each has tried several times meanwhile, and again.
     for name, node in others.items():
         lines = [line.split("cannot join")[1] for line in node.log.splitlines() if "cannot join" in line]
         assert len(lines) == len(set(lines)), node.log
-        wait_for(unready(node, refused[name][1]), f"{name} says why it is not ready", 20)
+        wait_for(unready(node, refused[name][1]), f"{name} says why it is not ready")
         assert node.names() == set()
     assert first.get("/api/v1/peers")["peers"] == []
 
@@ -137,7 +137,7 @@ def test_who_is_no_peer_cannot_join_and_is_told_why_once(certified: Certified) -
 def test_a_node_with_a_certificate_does_not_join_a_network_without(certified: Certified) -> None:
     plain = certified.nodes.start("plain", files=FILES).ready()
     node = certified.start("certified", plain)
-    wait_for(lambda: "does not meet peers by TLS" in node.log, "a word why", 20)
+    wait_for(lambda: "does not meet peers by TLS" in node.log, "a word why")
     assert plain.get("/api/v1/peers")["peers"] == []
 
 
@@ -220,7 +220,7 @@ def test_a_renewed_certificate_is_taken_while_the_nodes_run(certified: Certified
         for name in nodes:
             signer.directory(certified.directory(name), NAME, authorities=trusted)
         for name, node in nodes.items():
-            wait_for(logged(node, TAKEN, before[name] + 1), f"{name} takes the new files", 20)
+            wait_for(logged(node, TAKEN, before[name] + 1), f"{name} takes the new files")
     target = f"127.0.0.1:{first.config['grpc_port']}"
     with secure(target, fresh.certificate, *certified.authority.issue(NAME)) as channel:
         assert set(codes(channel).values()) == {grpc.StatusCode.UNAVAILABLE}
@@ -228,7 +228,7 @@ def test_a_renewed_certificate_is_taken_while_the_nodes_run(certified: Certified
     third = certified.nodes.start(
         "third", first, peer_tls_directory=str(fresh.directory(certified.directory("third"), NAME))
     ).ready()
-    wait_for(lambda: {"maize.bin", "beans.bin"} <= third.names(), "both files at the third", 30)
+    wait_for(lambda: {"maize.bin", "beans.bin"} <= third.names(), "both files at the third")
     for name in ("maize.bin", "beans.bin"):
         assert third.fetch(name=name)["state"] == "complete"
     assert all(peer["state"] == "alive" for peer in first.get("/api/v1/peers")["peers"])
@@ -237,7 +237,7 @@ def test_a_renewed_certificate_is_taken_while_the_nodes_run(certified: Certified
 def test_a_node_whose_certificate_is_no_use_does_not_start(certified: Certified) -> None:
     directory = certified.authority.directory(certified.directory("wrong"), "other.peers.minga")
     node = certified.nodes.start("wrong", peer_tls_directory=str(directory))
-    assert node.process.wait(30) == 2
+    assert node.process.wait(PATIENCE) == 2
     assert node.log == (
         f"minga-node: peer_tls_directory is {directory}: tls.crt is for other.peers.minga:"
         " expected the DNS name test.peers.minga\n"
@@ -249,7 +249,7 @@ def test_a_network_changes_to_certificates_one_seed_after_the_other(certified: C
     one = certified.nodes.start("one", seed=True).ready()
     two = certified.nodes.start("two", one, seed=True, files=FILES).ready()
     peer = certified.nodes.start("peer", one, two).ready()
-    wait_for(knows(peer, "maize.bin"), "the index at the peer", 20)
+    wait_for(knows(peer, "maize.bin"), "the index at the peer")
     for node in (two, one, peer):
         assert node.terminate() == 0
         directory = certified.authority.directory(certified.directory(node.name), NAME)
@@ -259,16 +259,16 @@ def test_a_network_changes_to_certificates_one_seed_after_the_other(certified: C
         node.launch()
         node.ready(30)
     assert "begins without it" in two.log
-    wait_for(knows(peer, "maize.bin"), "the index at the peer again", 20)
+    wait_for(knows(peer, "maize.bin"), "the index at the peer again")
     assert peer.fetch(name="maize.bin")["state"] == "complete"
-    wait_for(lambda: len(one.get("/api/v1/peers")["peers"]) == 2, "all three have met", 20)
+    wait_for(lambda: len(one.get("/api/v1/peers")["peers"]) == 2, "all three have met")
 
 
 def test_a_peer_does_not_begin_a_network_of_its_own(certified: Certified) -> None:
     """Only seeds: else every newcomer with a wrong configuration would be ready, and alone."""
     plain = certified.nodes.start("plain", seed=True).ready()
     node = certified.start("certified", plain)
-    wait_for(logged(node, "cannot join"), "a word why", 20)
+    wait_for(logged(node, "cannot join"), "a word why")
     assert node.request("GET", "/readyz").status == 503
 
 
@@ -292,7 +292,7 @@ def test_who_is_trusted_no_more_is_out_when_its_connection_is_too_old(
 
             assert answered()
             certified.stranger.directory(directory, NAME)
-            wait_for(lambda: not answered(), "it is out", 20)
+            wait_for(lambda: not answered(), "it is out")
             assert not answered()
     finally:
         server.stop(0)
@@ -326,18 +326,18 @@ def test_calls_and_streams_go_out_with_the_renewed_certificate(
         heard: list[Availability] = []
         ended = threading.Event()
         client.follow(peer, "0" * 64, 8, heard.append, ended.set)
-        assert ended.wait(20)
+        assert ended.wait(PATIENCE)
         return bool(heard)
 
     server = served_by(certified.authority)
-    wait_for(call, "an answer", 20)
-    wait_for(follow, "a stream", 20)
+    wait_for(call, "an answer")
+    wait_for(follow, "a stream")
     server.stop(0)
     certified.stranger.directory(directory, NAME)
     server = served_by(certified.stranger)
     try:
-        wait_for(call, "an answer to the renewed certificate", 20)
-        wait_for(follow, "a stream with the renewed certificate", 20)
+        wait_for(call, "an answer to the renewed certificate")
+        wait_for(follow, "a stream with the renewed certificate")
     finally:
         client.close()
         channels.close()

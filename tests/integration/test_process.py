@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from tests.nodes import HTTP, Nodes, free_port
-from tests.waiting import wait_for
+from tests.waiting import PATIENCE, wait_for
 
 pytestmark = pytest.mark.integration
 
@@ -129,7 +129,7 @@ def test_four_keys_make_a_node(tmp_path: Path) -> None:
         assert HTTP.request("GET", f"{url}/readyz").status == 200
     finally:
         process.terminate()
-        assert process.wait(12) == 0
+        assert process.wait(PATIENCE) == 0
 
 
 def test_sigterm_ends_it_within_ten_seconds_and_lets_a_running_answer_finish(nodes: Nodes) -> None:
@@ -229,4 +229,4 @@ def test_a_signal_that_another_thread_gets_ends_the_node_too(nodes: Nodes) -> No
     wait_for(lambda: "State:\tS" in state.read_text(), "its main thread waits")
     other = max(int(task.name) for task in tasks.iterdir())
     assert ctypes.CDLL(None).tgkill(main, other, int(signal.SIGTERM)) == 0
-    assert node.process.wait(20) == 0
+    assert node.process.wait(PATIENCE) == 0

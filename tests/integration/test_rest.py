@@ -17,7 +17,7 @@ import urllib3
 from openapi_spec_validator import validate
 
 from tests.nodes import HTTP, Nodes, RunningNode
-from tests.waiting import wait_for
+from tests.waiting import PATIENCE, wait_for
 
 pytestmark = pytest.mark.integration
 
@@ -268,7 +268,7 @@ def test_32_clients_at_once_get_right_answers(node: RunningNode) -> None:
     start = threading.Barrier(32)
 
     def client(number: int) -> None:
-        start.wait(10)
+        start.wait(PATIENCE)
         content = hashlib.sha256(str(number).encode()).digest() * 5000
         for turn in range(6):
             name = f"crowd/{number}/{turn}.bin"

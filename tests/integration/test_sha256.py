@@ -63,7 +63,7 @@ def test_it_waits_while_something_is_fetched(nodes: Nodes) -> None:
         )
         return over
 
-    wait_for(ended, "the download", 60)
+    wait_for(ended, "the download")
     wait_for(lambda: known(near, "new.txt"), "the digest afterwards")
 
 

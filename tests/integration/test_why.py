@@ -46,7 +46,7 @@ def says(node: RunningNode, identity: str, words: str) -> None:
         return words in heard[-1]
 
     try:
-        wait_for(said, f"it says {words!r}", 30)
+        wait_for(said, f"it says {words!r}")
     except AssertionError as error:
         raise AssertionError(f"{error}; it said {set(heard)}") from None
     wait_for(
@@ -93,7 +93,7 @@ def test_no_holder(nodes: Nodes) -> None:
     far.kill()
     says(near, identity, "no holder")
     far.launch()
-    wait_for(lambda: near.get(f"/api/v1/downloads/{identity}")["state"] == "complete", "it goes on", 60)
+    wait_for(lambda: near.get(f"/api/v1/downloads/{identity}")["state"] == "complete", "it goes on")
 
 
 def test_a_file_that_was_changed_meanwhile(nodes: Nodes, tmp_path: Path) -> None:
@@ -190,6 +190,6 @@ def test_the_disk(nodes: Nodes, frozen_disk: Path, tmp_path: Path) -> None:
     subprocess.run(["fsfreeze", "-f", str(frozen_disk)], check=True)
     says(near, identity, "waiting for the disk")
     subprocess.run(["fsfreeze", "-u", str(frozen_disk)], check=True)
-    wait_for(lambda: near.get(f"/api/v1/downloads/{identity}")["state"] == "complete", "it goes on", 60)
+    wait_for(lambda: near.get(f"/api/v1/downloads/{identity}")["state"] == "complete", "it goes on")
     assert hash_file(frozen_disk / "files/big.bin").id == hash_file(far.directory / "big.bin").id
     near.terminate()

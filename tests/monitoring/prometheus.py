@@ -74,7 +74,7 @@ def prometheus(base: Path, rules: Path, scrapes: Sequence[Mapping[str, Any]]) ->
         )
     try:
         server = Prometheus(f"http://{HOST}:{port}")
-        wait_for(lambda: server.ready() or process.poll() is not None, "Prometheus", 30)
+        wait_for(lambda: server.ready() or process.poll() is not None, "Prometheus")
         assert process.poll() is None, (base / "log").read_text()
         yield server
     finally:

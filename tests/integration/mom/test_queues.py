@@ -41,7 +41,7 @@ def count(channel: BlockingChannel, queue: str) -> int:
 
 
 def connected(node: RunningNode) -> None:
-    wait_for(lambda: node.metric("minga_broker_connected") == 1, f"at the broker:\n{node.log}", 30)
+    wait_for(lambda: node.metric("minga_broker_connected") == 1, f"at the broker:\n{node.log}")
 
 
 def joined(id_: str, peer: str) -> bytes:
@@ -67,12 +67,12 @@ def test_what_overflows_is_no_dead_letter_and_what_is_rejected_is(
         channel.basic_publish(TOPOLOGY.events, "peer.nonsense", str(number).encode())
     assert count(channel, small.name) == 10
     # The node that is there rejects all of them; of the one that is away, those that were too many are gone.
-    wait_for(lambda: count(channel, TOPOLOGY.dead) == 50, "50 letters of a", 30)
+    wait_for(lambda: count(channel, TOPOLOGY.dead) == 50, "50 letters of a")
     method, _, body = channel.basic_get(small.name)
     assert body == b"40", "the oldest had to go"
     assert method is not None
     channel.basic_nack(method.delivery_tag or 0, requeue=False)
-    wait_for(lambda: count(channel, TOPOLOGY.dead) == 51, "one more, rejected", 30)
+    wait_for(lambda: count(channel, TOPOLOGY.dead) == 51, "one more, rejected")
 
 
 def test_a_node_goes_on_without_the_queue_of_dead_letters(
@@ -87,7 +87,7 @@ def test_a_node_goes_on_without_the_queue_of_dead_letters(
     wait_for(lambda: node.metric("minga_outbox") == 0, "its events are told")
     # When the queue can be declared it is, without another connection.
     channel.queue_delete(TOPOLOGY.dead)
-    wait_for(lambda: _there(broker, TOPOLOGY.dead), "declared after all", 30)
+    wait_for(lambda: _there(broker, TOPOLOGY.dead), "declared after all")
     assert node.log.count("connected to the broker") == 1
 
 
@@ -120,7 +120,7 @@ def test_bindings_that_the_broker_lost_are_made_again(nodes: Nodes, broker: Priv
     wait_for(lambda: b.metric("minga_messages_total", direction="in", type="file.published") == 1, "it came")
     asked = a.request("POST", "/api/v1/replications", json={"id": row["id"], "copies": 2})
     assert asked.status == 202, asked.data
-    wait_for(lambda: (b.directory / "heard.txt").exists(), "the job came", 30)
+    wait_for(lambda: (b.directory / "heard.txt").exists(), "the job came")
 
 
 def test_a_job_whose_queue_was_removed_is_not_lost(
@@ -140,7 +140,7 @@ def test_a_job_whose_queue_was_removed_is_not_lost(
     wait_for(lambda: (b.directory / "first.txt").exists(), "the first job is done")
     channel.queue_unbind(TOPOLOGY.job_queue("b").name, TOPOLOGY.jobs, "b")
     ask("second.txt")
-    wait_for(lambda: (b.directory / "second.txt").exists(), "the second one comes by a new binding", 30)
+    wait_for(lambda: (b.directory / "second.txt").exists(), "the second one comes by a new binding")
     b.kill()
     channel.queue_delete(TOPOLOGY.job_queue("b").name)
     # It counts as alive for some seconds yet.
@@ -148,7 +148,7 @@ def test_a_job_whose_queue_was_removed_is_not_lost(
     wait_for(lambda: a.metric("minga_messages_total", direction="out", type="job.hold") >= 5, "sent twice")
     wait_for(lambda: a.metric("minga_outbox_messages") == 0, "the broker has it")
     b.launch()
-    wait_for(lambda: (b.directory / "third.txt").exists(), "it waited in a new queue", 30)
+    wait_for(lambda: (b.directory / "third.txt").exists(), "it waited in a new queue")
 
 
 def test_a_queue_of_an_earlier_version_is_emptied_and_then_made_anew(
@@ -167,8 +167,8 @@ def test_a_queue_of_an_earlier_version_is_emptied_and_then_made_anew(
     wait_for(lambda: count(channel, own.name) == 0, "taken")
     channel.queue_declare(own.name, durable=True, arguments=earlier)
     # Empty, it is made anew.
-    wait_for(lambda: "made anew" in node.log, f"another queue:\n{node.log}", 60)
-    wait_for(lambda: node.log.count("connected to the broker") == 2, "connected again", 30)
+    wait_for(lambda: "made anew" in node.log, f"another queue:\n{node.log}")
+    wait_for(lambda: node.log.count("connected to the broker") == 2, "connected again")
     channel.queue_declare(own.name, durable=True, arguments=own.arguments)
     assert "Traceback" not in node.log
     with pytest.raises(ChannelClosedByBroker, match="PRECONDITION_FAILED"):

@@ -69,7 +69,9 @@ def test_on_a_short_way_little_is_on_its_way(pair: netns.Star, tmp_path: Path) -
             (connection,) = server._connections.values()
             most = max(most, on_the_way(connection.sock))
     server.stop(1)
-    assert flight.MOST / 2 < most <= 2 * flight.MOST
+    # Where the receiver is late to confirm, the kernel takes a segment of 64 KiB beyond the bound, or two.
+    # An unbounded connection has ten times as much on its way here.
+    assert flight.MOST / 2 < most <= 4 * flight.MOST
 
 
 def seconds_far_away(library: OneFile, round_trip: float, step: int) -> tuple[float, bool]:

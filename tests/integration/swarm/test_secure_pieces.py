@@ -121,7 +121,7 @@ def test_a_peer_that_reads_late_gets_everything_and_keeps_nobody_waiting(
         plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
         with peer.wrap_socket(plain) as late:
             late.sendall(request(library, "Connection: close\r\n"))
-            wait_for(lambda: listener.uploads, "the late one is being answered", 10)
+            wait_for(lambda: listener.uploads, "the late one is being answered")
             other = ask(listener.port, peer, request(library, "Range: bytes=5-9\r\nConnection: close\r\n"))
             assert other.endswith(DATA[5:10])
             assert read_all(late).partition(b"\r\n\r\n")[2] == DATA
@@ -157,7 +157,7 @@ def test_who_is_no_peer_gets_nothing_and_it_is_said_once(
     client = context(tmp_path, pair())
     for _ in range(3):
         assert ask(listener.port, client, request(library)) == b""
-    wait_for(lambda: refused(reason) == before + 3, "three refusals", 10)
+    wait_for(lambda: refused(reason) == before + 3, "three refusals")
     (line,) = [record.getMessage() for record in caplog.records]
     assert line.startswith(f"refused 127.0.0.1: {said}")
     assert listener.uploads == 0
@@ -173,7 +173,7 @@ def test_plain_http_gets_nothing(
         answer = read_all(sock)
     assert b"HTTP" not in answer
     assert MARK not in answer
-    wait_for(lambda: refused("no-tls") == before + 1, "a refusal", 10)
+    wait_for(lambda: refused("no-tls") == before + 1, "a refusal")
     assert [record.getMessage() for record in caplog.records] == ["refused 127.0.0.1: it does not speak TLS"]
 
 
@@ -182,7 +182,7 @@ def test_an_older_tls_gets_nothing(listener: PieceServer, library: OneFile, tmp_
     client.maximum_version = ssl.TLSVersion.TLSv1_2
     before = refused("no-tls")
     assert ask(listener.port, client, request(library)) == b""
-    wait_for(lambda: refused("no-tls") == before + 1, "a refusal", 10)
+    wait_for(lambda: refused("no-tls") == before + 1, "a refusal")
 
 
 def test_a_look_at_the_port_is_no_refusal(
@@ -237,7 +237,7 @@ def test_a_renewed_certificate_counts_from_the_next_connection_on(
         Remote("listener", "127.0.0.1", listener.port, client).connect()
     fresh.directory(directory, NAME)
     # What was read at the start may still be young enough.
-    wait_for(lambda: connects(listener.port, client), "the new certificate is taken", 10)
+    wait_for(lambda: connects(listener.port, client), "the new certificate is taken")
 
 
 def connects(port: int, tls: PeerTls) -> bool:
