@@ -63,3 +63,16 @@ def test_nonsense_is_refused(nodes: Nodes, body: bytes) -> None:
     node = nodes.start("alone").ready()
     assert node.request("POST", "/api/v1/drain", body=body).status == 400
     assert node.get("/api/v1/drain")["draining"] is False
+
+
+def test_a_node_that_has_not_looked_at_its_directory_yet_is_not_done(nodes: Nodes) -> None:
+    """As after a restart without its state: what is not in the index may still be only here."""
+    files = {"x.bin": b"12345"}
+    alone = nodes.start("alone", files=files, quiet_seconds=5).ready()
+    drain(alone)
+    state = wait_for(
+        lambda: (found := alone.get("/api/v1/drain"))["files"] + found["done"] and found,
+        "an only copy, or the end of the drain",
+        30,
+    )
+    assert (state["files"], state["done"]) == (1, False)

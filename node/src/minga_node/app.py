@@ -153,7 +153,11 @@ class Node:
             download_limit=config.download_limit,
         )
         self.drain = Drain(
-            self.index, self.membership, lambda peer, file: take_over(self.channels, peer, file), name
+            self.index,
+            self.membership,
+            lambda peer, file: take_over(self.channels, peer, file),
+            name,
+            self.watcher.looked,
         )
         self.feed = Feed(config.network, self.store)
         self.index.logs.hooks.append(self.feed.on_entries)

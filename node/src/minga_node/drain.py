@@ -58,10 +58,24 @@ def order(peers: Sequence[Peer], load: Counter[str], refused: Collection[str]) -
 
 
 class Drain:
-    """Runs from the first request until the process ends; files added meanwhile are handed over too."""
+    """Runs from the first request until the process ends; files added meanwhile are handed over too.
 
-    def __init__(self, index: Index, membership: Membership, ask: Ask, self_id: str) -> None:
+    Args:
+        ask: asks a peer to fetch a file.
+        looked: whether the whole directory has been looked at since the start. Before, it may hold what
+            is not in the index: nothing is counted then.
+    """
+
+    def __init__(
+        self,
+        index: Index,
+        membership: Membership,
+        ask: Ask,
+        self_id: str,
+        looked: Callable[[], bool] = lambda: True,
+    ) -> None:
         self._index, self._membership, self._ask, self._self_id = index, membership, ask, self_id
+        self._looked = looked
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._stopped = threading.Event()
@@ -97,6 +111,8 @@ class Drain:
             self._stopped.wait(_ROUND_SECONDS)
 
     def _round(self) -> None:
+        if not self._looked():
+            return
         with self._lock:
             leaving = self._leaving
         unique = {

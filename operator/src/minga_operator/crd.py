@@ -129,7 +129,7 @@ def _status() -> Schema:
         },
         "draining": {
             "type": "object",
-            "description": "Peers that hand over their only copies before they go, and since when",
+            "description": "Seeds and peers that hand over their only copies before they go, and since when",
             "additionalProperties": {"type": "string", "format": "date-time"},
         },
     }

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
+from minga_operator.draining import Report
 from minga_operator.errors import InvalidSpec
 from minga_operator.network import Network, parse
 from minga_operator.nodes import Totals
@@ -20,6 +21,7 @@ class Known:
         self._lock = threading.Lock()
         self._bodies: dict[Key, Mapping[str, Any]] = {}
         self._totals: dict[Key, Totals] = {}
+        self._reports: dict[Key, dict[str, Report]] = {}
 
     def learn(self, body: Mapping[str, Any]) -> Key:
         """Takes in a network as the API server has it now."""
@@ -43,6 +45,7 @@ class Known:
         with self._lock:
             self._bodies.pop(key, None)
             self._totals.pop(key, None)
+            self._reports.pop(key, None)
 
     def body(self, key: Key) -> Mapping[str, Any] | None:
         """One network, or None."""
@@ -72,3 +75,15 @@ class Known:
         """What nodes reported last."""
         with self._lock:
             return self._totals.get(key)
+
+    def tell_reports(self, key: Key, reports: Mapping[str, Report | None]) -> Mapping[str, Report]:
+        """Takes in what draining pods say; returns what each of them said last."""
+        with self._lock:
+            before = self._reports.get(key, {})
+            last = {
+                name: found
+                for name, report in reports.items()
+                if (found := report or before.get(name)) is not None
+            }
+            self._reports[key] = last
+        return last

@@ -15,6 +15,13 @@ class Seeds(Placement):
 
     replicas: int = Field(1, ge=1, le=9, description="Number of seeds")
     storage: Storage = Field(default_factory=Storage, description="Volume of each seed")
+    drain_seconds: int = Field(
+        600,
+        ge=0,
+        le=86400,
+        description="How long a seed that is scaled away may take to hand over files that only it has;"
+        " 0: it goes at once",
+    )
 
 
 class Peers(Placement):

@@ -97,8 +97,10 @@ class Plan:
     seed_replicas: int = 1
     peer_replicas: int = 3
     """Replicas now: more than the spec asks for while some are draining."""
+    seed_partition: int = 0
+    """Seeds from this ordinal on take a new template; the others keep theirs."""
     peer_partition: int = 0
-    """Peers from this ordinal on take a new template; the others keep theirs."""
+    """Likewise."""
     kinds: frozenset[str] = frozenset()
     """Optional kinds that the cluster knows, such as PodMonitor."""
     held: Mapping[str, Held] = field(default_factory=dict)

@@ -35,6 +35,12 @@ class Existing:
     """The peers' DaemonSet."""
     broker: Object | None = None
 
+    def of(self, kind: str, component: str) -> Object | None:
+        """One of the nodes' workloads."""
+        if kind == "DaemonSet":
+            return self.daemons
+        return self.seeds if component == common.SEED else self.peers
+
     def workloads(self, network: Network) -> dict[str, Object | None]:
         """Those that the spec still asks for, by component."""
         spec = network.spec
@@ -54,28 +60,31 @@ def plan(
     broker_digest: str | None,
     tokens: Tokens | None = None,
     kinds: frozenset[str],
-    keep_peers: int = 0,
+    keep: Mapping[str, int] | None = None,
 ) -> Plan:
     """Decides.
 
     Args:
         broker_digest: digest of the AMQP URI; None when it cannot be read now, then the pods keep theirs.
-        keep_peers: so many peers must stay for now, because they are draining.
+        keep: by component, so many pods must stay for now, because some of them are draining.
     """
     spec, status = network.spec, network.status
     managed = spec.broker.managed
+    keep = keep or {}
     found = Plan(
         node_image=spec.image.reference or status.get("image") or settings.node_image,
         broker_image=(managed.image if managed else "") or status.get("brokerImage") or settings.broker_image,
         credentials=credentials,
         broker_digest=_kept_digest(existing.seeds) if broker_digest is None else broker_digest,
         tokens=tokens,
-        seed_replicas=spec.seeds.replicas,
-        peer_replicas=max(spec.peers.replicas, keep_peers),
+        seed_replicas=max(spec.seeds.replicas, keep.get(common.SEED, 0)),
+        peer_replicas=max(spec.peers.replicas, keep.get(common.PEER, 0)),
         kinds=kinds,
     )
     found = replace(found, held=holding.held(network, found, existing.workloads(network)))
-    return replace(found, peer_partition=_partition(network, found, existing))
+    if common.SEED in keep and _to_roll(existing.seeds, workload.seeds(network, found)):
+        found = replace(found, seed_partition=found.seed_replicas)
+    return replace(found, peer_partition=_peer_partition(network, found, existing, common.PEER in keep))
 
 
 def lacking(network: Network, kinds: frozenset[str]) -> KindMissing | None:
@@ -99,16 +108,37 @@ def rolled_out(live: Mapping[str, object] | None) -> bool:
     )
 
 
-def _partition(network: Network, found: Plan, existing: Existing) -> int:
+def _to_roll(live: Object | None, wanted: Object) -> bool:
+    """Whether pods of a StatefulSet are still to be replaced. While some of them drain, none is.
+
+    A rollout goes from the top, so it would begin with those that leave, and end what they are doing.
+    """
+    if live is None:
+        return False
+    state = live.get("status") or {}
+    return bool(
+        _template(live) != _template(wanted)
+        or state.get("currentRevision") != state.get("updateRevision")
+        or _held_at(live) > 0
+    )
+
+
+def _held_at(live: Object) -> int:
+    strategy = live["spec"].get("updateStrategy", {}).get("rollingUpdate") or {}
+    return int(strategy.get("partition", 0))
+
+
+def _peer_partition(network: Network, found: Plan, existing: Existing, draining: bool) -> int:
     """Holds the peers' rollout until all seeds have theirs: two at once could cut newcomers off."""
     if existing.peers is None or existing.seeds is None or network.spec.peers.mode == "DaemonSet":
         return 0
+    if draining and _to_roll(existing.peers, workload.peers(network, found)):
+        return found.peer_replicas
     if _template(existing.seeds) == _template(workload.seeds(network, found)) and rolled_out(existing.seeds):
         return 0
     if _template(existing.peers) != _template(workload.peers(network, found)):
         return found.peer_replicas
-    strategy = existing.peers["spec"].get("updateStrategy", {}).get("rollingUpdate") or {}
-    return found.peer_replicas if strategy.get("partition", 0) > 0 else 0
+    return found.peer_replicas if _held_at(existing.peers) > 0 else 0
 
 
 def _template(item: Object) -> str:

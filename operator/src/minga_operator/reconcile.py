@@ -11,14 +11,14 @@ from minga_operator.cache import Cache
 from minga_operator.children import Children
 from minga_operator.errors import InvalidSpec, OperatorError, Refused, Unavailable
 from minga_operator.events import Events
-from minga_operator.kinds import DAEMON_SET, NETWORK, POD, STATEFUL_SET
+from minga_operator.kinds import CLAIM, DAEMON_SET, NETWORK, POD, STATEFUL_SET, Kind
 from minga_operator.known import Known
 from minga_operator.kube import Kube
 from minga_operator.network import Network, Plan, Tokens, parse
 from minga_operator.nodes import Nodes
 from minga_operator.peer_tls import CertificateSecrets
 from minga_operator.planning import Existing, Settings
-from minga_operator.resources import common, desired
+from minga_operator.resources import Object, common, desired
 from minga_operator.tokens import TokenSecrets
 from minga_operator.volumes import Volumes
 from minga_operator.workqueue import Key
@@ -123,43 +123,59 @@ class Reconciler:
         spare = [("Secret", name(network)) for name in kept]
         if found.credentials:
             spare.append(("Secret", common.credentials_name(network)))
-        if drain.keep:
-            spare.append(("StatefulSet", common.peer_name(network)))
+        spare += [(kind, f"{network.name}-{component}") for kind, component in drain.workloads]
         writes += self._children.prune(network, wanted, spare)
+        for what in drain.overdue:
+            note = f"drainSeconds is over: {what}"
+            self._events.post(network, "Warning", "DrainDeadline", "Drain", note)
         partial_error = partial_error or planning.lacking(network, self.kinds)
         return Outcome(plan, drain, found.error, partial_error, writes)
 
     def _plan(self, network: Network, broker: Found, tokens: Tokens | None, drain: draining.Decision) -> Plan:
-        existing = Existing(
-            seeds=self._cache.get(STATEFUL_SET, network.key, common.seed_name(network)),
-            peers=self._cache.get(STATEFUL_SET, network.key, common.peer_name(network)),
-            daemons=self._cache.get(DAEMON_SET, network.key, common.peer_name(network)),
-            broker=self._cache.get(STATEFUL_SET, network.key, common.broker_name(network)),
-        )
         return planning.plan(
             network,
             self._settings,
-            existing,
+            self._existing(network),
             credentials=broker.credentials,
             broker_digest=broker.digest,
             tokens=tokens,
             kinds=self.kinds,
-            keep_peers=drain.keep,
+            keep=drain.keep,
         )
 
     def _drain(self, network: Network) -> draining.Decision:
-        """Asks the peers that are to leave for what only they have."""
-        peers = self._cache.get(STATEFUL_SET, network.key, common.peer_name(network))
-        names = draining.leaving(network, peers)
-        if not names:
+        """Asks the pods that are to leave for what only they have."""
+        there = self._existing(network)
+        pods, claims = self._cache.of(POD, network.key), self._cache.of(CLAIM, network.key)
+        groups = draining.leaving(network, there.seeds, there.peers, there.daemons, pods)
+        if not groups:
+            self.known.tell_reports(network.key, {})
             return draining.Decision()
-        addresses = draining.running(self._cache.of(POD, network.key), names)
-        reports = {name: self._nodes.drain(network, address, names) for name, address in addresses.items()}
-        found = draining.decide(network, names, reports, now())
-        if found.overdue:
-            note = f"spec.peers.drainSeconds is over: {found.overdue}"
-            self._events.post(network, "Warning", "DrainDeadline", "Drain", note)
-        return found
+        names = [name for group in groups for name in group.names]
+        peers = [name for group in groups for name in group.peers]
+        addresses = draining.running(pods, names)
+        reports = {
+            name: self._nodes.drain(network, addresses[name], peers) if name in addresses else None
+            for name in names
+        }
+        nothing: set[str] = set()
+        for group in groups:
+            live = there.of(group.kind, group.component)
+            if live is not None:
+                nothing |= draining.untouched(live, group.names, pods, claims)
+        last = self.known.tell_reports(network.key, reports)
+        return draining.decide(network, groups, reports, nothing, now(), last)
+
+    def _existing(self, network: Network) -> Existing:
+        def live(kind: Kind, name: str) -> Object | None:
+            return self._cache.get(kind, network.key, name)
+
+        return Existing(
+            seeds=live(STATEFUL_SET, common.seed_name(network)),
+            peers=live(STATEFUL_SET, common.peer_name(network)),
+            daemons=live(DAEMON_SET, common.peer_name(network)),
+            broker=live(STATEFUL_SET, common.broker_name(network)),
+        )
 
     def _report(self, network: Network, outcome: Outcome, error: OperatorError | None) -> int:
         """Writes the status where it is not what it should be; returns whether that was so."""
@@ -171,7 +187,7 @@ class Reconciler:
             broker=self._cache.get(STATEFUL_SET, key, common.broker_name(network)),
             pods=self._cache.of(POD, key),
             draining=outcome.drain.since,
-            drain_note=outcome.drain.note,
+            drain_notes=outcome.drain.notes,
         )
         if totals is not None:
             observed = replace(observed, files=totals.files, bytes=totals.bytes)

@@ -30,8 +30,9 @@ class Observed:
     files: int | None = None
     bytes: int | None = None
     draining: Mapping[str, str] = field(default_factory=dict)
-    """Peers that are draining, and since when (RFC 3339)."""
-    drain_note: str = ""
+    """Seeds and peers that are draining, and since when (RFC 3339)."""
+    drain_notes: Mapping[str, str] = field(default_factory=dict)
+    """What each of them is still needed for."""
 
 
 @dataclass(frozen=True)
@@ -186,10 +187,11 @@ def _group(
     else:
         wanted = live["spec"].get("replicas", asked)
         done = rolled_out(live) and total <= wanted
-    if component == common.PEER and observed.draining:
-        note = observed.drain_note or "they hand over what only they have"
-        names = ", ".join(sorted(observed.draining))
-        return Verdict(type_, False, "Draining", f"{names} drain before they go: {note}")
+    leaving = sorted(name for name in observed.draining if _is_of(name, component, live))
+    if leaving:
+        notes = [observed.drain_notes[name] for name in leaving if name in observed.drain_notes]
+        note = "; ".join(notes[:3]) or "they hand over what only they have"
+        return Verdict(type_, False, "Draining", _short(f"{', '.join(leaving)} drain before they go: {note}"))
     if done:
         return Verdict(type_, True, "AllReady", f"{ready} of {wanted} {noun} are ready")
     troubles = [
@@ -203,6 +205,10 @@ def _group(
     if ready >= wanted:
         return Verdict(type_, False, "RollingOut", f"{name} is being rolled out; {counted}")
     return Verdict(type_, False, "WaitingForPods", f"{name}: {counted}")
+
+
+def _is_of(pod: str, component: str, live: Object) -> bool:
+    return component != common.BROKER and pod.startswith(f"{live['metadata']['name']}-")
 
 
 def _broker(network: Network, observed: Observed, error: OperatorError | None) -> Verdict:

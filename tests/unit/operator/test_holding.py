@@ -234,6 +234,7 @@ def test_pods_are_rendered_of_nothing_that_is_not_remembered(case: str) -> None:
         "seed_replicas": 8,
         "peer_replicas": 11,
         "peer_partition": 2,
+        "seed_partition": 2,
         "kinds": frozenset({"PodMonitor"}),
     }
     # Credentials are in no annotation; a digest of them is.

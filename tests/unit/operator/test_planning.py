@@ -70,10 +70,31 @@ def test_an_unreadable_broker_secret_restarts_nobody() -> None:
     assert found.broker_digest == "0123456789abcdef"
 
 
-def test_draining_peers_stay() -> None:
+def test_draining_pods_stay() -> None:
     of = network({"peers": {"replicas": 2}})
-    assert decide(of, keep_peers=5).peer_replicas == 5
-    assert decide(of).peer_replicas == 2
+    assert decide(of, keep={"peer": 5}).peer_replicas == 5
+    assert decide(of, keep={"seed": 3}).seed_replicas == 3
+    assert (decide(of).peer_replicas, decide(of).seed_replicas) == (2, 1)
+
+
+def test_nobody_is_rolled_while_somebody_drains() -> None:
+    """A rollout begins at the top, where those are that leave."""
+    old = network({"seeds": {"replicas": 3}, "peers": {"replicas": 5}})
+    new = network({"sharing": {"uploadLimit": "1M"}, "peers": {"replicas": 2}})
+    there = existing(old)
+    found = decide(new, there, keep={"peer": 5, "seed": 3})
+    assert (found.seed_partition, found.peer_partition) == (3, 5)
+    assert decide(new, there, keep={"seed": 3}).seed_partition == 3
+    # Once nobody drains any more, the seeds are first as always.
+    over = decide(new, there)
+    assert (over.seed_partition, over.peer_partition) == (0, 2)
+    # Nor does a rollout go on that had begun before.
+    begun = live(workload.peers(new, fresh(new, peer_replicas=5)))
+    begun["status"] |= {"currentRevision": "a", "updateRevision": "b"}
+    seeds = live(workload.seeds(new, fresh(new)))
+    assert decide(new, Existing(seeds, begun), keep={"peer": 5}).peer_partition == 5
+    begun["status"] |= {"currentRevision": "b"}
+    assert decide(new, Existing(seeds, begun), keep={"peer": 5}).peer_partition == 0
 
 
 def test_a_spec_that_needs_an_unknown_kind_is_told_by_field_and_kind() -> None:

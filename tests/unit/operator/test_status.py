@@ -73,9 +73,19 @@ UNSCHEDULED = {"conditions": [{"type": "PodScheduled", "status": "False", "messa
             "WaitingForPods",
             "2 of 3",
         ),
+        (
+            healthy(draining={"library-seed-1": NOW}),
+            "SeedsReady",
+            "False",
+            "Draining",
+            "library-seed-1 drain before they go: they hand over",
+        ),
+        (healthy(draining={"library-seed-1": NOW}), "PeersReady", "True", "AllReady", "3 of 3"),
         (healthy(broker=None), "BrokerReady", "False", "Missing", "broker pods are being made"),
         (
-            healthy(draining={"library-peer-2": NOW}, drain_note="4 files are only there"),
+            healthy(
+                draining={"library-peer-2": NOW}, drain_notes={"library-peer-2": "4 files are only there"}
+            ),
             "PeersReady",
             "False",
             "Draining",

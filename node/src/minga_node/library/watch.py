@@ -64,6 +64,7 @@ class Watcher:
         self._observer = make_observer()
         self._stopping = threading.Event()
         self._settled = threading.Event()
+        self._looked = threading.Event()
 
     def start(self) -> None:
         """Begins to watch, then looks at everything once."""
@@ -83,6 +84,10 @@ class Watcher:
             self._observer.stop()
             self._observer.join(2)
         self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def looked(self) -> bool:
+        """Whether all that was in the directory at the start is shared."""
+        return self._looked.is_set()
 
     def wait_settled(self, timeout: float) -> bool:
         """Waits until everything seen so far is shared."""
@@ -113,6 +118,7 @@ class Watcher:
         deadline = min([next_scan, *(due for _, due in self._pending.values())])
         if not self._pending and not self._hashing and self._inbox.empty():
             self._settled.set()
+            self._looked.set()
         try:
             news = [self._inbox.get(timeout=max(0.0, deadline - now))]
         except queue.Empty:

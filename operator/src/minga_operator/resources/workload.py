@@ -19,7 +19,7 @@ _GRACE_SECONDS = 30
 
 def seeds(network: Network, plan: Plan) -> Object:
     """The seeds' StatefulSet."""
-    return _stateful_set(network, plan, common.SEED, plan.seed_replicas, 0)
+    return _stateful_set(network, plan, common.SEED, plan.seed_replicas, plan.seed_partition)
 
 
 def peers(network: Network, plan: Plan) -> Object:
