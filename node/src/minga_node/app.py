@@ -24,7 +24,7 @@ from minga_node.library import Library
 from minga_node.library.digests import Digests
 from minga_node.library.hashes import Hashes
 from minga_node.library.watch import Watcher
-from minga_node.manifest import Manifest, hash_file
+from minga_node.manifest import Manifest, hash_open
 from minga_node.manifests import Manifests
 from minga_node.membership import Membership
 from minga_node.messaging import Messaging
@@ -121,7 +121,7 @@ class Node:
             Hashes(self.store),
             self.index,
             self.manifests,
-            hash_file,
+            hash_open,
             together=self.store.write,
         )
         self.watcher = Watcher(self.library, config.quiet_seconds, config.rescan_seconds)
@@ -246,6 +246,8 @@ class Node:
         found = []
         if self.services.stopping.is_set():
             found.append("the node is ending")
+        if away := self.library.root.away():
+            found.append(away)
         if not self.membership.joined:
             found.append(self.membership.problem or "joining the network")
         return found

@@ -11,6 +11,8 @@ from pathlib import Path
 
 from minga_node.errors import Conflict, InvalidName, NotFound, ReadOnly, StorageFailed, StorageFull
 
+COPY_BYTES = 1024 * 1024
+
 
 @contextmanager
 def disk_errors(what: str) -> Iterator[None]:
@@ -37,15 +39,6 @@ def disk_errors(what: str) -> Iterator[None]:
                 raise StorageFailed(f"{what}: {reason}") from error
 
 
-def sync_directory(path: Path) -> None:
-    """Makes renames inside a directory survive a power cut."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def sync_filesystem(directory: Path) -> None:
     """Everything that was written to the directory's file system is on the disk: one call for any number of
     files.
@@ -62,3 +55,44 @@ def sync_filesystem(directory: Path) -> None:
             raise StorageFailed(f"the disk does not take the files: {os.strerror(ctypes.get_errno())}")
     finally:
         os.close(descriptor)
+
+
+def copy(source: Path, target: int) -> None:
+    """Copies bytes, time and rights of a file to an open, empty one, and syncs it; holes stay holes.
+
+    Raises:
+        OSError
+    """
+    descriptor = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        status = os.fstat(descriptor)
+        for start, end in data_spans(descriptor, status.st_size):
+            position = start
+            while position < end:
+                chunk = os.pread(descriptor, min(COPY_BYTES, end - position), position)
+                if not chunk:
+                    break
+                position += os.pwrite(target, chunk, position)
+        os.ftruncate(target, status.st_size)
+        os.fchmod(target, status.st_mode & 0o777)
+        os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
+        os.fsync(target)
+    finally:
+        os.close(descriptor)
+
+
+def data_spans(descriptor: int, size: int) -> Iterator[tuple[int, int]]:
+    """Where an open file has bytes, as [start, end); the holes between them are zeros (lseek(2), SEEK_DATA).
+
+    One span for all of it where the file system does not tell.
+    """
+    end = 0
+    while end < size:
+        try:
+            start = os.lseek(descriptor, end, os.SEEK_DATA)
+            end = os.lseek(descriptor, start, os.SEEK_HOLE)
+        except OSError as error:
+            if error.errno != errno.ENXIO:
+                yield end, size
+            return
+        yield start, end

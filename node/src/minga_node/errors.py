@@ -85,6 +85,14 @@ class Conflict(MingaError):
     status = 409
 
 
+class PreconditionFailed(MingaError):
+    """What is here is not what the caller said it must be."""
+
+    type = "precondition-failed"
+    title = "The file here is another one"
+    status = 412
+
+
 class RangeNotSatisfiable(MingaError):
     type = "range-not-satisfiable"
     title = "The file has no such range"
@@ -111,6 +119,14 @@ class StorageFull(MingaError):
     type = "storage-full"
     title = "The disk is full"
     status = 507
+
+
+class DirectoryAway(MingaError):
+    """The shared directory, or a volume in it, is not mounted or was moved; it goes on when that is back."""
+
+    type = "directory-away"
+    title = "The shared directory is away"
+    status = 503
 
 
 class ReadOnly(MingaError):

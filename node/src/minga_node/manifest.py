@@ -120,32 +120,37 @@ class Manifest:
 
 
 def hash_file(path: Path, *, cancelled: Callable[[], bool] = lambda: False) -> Manifest:
-    """Reads a file once, a megabyte at a time, big files on several threads.
+    """:func:`hash_open` of the file at a path."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return hash_open(descriptor, path.name, cancelled=cancelled)
+    finally:
+        os.close(descriptor)
+
+
+def hash_open(descriptor: int, name: str, *, cancelled: Callable[[], bool] = lambda: False) -> Manifest:
+    """Reads an open file once, a megabyte at a time, big files on several threads.
 
     Raises:
         Conflict: the file became shorter or longer meanwhile.
         HashingCancelled: ``cancelled`` returned True.
         OSError: the file cannot be read.
     """
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        size = os.fstat(descriptor).st_size
-        piece = piece_size(size)
-        pieces = -(-size // piece)
-        workers = min(4, os.cpu_count() or 1) if size >= PARALLEL_FROM else 1
-        if workers == 1:
-            digests = _hash_pieces(descriptor, size, range(pieces), cancelled)
-        else:
-            # Neighbouring parts at the same time, so that reading ahead still sees one sequential reader.
-            shares = [range(n, min(n + 8, pieces)) for n in range(0, pieces, 8)]
-            with ThreadPoolExecutor(workers, thread_name_prefix="hash") as pool:
-                parts = pool.map(lambda share: _hash_pieces(descriptor, size, share, cancelled), shares)
-                digests = b"".join(parts)
-        if os.fstat(descriptor).st_size != size:
-            raise Conflict(f"{path.name} changed while it was read")
-        return Manifest(size, digests)
-    finally:
-        os.close(descriptor)
+    size = os.fstat(descriptor).st_size
+    piece = piece_size(size)
+    pieces = -(-size // piece)
+    workers = min(4, os.cpu_count() or 1) if size >= PARALLEL_FROM else 1
+    if workers == 1:
+        digests = _hash_pieces(descriptor, size, range(pieces), cancelled)
+    else:
+        # Neighbouring parts at the same time, so that reading ahead still sees one sequential reader.
+        shares = [range(n, min(n + 8, pieces)) for n in range(0, pieces, 8)]
+        with ThreadPoolExecutor(workers, thread_name_prefix="hash") as pool:
+            parts = pool.map(lambda share: _hash_pieces(descriptor, size, share, cancelled), shares)
+            digests = b"".join(parts)
+    if os.fstat(descriptor).st_size != size:
+        raise Conflict(f"{name} changed while it was read")
+    return Manifest(size, digests)
 
 
 def _hash_pieces(descriptor: int, size: int, pieces: range, cancelled: Callable[[], bool]) -> bytes:

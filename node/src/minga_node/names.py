@@ -49,6 +49,11 @@ def check_name(name: str) -> str:
     return name
 
 
+def is_hidden(name: str) -> bool:
+    """Whether a part of it begins with a dot."""
+    return name.startswith(".") or "/." in name
+
+
 def is_shareable(name: str) -> bool:
     """Whether :func:`check_name` accepts the name."""
     try:

@@ -9,6 +9,7 @@ import pytest
 
 from minga_node.index import Index
 from minga_node.store import Store
+from tests.support.home import Home
 
 
 @pytest.fixture
@@ -18,3 +19,10 @@ def index(tmp_path: Path) -> Iterator[Index]:
     yield made
     made.close()
     store.close()
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Home]:
+    home = Home(tmp_path)
+    yield home
+    home.close()

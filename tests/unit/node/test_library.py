@@ -6,101 +6,19 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from minga_node.errors import BadRequest, Conflict, InvalidName, NotFound, StorageFull
-from minga_node.library import Library
-from minga_node.library.hashes import Hashes
+from minga_node.library.hashes import Known
 from minga_node.library.scan import look
-from minga_node.library.watch import Watcher
-from minga_node.manifest import Manifest, hash_file
-from minga_node.manifests import Manifests
+from minga_node.manifest import hash_file
 from minga_node.model import LocalFile
-from minga_node.store import Store
+from tests.support.home import Home, Shelf
 from tests.waiting import wait_for
-
-
-class Shelf:
-    """Remembers what was published."""
-
-    def __init__(self) -> None:
-        self.files: dict[str, LocalFile] = {}
-        self.log: list[str] = []
-
-    def publish(self, files: Sequence[LocalFile]) -> None:
-        self.files.update({file.name: file for file in files})
-        self.log += [f"+{file.name}" for file in files]
-
-    def remove(self, names: Sequence[str]) -> None:
-        for name in names:
-            self.files.pop(name, None)
-        self.log += [f"-{name}" for name in names]
-
-    def local(self) -> dict[str, LocalFile]:
-        return dict(self.files)
-
-
-class Home:
-    """A library over a real directory, which can be closed and opened again."""
-
-    def __init__(self, base: Path) -> None:
-        self.directory = base / "files"
-        self.directory.mkdir()
-        self.state = base / "state.sqlite3"
-        self.shelf = Shelf()
-        self.hashed: list[str] = []
-        self.watcher: Watcher | None = None
-        self.quiet = 0.2
-
-    def open(self) -> Library:
-        store = Store(self.state)
-
-        def hash_and_note(path: Path) -> Manifest:
-            self.hashed.append(path.name)
-            return hash_file(path)
-
-        self.library = Library(
-            self.directory,
-            self.directory / ".minga",
-            Hashes(store),
-            self.shelf,
-            Manifests(store),
-            hash_and_note,
-            together=store.write,
-        )
-        self.hashes = Hashes(store)
-        return self.library
-
-    def watch(self, rescan: float = 3600) -> Library:
-        library = self.open()
-        self.watcher = Watcher(library, self.quiet, rescan)
-        self.watcher.start()
-        return library
-
-    def close(self) -> None:
-        if self.watcher is not None:
-            self.watcher.stop()
-            self.watcher = None
-
-    def write(self, name: str, content: bytes = b"content") -> Path:
-        path = self.directory / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-        return path
-
-    def shared(self, *names: str) -> Callable[[], bool]:
-        return lambda: set(self.shelf.files) == set(names)
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Iterator[Home]:
-    home = Home(tmp_path)
-    yield home
-    home.close()
 
 
 def test_a_hash_is_kept_together_with_the_entry_in_the_index(
@@ -108,9 +26,10 @@ def test_a_hash_is_kept_together_with_the_entry_in_the_index(
 ) -> None:
     library = home.open()
     home.write("a.txt")
-    found = look(home.directory, "a.txt")
+    with library.root.open() as root:
+        found = look(root, "a.txt")
     assert found is not None
-    announced: list[str | None] = []
+    announced: list[Known | None] = []
 
     def publish(_: Sequence[LocalFile]) -> None:
         announced.append(home.hashes.get(found.signature))
@@ -124,7 +43,7 @@ def test_a_hash_is_kept_together_with_the_entry_in_the_index(
     assert not library.files()
     library.share([(found, "ab" * 32)])
     assert announced == [None, None], "others see neither before they see both"
-    assert home.hashes.get(found.signature) == "ab" * 32
+    assert home.hashes.get(found.signature) == Known("ab" * 32, certain=True)
 
 
 def test_files_of_the_directory_are_shared_recursively(home: Home) -> None:
@@ -206,7 +125,7 @@ def test_a_folder_that_comes_and_goes_takes_its_files_along(home: Home, tmp_path
 
 
 def test_the_rescan_finds_what_no_notification_told(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("minga_node.library.watch._Handler.on_any_event", lambda *_: None)
+    monkeypatch.setattr("minga_node.library.observing._Handler.on_any_event", lambda *_: None)
     home.watch(rescan=0.1)
     path = home.write("quietly")
     wait_for(home.shared("quietly"), "the rescan")
@@ -315,7 +234,10 @@ def test_put_refuses_bad_names_and_touches_nothing(home: Home, name: str) -> Non
     library = home.open()
     with pytest.raises(InvalidName):
         library.put(name, io.BytesIO(b"x"), 1)
-    assert list(home.directory.iterdir()) == []
+    assert {path.relative_to(home.directory).as_posix() for path in home.directory.rglob("*")} == {
+        ".minga",
+        ".minga/directory",
+    }
 
 
 def test_put_through_a_link_that_leaves_is_refused(home: Home, tmp_path: Path) -> None:

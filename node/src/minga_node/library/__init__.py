@@ -1,5 +1,6 @@
 """The files of this node's directory: found, watched, hashed once, published, served."""
 
-from minga_node.library.library import Library, OpenFile
+from minga_node.library.catalogue import OpenFile
+from minga_node.library.library import UNKNOWN, Judge, Library
 
-__all__ = ["Library", "OpenFile"]
+__all__ = ["UNKNOWN", "Judge", "Library", "OpenFile"]

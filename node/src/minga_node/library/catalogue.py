@@ -3,16 +3,32 @@
 from __future__ import annotations
 
 import os
+import stat
 import threading
 from dataclasses import dataclass
-from pathlib import Path
 from typing import IO
 
 from minga_node.descriptors import exhausted
 from minga_node.errors import Busy, NotFound
+from minga_node.library.root import OpenRoot
 from minga_node.library.scan import Signature
 from minga_node.metrics import LIBRARY_BYTES, LIBRARY_FILES
 from minga_node.model import LocalFile
+
+
+def open_same(root: OpenRoot, path: str, signature: Signature) -> int | None:
+    """A descriptor of the file at ``path``; None where it is not any more what it was.
+
+    Raises:
+        OSError
+    """
+    # What is a pipe by now must not hold up who opens it.
+    descriptor = root.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    status = os.fstat(descriptor)
+    if stat.S_ISREG(status.st_mode) and Signature.of(status) == signature:
+        return descriptor
+    os.close(descriptor)
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +37,10 @@ class Shared:
 
     signature: Signature
     file: LocalFile
+    path: str
+    """Where it is below the directory; another than its name where that is a symbolic link."""
 
-    def open(self, directory: Path) -> IO[bytes]:
+    def open(self, root: OpenRoot) -> IO[bytes]:
         """The file's bytes.
 
         Raises:
@@ -31,17 +49,27 @@ class Shared:
         """
         name = self.file.name
         try:
-            stream = (directory / name).open("rb")
+            descriptor = open_same(root, self.path, self.signature)
         except OSError as error:
             if exhausted(error):
                 raise Busy(f"too many files are open to open {name}") from error
             raise NotFound(f"{name} is not here any more") from None
-        status = os.fstat(stream.fileno())
-        now = Signature(status.st_ino & (2**63 - 1), status.st_size, status.st_mtime_ns)
-        if now != self.signature:
-            stream.close()
+        if descriptor is None:
             raise NotFound(f"{name} is being changed")
-        return stream
+        return os.fdopen(descriptor, "rb")
+
+
+@dataclass(frozen=True, slots=True)
+class OpenFile:
+    """An open file whose bytes are those of :attr:`file`'s id; the caller closes it."""
+
+    stream: IO[bytes]
+    file: LocalFile
+    signature: Signature
+
+    def unchanged(self) -> bool:
+        """Whether the bytes read so far are still those of the id: nobody has written meanwhile."""
+        return Signature.of(os.fstat(self.stream.fileno())) == self.signature
 
 
 class Catalogue:

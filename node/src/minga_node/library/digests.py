@@ -15,7 +15,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 
 from minga_node.errors import MingaError
-from minga_node.library.library import Library, OpenFile
+from minga_node.library.catalogue import OpenFile
+from minga_node.library.library import Library
 from minga_node.model import LocalFile
 from minga_node.store import Store
 

@@ -1,170 +1,88 @@
-"""The library: which contents this node has under which names, and how they get in and out."""
+"""The library: what this node has, and how it is changed by those who ask the node to."""
 
 from __future__ import annotations
 
-import logging
-import mimetypes
-import threading
-import uuid
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO
 
-from minga_node.disk import disk_errors, sync_directory, sync_filesystem
+from minga_node.disk import disk_errors, sync_filesystem
 from minga_node.errors import BadRequest, Conflict, MingaError, NotFound
-from minga_node.library import intake
-from minga_node.library.catalogue import Catalogue, Shared
-from minga_node.library.hashes import Hashes
+from minga_node.library import derived, incoming, placing
+from minga_node.library.holdings import Holdings
+from minga_node.library.root import OpenRoot
 from minga_node.library.scan import Found, Signature, look
 from minga_node.manifest import Manifest
 from minga_node.model import LocalFile
+from minga_node.names import check_name
 
-log = logging.getLogger(__name__)
-
-mimetypes.init()
-"""Reads the system's tables now, not when the first file is complete."""
-
-
-class Publisher(Protocol):
-    """Where the library announces itself; the index is one."""
-
-    def publish(self, files: Sequence[LocalFile]) -> object: ...
-    def remove(self, names: Sequence[str]) -> object: ...
-    def local(self) -> dict[str, LocalFile]: ...
+Judge = Callable[[str | None], None]
+"""Told what has a name at the moment of writing, raises PreconditionFailed if that is not what it must be. It
+is the id of the content, None for no file, and :data:`UNKNOWN` for one that was not hashed yet."""
+UNKNOWN = ""
 
 
-class ManifestKeeper(Protocol):
-    def get(self, identity: str) -> Manifest | None: ...
-    def put(self, manifest: Manifest) -> None: ...
-
-    def put_many(self, manifests: Iterable[Manifest]) -> None: ...
+def whatever(_here: str | None) -> None:
+    """Judges nothing."""
 
 
 @dataclass(frozen=True, slots=True)
-class OpenFile:
-    """An open file whose bytes are those of :attr:`file`'s id; the caller closes it."""
+class _Placed:
+    """A file that just got its name."""
 
-    stream: IO[bytes]
-    file: LocalFile
+    name: str
+    id: str
+    signature: Signature
+    """How it looked before."""
+
+    def is_still(self, now: Signature) -> bool:
+        """Whether that is what has the name: the user may have saved another file there at once."""
+        same = (now.size, now.mtime_ns) == (self.signature.size, self.signature.mtime_ns)
+        # A copy to another volume has another inode.
+        return same and (now.device != self.signature.device or now.inode == self.signature.inode)
 
 
-class Library:
-    """Knows the directory's files by name and by id; every change of it goes to the index.
+class Library(Holdings):
+    """Takes files in and removes them, and never loses what the user has just saved.
 
-    Thread-safe. Its lock orders changes, and is held while the disk is waited for; looks at what is here take
-    none but the catalogue's. What happens on the disk behind its back is brought in by
-    :class:`~.watch.Watcher`.
-
-    Args:
-        together: a transaction around what belongs together in the hashes and in the index.
+    What happens on the disk behind its back is brought in by :class:`~.watch.Watcher`.
     """
 
-    def __init__(
-        self,
-        directory: Path,
-        own_directory: Path,
-        hashes: Hashes,
-        publisher: Publisher,
-        manifests: ManifestKeeper,
-        hash_file: Callable[[Path], Manifest],
-        together: Callable[[], AbstractContextManager[object]] = nullcontext,
-    ) -> None:
-        self.directory = directory
-        self._incoming = own_directory / "incoming"
-        self._hashes = hashes
-        self._publisher = publisher
-        self._manifests = manifests
-        self._hash_file = hash_file
-        self._together = together
-        self._lock = threading.RLock()
-        self._catalogue = Catalogue()
-        self.on_shared: list[Callable[[Sequence[LocalFile]], None]] = []
-        """Called with files that became part of the library."""
-
-    def files(self) -> tuple[LocalFile, ...]:
-        return self._catalogue.files()
-
-    def totals(self) -> tuple[int, int]:
-        """How many files, and how many bytes they have together."""
-        return self._catalogue.totals()
-
-    def signatures(self) -> dict[str, Signature]:
-        """What every shared name looked like when it was shared."""
-        return self._catalogue.signatures()
-
-    def find(self, name: str) -> LocalFile | None:
-        entry = self._catalogue.get(name)
-        return entry.file if entry else None
-
-    def names_of(self, identity: str) -> tuple[str, ...]:
-        return self._catalogue.names_of(identity)
-
-    def open(self, name: str) -> OpenFile:
-        """Opens a shared file. It waits for a change of the library only where it meets one of this name.
-
-        Raises:
-            NotFound: not shared, or not any more what it was when it was shared.
-            Busy: too many files are open.
-        """
-        entry = self._shared(name)
-        try:
-            return OpenFile(entry.open(self.directory), entry.file)
-        except NotFound:
-            # It may be being replaced just now.
-            with self._lock:
-                entry = self._shared(name)
-                return OpenFile(entry.open(self.directory), entry.file)
-
-    def _shared(self, name: str) -> Shared:
-        entry = self._catalogue.get(name)
-        if entry is None:
-            raise NotFound(f"{name} is not here")
-        return entry
-
-    def has(self, name: str, identity: str) -> bool:
-        """Whether a file of that name has this content, and still is what it was when it was shared."""
-        try:
-            opened = self.open(name)
-        except NotFound:
-            return False
-        opened.stream.close()
-        return opened.file.id == identity
-
-    def open_id(self, identity: str) -> OpenFile | None:
-        """Opens any file with this content, if there is one. Waits for no change of the library.
-
-        Raises:
-            Busy: too many files are open.
-        """
-        for name in self.names_of(identity):
-            entry = self._catalogue.get(name)
-            if entry is not None and entry.file.id == identity:
-                try:
-                    return OpenFile(entry.open(self.directory), entry.file)
-                except NotFound:
-                    continue
-        return None
-
-    def put(self, name: str, body: IO[bytes], length: int | None) -> tuple[LocalFile, bool]:
+    def put(
+        self, name: str, body: IO[bytes], length: int | None, judge: Judge = whatever
+    ) -> tuple[LocalFile, bool]:
         """Takes a file in: all of it or nothing. Returns it and whether the name is new.
 
-        ``length`` is what the sender announced, in bytes; a body that ends before is not taken.
+        A file of that name which is not shared yet is kept under another one.
+
+        Args:
+            length: what the sender announced, in bytes; a body that ends before is not taken.
+            judge: called before the body is read, and again in the moment in which the file gets its name.
 
         Raises:
-            InvalidName, BadRequest, Conflict, StorageFull, ReadOnly
+            InvalidName, BadRequest, Conflict, StorageFull, ReadOnly, DirectoryAway, PreconditionFailed
         """
-        target = intake.target(self.directory, name)
-        with disk_errors(name):
-            self._incoming.mkdir(parents=True, exist_ok=True)
-        partial = self._incoming / uuid.uuid4().hex
+        check_name(name)
+        with self._changing(name) as root:
+            placing.check(root, name)
+            judge(self._here(root, name)[0])
+        partial = self._incoming.new(name)
         try:
-            intake.write(partial, name, body, length)
-            manifest = self._hash_file(partial)
-            with self._lock:
-                is_new = not target.exists()
-                return self._take([(partial, target, name, manifest)])[0], is_new
+            incoming.write(partial, name, body, length)
+            manifest = self._manifest_of(partial)
+            with self._changing(name) as root:
+                here, known = self._here(root, name)
+                judge(here)
+                self._manifests.put(manifest)
+                placed = self._replace(root, partial, name, manifest.id, known)
+                shared = self._shared(root, [placed])
+                if not shared:
+                    raise Conflict(f"{name} was replaced by another file at once")
+                return shared[0], here is None
         finally:
             partial.unlink(missing_ok=True)
 
@@ -177,9 +95,9 @@ class Library:
         and those whose name cannot be had, each with the reason.
 
         Raises:
-            StorageFull, StorageFailed, ReadOnly: none of them is taken then.
+            StorageFull, StorageFailed, ReadOnly, DirectoryAway: none of them is taken then.
         """
-        fresh: list[tuple[Path, Path, str, Manifest]] = []
+        fresh: list[tuple[Path, str, Manifest]] = []
         here: list[LocalFile] = []
         refused: list[tuple[str, MingaError]] = []
         try:
@@ -190,29 +108,44 @@ class Library:
                     here.append(known)
                     continue
                 try:
-                    target = intake.target(self.directory, name)
-                    with disk_errors(name):
-                        target.parent.mkdir(parents=True, exist_ok=True)
+                    check_name(name)
+                    with self._changing(name) as root:
+                        placing.check(root, name)
                 except (BadRequest, Conflict) as error:
                     refused.append((name, error))
                     continue
-                partial = self._incoming / uuid.uuid4().hex
-                fresh.append((partial, target, name, manifest))
+                partial = self._incoming.new(name)
+                fresh.append((partial, name, manifest))
                 with disk_errors(name):
-                    self._incoming.mkdir(parents=True, exist_ok=True)
                     partial.write_bytes(body)
             if fresh:
-                sync_filesystem(self._incoming)
-                here += self._take(fresh)
+                sync_filesystem(self._incoming.path)
+                self._manifests.put_many(manifest for _, _, manifest in fresh)
+                here += self._replace_many(fresh, refused)
             return here, refused
         finally:
             for partial, *_ in fresh:
                 partial.unlink(missing_ok=True)
 
+    def _replace_many(
+        self, files: Sequence[tuple[Path, str, Manifest]], refused: list[tuple[str, MingaError]]
+    ) -> list[LocalFile]:
+        taken = []
+        with self._changing(files[0][1]) as root:
+            for partial, name, manifest in files:
+                try:
+                    with disk_errors(name):
+                        known = self._here(root, name)[1]
+                        taken.append(self._replace(root, partial, name, manifest.id, known))
+                except (BadRequest, Conflict) as error:
+                    # A file of this very group may have taken the place of a folder that it needs.
+                    refused.append((name, error))
+            return self._shared(root, taken)
+
     def adopt(self, files: Sequence[tuple[Path, str, Manifest]]) -> None:
         """Takes finished, verified and synced downloads in, each by an atomic rename.
 
-        Where other content got the name meanwhile, the file gets a name with its id in it.
+        Where other content has the name, shared or not, the file gets a name with its id in it.
 
         Args:
             files: where each is, its name, what it is.
@@ -220,97 +153,101 @@ class Library:
         Raises:
             MingaError: none of them is shared then.
         """
-        taken: list[tuple[Path, Path, str, Manifest]] = []
-        for partial, wanted, manifest in files:
-            name = intake.name_beside(wanted, manifest.id, self.find(wanted))
-            taken.append((partial, intake.target(self.directory, name), name, manifest))
-        self._take(taken)
+        self._manifests.put_many(manifest for _, _, manifest in files)
+        with self._changing(files[0][1] if files else "") as root:
+            taken = [
+                self._place_beside(root, partial, check_name(wanted), manifest.id)
+                for partial, wanted, manifest in files
+            ]
+            self._shared(root, taken)
 
-    def delete(self, name: str) -> None:
+    def _place_beside(self, root: OpenRoot, partial: Path, wanted: str, identity: str) -> _Placed:
+        signature = Signature.of(partial.stat())
+        names = (wanted if n < 0 else derived.with_id(wanted, identity, n) for n in count(-1))
+        for _ in range(placing.TRIES):
+            name = next(names)
+            with disk_errors(name):
+                if placing.place_new(root, partial, name):
+                    return _Placed(name, identity, signature)
+                here, known = self._here(root, name)
+                if here == identity and known is not None:
+                    partial.unlink()
+                    return _Placed(name, identity, known)
+        raise Conflict(f"no free name is left for {wanted}")
+
+    def delete(self, name: str, judge: Judge = whatever) -> None:
         """Removes a file from the directory and from the index.
 
+        Args:
+            judge: called in the moment of the removal.
+
         Raises:
-            NotFound, ReadOnly
+            NotFound, ReadOnly, DirectoryAway, PreconditionFailed
+            Conflict: it was changed and is not shared yet; it stays.
         """
-        with self._lock:
-            if name not in self._catalogue:
+        with self._changing(name) as root:
+            entry = self._catalogue.get(name)
+            here, _ = self._here(root, name)
+            judge(here if entry is not None else None)
+            if entry is None:
                 raise NotFound(f"{name} is not here")
-            with disk_errors(name):
-                (self.directory / name).unlink(missing_ok=True)
+            if here is not None:
+                placing.remove(root, name, entry.signature)
+                self._sync(root, {name})
             self.forget([name])
 
-    def _take(self, files: Sequence[tuple[Path, Path, str, Manifest]]) -> list[LocalFile]:
-        """Moves files to their targets, all under one lock and with one sync a folder, and shares them."""
-        self._manifests.put_many(manifest for _, _, _, manifest in files)
-        with self._lock:
-            found: list[tuple[Found, str]] = []
-            for partial, target, name, manifest in files:
-                with disk_errors(name):
-                    target.parent.mkdir(parents=True, exist_ok=True)
-                    intake.place(partial, target)
-                here = look(self.directory, name)
-                if here is None:
-                    raise NotFound(f"{name} was taken away at once")
-                found.append((here, manifest.id))
-            for folder in {target.parent for _, target, _, _ in files}:
-                with disk_errors(folder.name):
-                    sync_directory(folder)
-            return self.share(found)
+    @contextmanager
+    def _changing(self, name: str) -> Iterator[OpenRoot]:
+        """Nobody else changes the directory by the library; errors are told of ``name``.
 
-    def known(self, found: Found) -> str | None:
-        """The id of a file that was hashed before, if its manifest is still kept."""
-        identity = self._hashes.get(found.signature)
-        return identity if identity is not None and self._manifests.get(identity) is not None else None
+        Raises:
+            DirectoryAway
+        """
+        with self._lock, self.root.open() as root, disk_errors(name):
+            yield root
 
-    def hash(self, found: Found) -> str | None:
-        """Hashes a file on the disk; ``None`` when it went or changed meanwhile."""
-        try:
-            with disk_errors(found.name):
-                manifest = self._hash_file(self.directory / found.name)
-        except NotFound:
-            return None
-        again = look(self.directory, found.name)
-        if again is None or again.signature != found.signature or manifest.size != found.signature.size:
-            return None
-        self._manifests.put(manifest)
-        return manifest.id
+    def _here(self, root: OpenRoot, name: str) -> tuple[str | None, Signature | None]:
+        """What has a name right now: its id (see :data:`Judge`), and its signature where the id is known."""
+        found = look(root, name)
+        if found is None:
+            return (UNKNOWN if placing.exists(root, name) else None), None
+        entry = self._catalogue.get(name)
+        if entry is not None and entry.signature == found.signature:
+            return entry.file.id, found.signature
+        # Soon after the start not everything has been looked at.
+        known = self.known(found)
+        if known is not None and known.certain:
+            return known.id, found.signature
+        return UNKNOWN, None
 
-    def share(self, files: Sequence[tuple[Found, str]]) -> list[LocalFile]:
-        """Makes hashed files part of the library and announces those that are news."""
-        shared = [
-            LocalFile(
-                name=found.name,
-                id=identity,
-                size=found.signature.size,
-                media_type=mimetypes.guess_type(found.name)[0] or "application/octet-stream",
-                modified_ms=found.modified_ms,
-            )
-            for found, identity in files
-        ]
-        with self._lock:
-            with self._together():
-                self._hashes.put([(found.signature, identity) for found, identity in files])
-                self._publisher.publish(shared)
-            for (found, _), file in zip(files, shared, strict=True):
-                self._catalogue.put(Shared(found.signature, file))
-            self._catalogue.measure()
-        for listener in self.on_shared:
-            listener(shared)
-        return shared
+    def _replace(
+        self, root: OpenRoot, partial: Path, name: str, identity: str, known: Signature | None
+    ) -> _Placed:
+        signature = Signature.of(partial.stat())
+        kept = placing.replace(root, partial, name, known)
+        if kept is not None:
+            self.troubles.kept.add(kept, f"{name} was not shared yet when another file got that name")
+        return _Placed(name, identity, signature)
 
-    def forget(self, names: Iterable[str]) -> None:
-        """Names that are on the disk no more."""
-        gone = list(names)
-        with self._lock:
-            self._publisher.remove(gone)
-            for name in gone:
-                self._catalogue.drop(name)
-            self._catalogue.measure()
+    def _manifest_of(self, partial: Path) -> Manifest:
+        with partial.open("rb") as stream:
+            return self._hash_open(stream.fileno(), partial.name)
 
-    def published(self) -> set[str]:
-        """Names that the index says are completely here, among them some from before the last start."""
-        return {name for name, file in self._publisher.local().items() if file.complete}
+    def _shared(self, root: OpenRoot, placed: Sequence[_Placed]) -> list[LocalFile]:
+        """Syncs the folders of files that just got their names, and shares those that still have them."""
+        found: list[tuple[Found, str]] = []
+        for each in placed:
+            here = look(root, each.name)
+            if here is not None and each.is_still(here.signature):
+                found.append((here, each.id))
+        self._sync(root, {each.name for each in placed})
+        return self.share(found)
 
-    def tidy(self) -> None:
-        """Forgets hashes of files that are no more."""
-        self._hashes.keep_only(set(self.signatures().values()))
+    def _sync(self, root: OpenRoot, names: set[str]) -> None:
+        """Makes renames survive a power cut."""
+        for folder in {name.rpartition("/")[0] for name in names}:
+            descriptor = root.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)

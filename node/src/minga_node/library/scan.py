@@ -4,20 +4,43 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
+from minga_node.beneath import FOLDER
+from minga_node.library.root import OpenRoot
 from minga_node.names import is_shareable
+
+BITS = 2**63 - 1
+"""What SQLite keeps of a number; that is plenty to tell files apart."""
+LATEST_MS = 253_402_300_799_000
+"""The end of the year 9999, after which no calendar here goes."""
+LOOK = getattr(os, "O_PATH", os.O_RDONLY) | os.O_NOFOLLOW
 
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """Equal signatures mean equal content: the file need not be hashed again."""
+    """Equal signatures mean equal content: the file need not be hashed again.
 
+    The time of change (ctime) is among them since anybody can set that of modification: an archive unpacked
+    over an older version may bring the same one.
+    """
+
+    device: int
     inode: int
     size: int
     mtime_ns: int
+    ctime_ns: int
+
+    @classmethod
+    def of(cls, status: os.stat_result) -> Signature:
+        numbers = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+        return cls(*(number & BITS for number in numbers))
+
+    @property
+    def moved(self) -> tuple[int, int, int, int]:
+        """What of it stays when the file gets another name."""
+        return self.device, self.inode, self.size, self.mtime_ns
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,60 +51,85 @@ class Found:
     signature: Signature
     changed: float
     """When the system last saw it change (ctime), seconds since 1970."""
+    modified_ms: int
+    """Milliseconds since 1970, within what a calendar has."""
+    path: str
+    """Where it is; another than its name where that is a symbolic link."""
 
-    @property
-    def modified_ms(self) -> int:
-        return self.signature.mtime_ns // 1_000_000
 
+def look(root: OpenRoot, name: str) -> Found | None:
+    """One file, if it is there, regular and inside.
 
-def look(directory: Path, name: str) -> Found | None:
-    """One file, if it is there, regular, readable and inside ``directory``.
-
-    A symbolic link counts as the file it leads to, unless that is outside or hidden.
+    A symbolic link counts as the file it leads to, unless that is outside or hidden. A link to a folder is
+    not followed.
     """
-    path = directory / name
+    path = name
     try:
-        status = path.lstat()
+        status = _status(root, name)
         if stat.S_ISLNK(status.st_mode):
-            inside = path.resolve(strict=True).relative_to(directory.resolve())
-            if not is_shareable(str(inside)):
+            inside = (root.path / name).resolve(strict=True).relative_to(root.path.resolve())
+            path = str(inside)
+            if not is_shareable(path):
                 return None
-            status = path.stat()
+            status = _status(root, path)
     except (OSError, ValueError, RuntimeError):
         # Gone, outside, or a loop of links.
         return None
-    return _found(name, status) if stat.S_ISREG(status.st_mode) else None
+    return _found(name, status, path) if stat.S_ISREG(status.st_mode) else None
 
 
-def _found(name: str, status: os.stat_result) -> Found:
-    # SQLite keeps 63 bits of an inode; that is plenty to tell files apart.
-    inode = status.st_ino & (2**63 - 1)
-    return Found(name, Signature(inode, status.st_size, status.st_mtime_ns), status.st_ctime)
+def _status(root: OpenRoot, name: str) -> os.stat_result:
+    descriptor = root.open(name, LOOK)
+    try:
+        return os.fstat(descriptor)
+    finally:
+        os.close(descriptor)
 
 
-def walk(directory: Path, below: str = "") -> Iterator[Found]:
-    """All files that may be shared in ``directory``, or in its part ``below``.
+def _found(name: str, status: os.stat_result, path: str = "") -> Found:
+    modified_ms = min(max(status.st_mtime_ns // 1_000_000, 0), LATEST_MS)
+    return Found(name, Signature.of(status), status.st_ctime, modified_ms, path or name)
 
-    Links to folders are skipped: they may lead in circles.
+
+def walk(
+    root: OpenRoot, below: str = "", unshareable: Callable[[str], object] = lambda _name: None
+) -> Iterator[Found]:
+    """All files that may be shared in the directory, or in its part ``below``.
+
+    Links to folders are skipped: they may lead in circles. ``unshareable`` is told of names that cannot be
+    shared though they are not hidden.
     """
     pending = [below]
     while pending:
         folder = pending.pop()
         try:
-            entries = list(os.scandir(directory / folder))
+            descriptor = root.open(folder, FOLDER & ~getattr(os, "O_PATH", 0))
         except OSError:
             continue
-        for entry in entries:
-            name = f"{folder}/{entry.name}" if folder else entry.name
-            if not is_shareable(name):
-                continue
-            try:
-                if entry.is_dir(follow_symlinks=False):
-                    pending.append(name)
-                elif entry.is_symlink():
-                    if (found := look(directory, name)) is not None:
-                        yield found
-                elif entry.is_file(follow_symlinks=False):
-                    yield _found(name, entry.stat(follow_symlinks=False))
-            except OSError:
-                continue
+        try:
+            with os.scandir(descriptor) as entries:
+                for entry in entries:
+                    name = f"{folder}/{entry.name}" if folder else entry.name
+                    if not is_shareable(name):
+                        if not entry.name.startswith("."):
+                            unshareable(name)
+                        continue
+                    yield from _entry(root, entry, name, pending)
+        except OSError:
+            continue
+        finally:
+            os.close(descriptor)
+
+
+def _entry(root: OpenRoot, entry: os.DirEntry[str], name: str, pending: list[str]) -> Iterator[Found]:
+    """The file that an entry of a folder is; a folder is added to those that are to be looked at."""
+    try:
+        if entry.is_dir(follow_symlinks=False):
+            pending.append(name)
+        elif entry.is_symlink():
+            if (found := look(root, name)) is not None:
+                yield found
+        elif entry.is_file(follow_symlinks=False):
+            yield _found(name, entry.stat(follow_symlinks=False))
+    except OSError:
+        return

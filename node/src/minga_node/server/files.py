@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from flask import Blueprint, Response, request
-from werkzeug.exceptions import PreconditionFailed
 
-from minga_node.errors import AmbiguousName, BadRequest, Choice, NoHolders, NotFound
+from minga_node.errors import AmbiguousName, BadRequest, Choice, NoHolders, NotFound, PreconditionFailed
 from minga_node.index import Index, Query
 from minga_node.model import FileRow, Holder, LocalFile
 from minga_node.names import check_name
@@ -166,8 +165,7 @@ def blueprint(services: Services) -> Blueprint:
         name = name_from_path("/files/")
         if "Content-Range" in request.headers:
             raise BadRequest("a file is put as a whole, without Content-Range")
-        check_preconditions(name)
-        file, is_new = library.put(name, request.stream, request.content_length)
+        file, is_new = library.put(name, request.stream, request.content_length, check_preconditions)
         response = answer(FileOut.of(local_row(file)), 201 if is_new else 200)
         response.headers["ETag"] = f'"{file.id}"'
         if is_new:
@@ -178,15 +176,14 @@ def blueprint(services: Services) -> Blueprint:
     @documented(Operation("Removes a file from this node's library", {204: "done"}), "DELETE")
     def delete(name: str) -> Response:
         name = name_from_path("/files/")
-        check_preconditions(name)
-        library.delete(name)
+        library.delete(name, check_preconditions)
         return Response(status=204)
 
-    def check_preconditions(name: str) -> None:
-        here = library.find(name)
-        if request.if_match and (here is None or here.id not in request.if_match):
+    def check_preconditions(here: str | None) -> None:
+        """A file that is not hashed yet is none that the client can have meant."""
+        if request.if_match and (here is None or here not in request.if_match):
             raise PreconditionFailed("the file here is another one")
-        if here is not None and request.if_none_match and here.id in request.if_none_match:
+        if here is not None and request.if_none_match and here in request.if_none_match:
             raise PreconditionFailed("the file is here already")
 
     return routes

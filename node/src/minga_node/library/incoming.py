@@ -1,0 +1,55 @@
+"""What somebody sends, on its way to a finished and synced file that only needs its name."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from pathlib import Path
+from typing import IO
+
+from minga_node.disk import disk_errors
+from minga_node.errors import BadRequest
+
+COPY_BYTES = 1024 * 1024
+
+
+class Incoming:
+    """The folder where it waits, inside the node's own one: on the library's file system."""
+
+    def __init__(self, own: Path) -> None:
+        self.path = own / "incoming"
+
+    def new(self, name: str) -> Path:
+        """A path that nothing has, for a file that is to be called ``name``.
+
+        Raises:
+            StorageFull, ReadOnly, NotFound: of the folder, which is made where it is missing.
+        """
+        with disk_errors(name):
+            # Not what it is in: the directory may have been unmounted.
+            self.path.parent.mkdir(exist_ok=True)
+            self.path.mkdir(exist_ok=True)
+        return self.path / uuid.uuid4().hex
+
+
+def write(partial: Path, name: str, body: IO[bytes], length: int | None) -> None:
+    """Writes a body to a new file and syncs it; ``length`` is what the sender announced, in bytes.
+
+    Raises:
+        BadRequest: it ended before.
+        StorageFull, ReadOnly
+    """
+    with disk_errors(name), partial.open("xb") as out:
+        received = 0
+        while chunk := _read(body, length, received):
+            out.write(chunk)
+            received += len(chunk)
+        if length is not None and received != length:
+            raise BadRequest(f"the body ended after {received} of {length} bytes")
+        out.flush()
+        os.fsync(out.fileno())
+
+
+def _read(body: IO[bytes], length: int | None, received: int) -> bytes:
+    wanted = COPY_BYTES if length is None else min(COPY_BYTES, length - received)
+    return body.read(wanted) if wanted else b""

@@ -1,0 +1,257 @@
+"""How a finished file gets its name in the user's directory, and how one goes: nothing unknown is lost.
+
+What has the name is looked at in the moment of the rename, since the user may have saved something there that
+nobody has hashed yet.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from itertools import count, islice
+from pathlib import Path
+from typing import TypeVar
+
+from minga_node import beneath
+from minga_node.disk import copy
+from minga_node.errors import Conflict, InvalidName
+from minga_node.library import derived
+from minga_node.library.root import OpenRoot
+from minga_node.library.scan import Signature, look
+
+T = TypeVar("T")
+
+HERE = -100
+"""``AT_FDCWD``: paths are taken as they are."""
+TRIES = 100
+LINK = {errno.ELOOP, errno.EXDEV, errno.ENOTDIR}
+"""What the kernel says of a link on the way, depending on how it is asked."""
+
+
+@contextmanager
+def inside(root: OpenRoot, name: str) -> Iterator[None]:
+    """Says what is on the way where that is no folder.
+
+    Raises:
+        InvalidName: a link.
+        Conflict: anything else.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in LINK:
+            raise
+        blocking, is_link = _on_the_way(root, name)
+        if is_link:
+            raise InvalidName(f"{name} leads out of the library: {blocking} is a link") from None
+        raise Conflict(f"{blocking} is no folder") from None
+
+
+def _on_the_way(root: OpenRoot, name: str) -> tuple[str, bool]:
+    """What keeps a name from being reached, and whether it is a link."""
+    above = name.rpartition("/")[0]
+    parts = above.split("/")
+    for length in range(1, len(parts) + 1):
+        part = "/".join(parts[:length])
+        try:
+            mode = os.lstat(root.path / part).st_mode
+        except OSError:
+            break
+        if not stat.S_ISDIR(mode):
+            return part, stat.S_ISLNK(mode)
+    return above, True
+
+
+def check(root: OpenRoot, name: str) -> None:
+    """Whether a file may have that name, as far as can be said before it is there.
+
+    Raises:
+        InvalidName: a link leads out of the directory.
+        Conflict: there is a folder, or there is a file where a folder has to be.
+        OSError
+    """
+    try:
+        with inside(root, name), root.folder(name) as folder:
+            status = os.stat(name.rpartition("/")[2], dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError:
+        return
+    if stat.S_ISDIR(status.st_mode):
+        raise Conflict(f"{name} is a folder")
+
+
+def exists(root: OpenRoot, name: str) -> bool:
+    """Whether anything has that name, be it no file that can be shared."""
+    try:
+        with root.folder(name) as folder:
+            os.stat(name.rpartition("/")[2], dir_fd=folder, follow_symlinks=False)
+    except OSError:
+        return False
+    return True
+
+
+def place_new(root: OpenRoot, partial: Path, name: str) -> bool:
+    """Gives a finished and synced file its name, if nothing has it; whether nothing had.
+
+    Raises:
+        InvalidName, OSError
+    """
+    with inside(root, name), root.folder(name, make=True) as folder:
+        return _place_new(partial, folder, name.rpartition("/")[2])
+
+
+def _place_new(partial: Path, folder: int, leaf: str) -> bool:
+    try:
+        _moved(partial, folder, lambda at, source: beneath.rename_new(at, source, folder, leaf))
+    except FileExistsError:
+        return False
+    return True
+
+
+def replace(root: OpenRoot, partial: Path, name: str, known: Signature | None) -> str | None:
+    """Gives a finished and synced file its name, all at once, in place of the file that is known.
+
+    Any other file that has the name keeps its content under another name, which is returned.
+
+    Args:
+        known: how that file looked when its content was known; None for no such file.
+
+    Raises:
+        Conflict: there is a folder, or another file by the rules of this file system.
+        InvalidName, OSError
+    """
+    leaf = name.rpartition("/")[2]
+    with inside(root, name), root.folder(name, make=True) as folder:
+        for _ in range(TRIES):
+            if _place_new(partial, folder, leaf):
+                return None
+            try:
+                before = os.stat(leaf, dir_fd=folder, follow_symlinks=False)
+            except FileNotFoundError:
+                continue
+            if stat.S_ISDIR(before.st_mode):
+                raise Conflict(f"{name} is a folder")
+            found = look(root, name)
+            is_known = known is not None and found is not None and found.signature == known
+            if not is_known and leaf not in _names(folder):
+                raise Conflict(f"{name} is another file here: this file system takes two names for one")
+            with suppress(FileNotFoundError):
+                return _exchange(partial, folder, name, before if is_known else None)
+    raise Conflict(f"{name} is being changed")
+
+
+def _names(folder: int) -> set[str]:
+    descriptor = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=folder)
+    try:
+        with os.scandir(descriptor) as entries:
+            return {entry.name for entry in entries}
+    finally:
+        os.close(descriptor)
+
+
+def _exchange(partial: Path, folder: int, name: str, known: os.stat_result | None) -> str | None:
+    leaf = name.rpartition("/")[2]
+
+    def act(at: int, source: str) -> str | None:
+        try:
+            beneath.rename(at, source, folder, leaf, beneath.EXCHANGE)
+        except OSError as error:
+            if error.errno != errno.ENOSYS:
+                raise
+            # In two steps then: between the look and the rename there is a moment.
+            kept = None if known else _set_aside(folder, leaf, folder, name)
+            os.rename(source, leaf, src_dir_fd=at, dst_dir_fd=folder)
+            return kept
+        if known is not None and _same(os.stat(source, dir_fd=at, follow_symlinks=False), known):
+            os.unlink(source, dir_fd=at)
+            return None
+        try:
+            return _set_aside(at, source, folder, name)
+        except BaseException:
+            beneath.rename(at, source, folder, leaf, beneath.EXCHANGE)
+            raise
+
+    return _moved(partial, folder, act)
+
+
+def remove(root: OpenRoot, name: str, known: Signature) -> None:
+    """Takes away a file that is what is known of it.
+
+    Raises:
+        Conflict: it is not; it stays.
+        FileNotFoundError, OSError
+    """
+    leaf = name.rpartition("/")[2]
+    with inside(root, name), root.folder(name) as folder:
+        before = os.stat(leaf, dir_fd=folder, follow_symlinks=False)
+        found = look(root, name)
+        if found is None or found.signature != known:
+            raise Conflict(f"{name} was changed just now and is not shared yet: nothing was removed")
+        aside = f".{uuid.uuid4().hex}"
+        beneath.rename_new(folder, leaf, folder, aside)
+        if _same(os.stat(aside, dir_fd=folder, follow_symlinks=False), before):
+            os.unlink(aside, dir_fd=folder)
+            return
+        try:
+            beneath.rename_new(folder, aside, folder, leaf)
+        except FileExistsError:
+            _set_aside(folder, aside, folder, name)
+    raise Conflict(f"{name} was changed at this moment: nothing was removed")
+
+
+def _same(one: os.stat_result, other: os.stat_result) -> bool:
+    """Whether it is the same file, unchanged; the time of change is left aside, since a rename sets it."""
+    return Signature.of(one).moved == Signature.of(other).moved and one.st_mode == other.st_mode
+
+
+def _set_aside(at: int, source: str, folder: int, name: str) -> str:
+    """Gives a user's file another name in its folder; that name."""
+    now = time.time()
+    return free_name(
+        (derived.kept(name, now, number) for number in count()),
+        lambda leaf: beneath.rename_new(at, source, folder, leaf),
+    )
+
+
+def free_name(names: Iterator[str], rename_to: Callable[[str], None]) -> str:
+    """The first of some names that nothing has, once the file has it.
+
+    Raises:
+        Conflict: all that were tried are taken.
+        OSError
+    """
+    for name in islice(names, TRIES):
+        with suppress(FileExistsError):
+            rename_to(name.rpartition("/")[2])
+            return name
+    raise Conflict("no free name is left to keep a file under")
+
+
+def _moved(partial: Path, folder: int, act: Callable[[int, str], T]) -> T:
+    """Has ``act`` rename the file into the folder, given where it is: folder and name.
+
+    Where that is on another file system, as in a volume that is mounted into the directory, nothing can be
+    renamed to it from outside: it is copied to a hidden name beside it first.
+    """
+    try:
+        return act(HERE, str(partial))
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+    beside = f".{uuid.uuid4().hex}"
+    copied = os.open(beside, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666, dir_fd=folder)
+    try:
+        try:
+            copy(partial, copied)
+        finally:
+            os.close(copied)
+        done = act(folder, beside)
+    finally:
+        with suppress(FileNotFoundError):
+            os.unlink(beside, dir_fd=folder)
+    partial.unlink(missing_ok=True)
+    return done
