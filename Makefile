@@ -118,7 +118,7 @@ cluster-down: venv ## Remove it with everything in it
 
 .PHONY: crd
 crd: venv ## Write the CustomResourceDefinition from the operator's model
-	$(BIN)/python -m minga_operator.crd > charts/minga/files/p2pnetworks.yaml
+	$(BIN)/python -m minga_operator.crd > charts/minga/crds/p2pnetworks.yaml
 
 HELM := $(if $(shell command -v helm),,programs)
 KUBECTL := $(if $(shell command -v kubectl),,programs)

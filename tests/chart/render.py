@@ -32,7 +32,7 @@ def helm(*arguments: str | Path, check: bool = True) -> subprocess.CompletedProc
 def manifests() -> str:
     """manifests/minga.yaml: everything for ``kubectl apply -f``."""
     values = MANIFESTS / "values.yaml"
-    version = ("--kube-version", "1.34.0")
+    version = ("--kube-version", "1.34.0", "--include-crds", "--no-hooks")
     rendered = helm("template", "minga", CHART, "-n", "minga-system", "-f", values, *version).stdout
     # What installs and upgrades by itself is not Helm's.
     rendered = re.sub(

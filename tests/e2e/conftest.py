@@ -13,7 +13,7 @@ from tests.cluster import Cluster
 from tests.cluster.build import cache_lock
 from tests.e2e.install import NAMESPACE, RESTRICTED, install
 
-NODES = 3
+NODES = int(os.environ.get("MINGA_TEST_NODES", "3"))
 
 
 @pytest.fixture(scope="session")

@@ -90,9 +90,10 @@ def test_every_right_is_used_and_none_is_missing(cluster: Cluster, namespace: st
     install(cluster)
     network = Network(cluster, namespace)
     storage = {"storage": {"size": "1Gi"}}
+    peers = {"storage": {"ephemeral": True}, "replicas": 1}
     network.apply({
         "seeds": storage | {"replicas": 2},
-        "peers": {"storage": {"ephemeral": True}, "replicas": 1},
+        "peers": peers,
         "ingress": {"host": "files.example.com"},
         "gateway": {"name": "front", "hostnames": ["files.example.com"]},
         "monitoring": {"dashboards": True},
@@ -101,21 +102,17 @@ def test_every_right_is_used_and_none_is_missing(cluster: Cluster, namespace: st
     network.wait(timeout=300)
     others = network.kubectl("get", "podmonitors,prometheusrules,httproutes", "-o", "name").split()
     assert [name.partition(".")[0] for name in others] == ["podmonitor", "prometheusrule", "httproute"]
-    network.patch({
-        "seeds": {"storage": {"size": "2Gi"}},
-        "peers": {"mode": "DaemonSet"},
-        "ingress": None,
-        "gateway": None,
+    less = {
+        "seeds": {"storage": {"size": "2Gi"}, "replicas": 2},
         "networkPolicy": {"enabled": False},
         "podDisruptionBudget": {"enabled": False},
         "monitoring": {"podMonitor": False, "rules": False, "dashboards": False},
-        "broker": {"managed": None, "external": {"secretName": "missing"}},
-    })
+    }
+    network.apply(
+        less | {"peers": peers | {"mode": "DaemonSet"}, "broker": {"external": {"secretName": "missing"}}}
+    )
     network.wait("PeersReady", timeout=240)
-    network.patch({
-        "peers": {"mode": "StatefulSet"},
-        "broker": {"external": None, "cluster": {"name": "missing"}},
-    })
+    network.apply(less | {"peers": peers, "broker": {"cluster": {"name": "missing"}}})
     network.wait("BrokerReady", "False", "RabbitmqClusterMissing")
     network.wait("PeersReady", timeout=240)
     # Fails when a verb is taken from the roles (403) and when one is added that nothing uses.

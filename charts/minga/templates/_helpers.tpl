@@ -31,6 +31,13 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end -}}
 {{- end -}}
 
+{{- /* Annotations of what an upgrade of the definition needs, for as long as it takes. */ -}}
+{{- define "minga.definitionHook" -}}
+helm.sh/hook: pre-upgrade
+helm.sh/hook-weight: {{ . | quote }}
+helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
+{{- end -}}
+
 {{- /* What the operator does to objects in the namespaces it watches: each verb is used, none else. */ -}}
 {{- define "minga.rules" -}}
 - apiGroups: [minga.dev]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from minga_operator import metrics
 from minga_operator.cache import Cache
-from minga_operator.children import check_owner
+from minga_operator.children import Children
 from minga_operator.errors import KindMissing, MissingCluster, MissingSecret, OperatorError, Unavailable
 from minga_operator.kinds import RABBITMQ_CLUSTER, SECRET
 from minga_operator.kube import Conflict, Kube
@@ -33,8 +33,8 @@ class Found:
 class Brokers:
     """Reads Secrets, and makes one for each managed broker."""
 
-    def __init__(self, kube: Kube, cache: Cache) -> None:
-        self._kube, self._cache = kube, cache
+    def __init__(self, kube: Kube, cache: Cache, children: Children) -> None:
+        self._kube, self._cache, self._children = kube, cache, children
 
     def find(self, network: Network) -> Found:
         """The broker as it is now.
@@ -57,6 +57,23 @@ class Brokers:
         missing = f"its key {field} holds no AMQP URI" if secret else "it does not exist"
         return Found(error=MissingSecret(f"Secret {name} is needed for the broker, and {missing}"))
 
+    def look(self, network: Network) -> tuple[Found, bool]:
+        """The same without a write, and whether the credentials would have to be made.
+
+        Raises:
+            Unavailable: not now.
+        """
+        if network.spec.broker.managed is None:
+            return self.find(network), False
+        name = common.credentials_name(network)
+        found = self._cache.get(SECRET, network.key, name)
+        if found is None:
+            return Found(Credentials("", "", "")), True
+        data = _decoded(found)
+        return Found(
+            Credentials(data["username"], data["password"], data["cookie"]), _digest(data["uri"])
+        ), False
+
     def _lacking(self, network: Network) -> OperatorError | None:
         """Why there cannot be a Secret of a RabbitmqCluster."""
         wanted = network.spec.broker.cluster
@@ -72,8 +89,7 @@ class Brokers:
         name = common.credentials_name(network)
         found = self._cache.get(SECRET, network.key, name) or self._kube.find(SECRET, network.namespace, name)
         if found is not None:
-            check_owner(network, found | {"kind": "Secret"})
-            return found
+            return self._children.adopt(network, found | {"kind": "Secret"})
         made = Credentials("minga", secrets.token_urlsafe(24), secrets.token_hex(20))
         try:
             found = self._kube.create(SECRET, broker.new_credentials(network, made))

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from minga_operator import metrics
 from minga_operator.cache import Cache
-from minga_operator.compare import APPLIED, owner, projection, settled, stamped
+from minga_operator.compare import APPLIED, applied, differences, owner, projection, settled, stamped
 from minga_operator.crd import KIND
 from minga_operator.errors import NameTaken, Refused, Waiting
 from minga_operator.kinds import BY_NAME, WATCHED, Kind
 from minga_operator.kube import Invalid, Kube
 from minga_operator.network import Network
-from minga_operator.resources.common import Object, digest
+from minga_operator.resources.common import INSTANCE, MANAGED, Object, digest, owner_reference
 from minga_operator.workqueue import Key
 
 _log = logging.getLogger(__name__)
@@ -41,18 +41,13 @@ class Children:
         """
         kind, name = BY_NAME[wanted["kind"]], wanted["metadata"]["name"]
         target = stamped(wanted)
-        live = self._cache.get(kind, network.key, name)
-        if live is None:
-            # Not ours, or made so recently that the watch has not told us.
-            live = self._kube.find(kind, network.namespace, name)
-            if live is not None:
-                live = {"apiVersion": kind.api_version, "kind": kind.name, **live}
+        live = self._live(network, kind, name)
         if live is not None:
             check_owner(network, live)
             if self._as_wanted(target, live):
                 return False
         try:
-            applied = self._kube.apply(kind, target)
+            answer = self._kube.apply(kind, target)
         except Invalid as invalid:
             if live is None or not only_immutable(str(invalid)):
                 raise Refused(f"{kind.name} {name}: {invalid}", invalid.status) from invalid
@@ -61,28 +56,94 @@ class Children:
         except Refused as refused:
             raise Refused(f"{kind.name} {name}: {refused}", refused.status) from refused
         metrics.WRITES.labels(kind.name, "apply").inc()
-        self._remember(target, applied)
-        self._cache.put(applied)
-        if live is not None and _stamp(live) == _stamp(target):
+        self._remember(target, answer)
+        self._cache.put(answer)
+        if live is not None and owner(live) is None:
+            say("Normal", "Adopted", "Adopt", f"{kind.name} {name} was of an earlier {network.name}")
+        elif live is not None and _stamp(live) == _stamp(target):
             say("Normal", "Repaired", "Repair", f"{kind.name} {name} had been changed and is as it was again")
         return True
 
+    def pending(
+        self, network: Network, wanted: Sequence[Object], spare: Iterable[tuple[str, str]]
+    ) -> list[str]:
+        """What :meth:`ensure` and :meth:`prune` would do, in a few words each; nothing is written.
+
+        Raises:
+            NameTaken: there is an object of that name that is not this network's.
+            Waiting, Unavailable: not now.
+        """
+        found = []
+        for item in wanted:
+            kind, name = BY_NAME[item["kind"]], item["metadata"]["name"]
+            target = stamped(item)
+            live = self._live(network, kind, name)
+            if live is None:
+                found.append(f"{kind.name} {name} is made")
+                continue
+            check_owner(network, live)
+            if self._as_wanted(target, live):
+                continue
+            try:
+                # The API server may write a value in another form: then it is no change.
+                answer = self._kube.apply(kind, target, dry_run=True)
+            except Refused as refused:
+                found.append(f"{kind.name} {name} is refused: {refused}")
+                continue
+            if fields := differences(projection(item, answer), live):
+                found.append(f"{kind.name} {name}: {', '.join(fields)}")
+        gone = self._superfluous(network, wanted, spare)
+        return found + [f"{kind.name} {live['metadata']['name']} is deleted" for kind, live in gone]
+
+    def adopt(self, network: Network, live: Object) -> Object:
+        """An object that is made once and never applied, as this network's, which it may not have been.
+
+        Raises:
+            NameTaken: it is somebody else's.
+            Waiting, Unavailable: not now.
+        """
+        kind, metadata = BY_NAME[live["kind"]], live["metadata"]
+        check_owner(network, live, made_once=True)
+        if owner(live) is not None:
+            return live
+        references = [*(metadata.get("ownerReferences") or ()), owner_reference(network)]
+        patch = {"metadata": {"uid": metadata["uid"], "ownerReferences": references}}
+        found = self._kube.merge(kind, network.namespace, metadata["name"], patch)
+        metrics.WRITES.labels(kind.name, "patch").inc()
+        self._cache.put(found)
+        return found
+
+    def _live(self, network: Network, kind: Kind, name: str) -> Object | None:
+        live = self._cache.get(kind, network.key, name)
+        if live is None:
+            # Not ours, or made so recently that the watch has not told us.
+            live = self._kube.find(kind, network.namespace, name)
+            if live is not None:
+                live = {"apiVersion": kind.api_version, "kind": kind.name, **live}
+        return live
+
     def prune(self, network: Network, wanted: Iterable[Object], spare: Iterable[tuple[str, str]] = ()) -> int:
         """Deletes what the network no longer needs, but for ``spare`` (kind and name); returns how many."""
+        gone = self._superfluous(network, wanted, spare)
+        for kind, live in gone:
+            self._kube.delete(kind, live)
+            self._cache.drop(live)
+            metrics.WRITES.labels(kind.name, "delete").inc()
+        return len(gone)
+
+    def _superfluous(
+        self, network: Network, wanted: Iterable[Object], spare: Iterable[tuple[str, str]]
+    ) -> list[tuple[Kind, Object]]:
         keep = {(item["kind"], item["metadata"]["name"]) for item in wanted} | set(spare)
-        count = 0
-        for kind in WATCHED:
-            if not kind.ours:
-                continue
-            for live in self._cache.of(kind, network.key):
-                metadata = live["metadata"]
-                mine = (owner(live) or {}).get("uid") == network.uid
-                if mine and (kind.name, metadata["name"]) not in keep and "deletionTimestamp" not in metadata:
-                    self._kube.delete(kind, live)
-                    self._cache.drop(live)
-                    metrics.WRITES.labels(kind.name, "delete").inc()
-                    count += 1
-        return count
+        return [
+            (kind, live)
+            for kind in WATCHED
+            if kind.ours
+            for live in self._cache.of(kind, network.key)
+            if (owner(live) or {}).get("uid") == network.uid
+            and (kind.name, live["metadata"]["name"]) not in keep
+            and "deletionTimestamp" not in live["metadata"]
+        ]
 
     def forget(self, key: Key) -> None:
         """Drops what was remembered about a network that is gone."""
@@ -114,11 +175,20 @@ class Children:
         # It lingers until the garbage collector has let go of the pods; its end brings the next reconcile.
 
 
-def check_owner(network: Network, live: Object) -> None:
-    """Raises NameTaken unless the object is this network's, Waiting while it is being deleted."""
+def check_owner(network: Network, live: Object, *, made_once: bool = False) -> None:
+    """Raises NameTaken unless the object is this network's or nobody's, Waiting while it is being deleted.
+
+    Nobody's are those that an operator made for a network of this name, which is gone and left them behind:
+    deleted with ``--cascade=orphan``, or restored from a backup that keeps no owners. Our labels and the
+    annotation of what was applied tell them from what somebody else made.
+
+    Args:
+        made_once: the object is one that is never applied, so it has no such annotation.
+    """
     kind, metadata = live["kind"], live["metadata"]
     found = owner(live)
-    if found is not None and found.get("uid") == network.uid:
+    ours = found is not None and found.get("uid") == network.uid
+    if ours or (found is None and _left_behind(network, live, made_once=made_once)):
         if "deletionTimestamp" in metadata:
             raise Waiting(f"{kind} {metadata['name']} is still being deleted")
         return
@@ -127,6 +197,12 @@ def check_owner(network: Network, live: Object) -> None:
     raise NameTaken(
         f"{kind} {metadata['name']} exists and is not this network's: delete it, or rename the network"
     )
+
+
+def _left_behind(network: Network, live: Object, *, made_once: bool) -> bool:
+    labels = live["metadata"].get("labels") or {}
+    ours = {**MANAGED, INSTANCE: network.name}
+    return ours.items() <= labels.items() and (made_once or applied(live))
 
 
 def only_immutable(message: str) -> bool:

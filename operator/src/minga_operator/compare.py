@@ -48,3 +48,19 @@ def owner(live: Object) -> dict[str, Any] | None:
         if reference.get("controller"):
             return dict(reference)
     return None
+
+
+def differences(wanted: Any, live: Any, path: str = "", depth: int = 3) -> list[str]:
+    """Paths of the fields in which ``live``, cut down to the shape of ``wanted``, is not so."""
+    if isinstance(wanted, dict) and isinstance(live, dict) and depth:
+        found = []
+        for key, value in wanted.items():
+            place = f"{path}.{key}" if path else str(key)
+            found += differences(value, live.get(key, _MISSING), place, depth - 1)
+        return found
+    return [] if projection(wanted, live) == wanted else [path]
+
+
+def applied(live: Object) -> bool:
+    """Whether an operator of ours applied this object."""
+    return APPLIED in (live["metadata"].get("annotations") or {})

@@ -11,7 +11,7 @@ from pydantic.json_schema import GenerateJsonSchema, NoDefault
 from pydantic_core import core_schema
 
 from minga_operator.fields import rule
-from minga_operator.model import Spec
+from minga_operator.model import Broker, Spec
 
 GROUP = "minga.dev"
 VERSION = "v1alpha1"
@@ -34,6 +34,8 @@ _TEXTS = {
     "selector": "Label selector of the peers, for the scale subresource",
     "image": "Image of the nodes; kept until spec.image changes, also when the operator is upgraded",
     "brokerImage": "Image of the managed broker; kept likewise",
+    "defaultImage": "Image of the nodes when spec.image names none; kept when the operator is upgraded",
+    "defaultBrokerImage": "Image of the managed broker when the spec names none; likewise",
     "version": "Version of the nodes' image",
     "broker": "Kind and state of the broker, such as managed/Ready",
 }
@@ -47,9 +49,10 @@ class _WithFactories(GenerateJsonSchema):
         if factory is None:
             return super().get_default_value(schema)
         made = factory()  # type: ignore[call-arg]
-        return (
-            made.model_dump(by_alias=True, exclude_unset=True) if isinstance(made, BaseModel) else NoDefault
-        )
+        # A union: what the API server fills in would stay beside what is chosen later, and be one too many.
+        if isinstance(made, Broker) or not isinstance(made, BaseModel):
+            return NoDefault
+        return made.model_dump(by_alias=True, exclude_unset=True)
 
 
 class _Dumper(yaml.SafeDumper):

@@ -14,7 +14,7 @@ from minga_operator.network import Network
 from minga_operator.resources.common import Object
 
 _log = logging.getLogger(__name__)
-_ORDINARY = frozenset({"Ready", "WaitingForPods", "Missing", "RollingOut", "Draining", "Waiting"})
+_ORDINARY = frozenset({"Ready", "WaitingForPods", "Missing", "RollingOut", "Draining", "Waiting", "Paused"})
 """Reasons of the condition Ready that are no cause for worry."""
 
 

@@ -36,6 +36,13 @@ class Kind:
 
 
 NETWORK = Kind(f"{GROUP}/{VERSION}", KIND, PLURAL, selector="", ours=False)
+DEFINITION = Kind(
+    "apiextensions.k8s.io/v1",
+    "CustomResourceDefinition",
+    "customresourcedefinitions",
+    selector="",
+    ours=False,
+)
 EVENT = Kind("events.k8s.io/v1", "Event", "events", ours=False)
 SECRET = Kind("v1", "Secret", "secrets")
 CLAIM = Kind("v1", "PersistentVolumeClaim", "persistentvolumeclaims", OF_A_NETWORK, ours=False)

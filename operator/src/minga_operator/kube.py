@@ -76,7 +76,7 @@ class Kube:
             raise Unavailable(f"the API server answers in no JSON: {error}") from error
         return answer
 
-    def find(self, kind: Kind, namespace: str, name: str) -> Object | None:
+    def find(self, kind: Kind, namespace: str | None, name: str) -> Object | None:
         """One object, or None."""
         try:
             return self.request("GET", kind.path(namespace, name))
@@ -95,11 +95,12 @@ class Kube:
             raise
         return any(item["name"] == kind.plural for item in answer.get("resources", ()))
 
-    def apply(self, kind: Kind, wanted: Object) -> Object:
-        """Server-side apply; fields of ours that others took are taken back."""
+    def apply(self, kind: Kind, wanted: Object, *, dry_run: bool = False) -> Object:
+        """Server-side apply; fields of ours that others took are taken back. A dry run tells the result."""
         metadata = wanted["metadata"]
         path = kind.path(metadata["namespace"], metadata["name"])
-        return self.request("PATCH", path, wanted, APPLY, {"fieldManager": MANAGER, "force": "true"})
+        query = {"fieldManager": MANAGER, "force": "true"} | ({"dryRun": "All"} if dry_run else {})
+        return self.request("PATCH", path, wanted, APPLY, query)
 
     def create(self, kind: Kind, wanted: Object) -> Object:
         """Makes an object.
@@ -109,6 +110,16 @@ class Kube:
         """
         path = kind.path(wanted["metadata"]["namespace"])
         return self.request("POST", path, wanted, query={"fieldManager": MANAGER})
+
+    def replace(self, kind: Kind, wanted: Object) -> Object:
+        """Puts an object in place of the one that ``wanted`` was made of.
+
+        Raises:
+            Conflict: it has changed since.
+        """
+        metadata = wanted["metadata"]
+        path = kind.path(metadata.get("namespace"), metadata["name"])
+        return self.request("PUT", path, wanted, query={"fieldManager": MANAGER})
 
     def merge(self, kind: Kind, namespace: str, name: str, patch: Object, part: str = "") -> Object:
         """A merge patch (RFC 7386) of an object or of its ``part``, such as ``status``."""

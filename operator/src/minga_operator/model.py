@@ -42,6 +42,15 @@ class Peers(Placement):
         " 0: it goes at once",
     )
 
+    model_config = rules(
+        rule(
+            "[self, oldSelf].exists(x, !has(x.mode) || x.mode != 'DaemonSet' || !has(x.storage) ||"
+            " !has(x.storage.size)) || self.storage.size == oldSelf.storage.size",
+            "peers.storage.size cannot change in DaemonSet mode: a volume goes with its pod, and every peer"
+            " would begin anew on an empty one",
+        )
+    )
+
 
 class SharedVolume(Model):
     """An existing volume whose files the seeds share."""
@@ -112,7 +121,7 @@ class ClusterBroker(Model):
 
 
 class Broker(Model):
-    """The message broker: exactly one of the three."""
+    """The message broker: exactly one of the three; absent, a managed one."""
 
     managed: ManagedBroker | None = Field(None, description="Run a RabbitMQ for this network")
     external: ExternalBroker | None = Field(None, description="Use the RabbitMQ whose URI a Secret holds")
@@ -121,7 +130,8 @@ class Broker(Model):
     model_config = rules(
         rule(
             "[has(self.managed), has(self.external), has(self.cluster)].filter(x, x).size() == 1",
-            "broker: set exactly one of broker.managed, broker.external and broker.cluster",
+            "broker: set exactly one of broker.managed, broker.external and broker.cluster; an earlier"
+            " version of this definition filled in broker.managed: set that to null once",
         )
     )
 
@@ -259,6 +269,15 @@ class ClaimRetention(Model):
     when_scaled: Literal["Delete", "Retain"] = Field("Retain", description="When a pod is scaled away")
 
 
+def _usual(path: str) -> str:
+    """CEL: a managed broker's storage is of the kind that it has by default."""
+    storage = f"{path}.storage"
+    return (
+        f"(!has({storage}) || (!has({storage}.storageClassName) &&"
+        f" (!has({storage}.ephemeral) || !{storage}.ephemeral)))"
+    )
+
+
 class Spec(Model):
     """What a network should be. Everything has a default: ``spec: {}`` is a working network."""
 
@@ -271,7 +290,7 @@ class Spec(Model):
     sharing: Sharing = Field(default_factory=Sharing, description="What and how peers share")
     broker: Broker = Field(
         default_factory=lambda: Broker(managed=ManagedBroker()),
-        description="The message broker: exactly one kind",
+        description="The message broker: exactly one kind; absent, a managed one",
     )
     access: Access = Field(default_factory=Access, description="Who may use REST")
     peer_tls: PeerTls = Field(
@@ -292,4 +311,20 @@ class Spec(Model):
     network_policy: NetworkPolicy = Field(default_factory=NetworkPolicy, description="NetworkPolicies")
     persistent_volume_claim_retention_policy: ClaimRetention = Field(
         default_factory=ClaimRetention, description="What becomes of the volumes"
+    )
+
+    model_config = rules(
+        rule(
+            "has(self.broker) || !has(oldSelf.broker) || !has(oldSelf.broker.managed) ||"
+            " ((!has(oldSelf.broker.managed.replicas) || oldSelf.broker.managed.replicas == 1) &&"
+            f" {_usual('oldSelf.broker.managed')})",
+            "broker.managed cannot be taken away where it has 3 replicas or a storage of its own: without it"
+            " the broker is one with defaults, and replicas cannot become less nor storage another",
+        ),
+        rule(
+            "has(oldSelf.broker) || !has(self.broker) || !has(self.broker.managed) ||"
+            f" {_usual('self.broker.managed')}",
+            "broker.managed.storage: ephemeral and storageClassName cannot change, and without spec.broker"
+            " the broker has a volume of the cluster's default class",
+        ),
     )

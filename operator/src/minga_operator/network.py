@@ -88,6 +88,10 @@ class Plan:
 
     node_image: str
     broker_image: str
+    default_image: str = ""
+    """The nodes' image where the spec names none; remembered apart from the one in use."""
+    default_broker_image: str = ""
+    """Likewise."""
     credentials: Credentials | None = None
     """Set for a managed broker."""
     tokens: Tokens | None = None

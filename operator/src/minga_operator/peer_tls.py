@@ -8,7 +8,7 @@ from base64 import b64decode
 from minga_operator import certificates, metrics
 from minga_operator.cache import Cache
 from minga_operator.certificates import Bundle, Pair
-from minga_operator.children import check_owner
+from minga_operator.children import Children
 from minga_operator.errors import MissingSecret, Unavailable
 from minga_operator.kinds import SECRET
 from minga_operator.kube import Conflict, Kube
@@ -20,8 +20,8 @@ from minga_operator.resources.common import Object
 class CertificateSecrets:
     """Looks after the Secrets that nodes mount. What is in them goes nowhere else."""
 
-    def __init__(self, kube: Kube, cache: Cache) -> None:
-        self._kube, self._cache = kube, cache
+    def __init__(self, kube: Kube, cache: Cache, children: Children) -> None:
+        self._kube, self._cache, self._children = kube, cache, children
 
     def ensure(self, network: Network, now: datetime.datetime) -> int:
         """Makes and renews what is ours; returns how many writes that took.
@@ -70,9 +70,7 @@ class CertificateSecrets:
 
     def _own(self, network: Network, name: str) -> Object | None:
         found = self._cache.get(SECRET, network.key, name) or self._kube.find(SECRET, network.namespace, name)
-        if found is not None:
-            check_owner(network, found | {"kind": "Secret"})
-        return found
+        return None if found is None else self._children.adopt(network, found | {"kind": "Secret"})
 
     def _write(
         self, network: Network, name: str, found: Object | None, data: dict[str, str], needed: bool

@@ -71,9 +71,14 @@ def plan(
     spec, status = network.spec, network.status
     managed = spec.broker.managed
     keep = keep or {}
+    chosen = managed.image if managed else ""
+    default_image = _default(status, "defaultImage", "image", spec.image.reference) or settings.node_image
+    default_broker = _default(status, "defaultBrokerImage", "brokerImage", chosen) or settings.broker_image
     found = Plan(
-        node_image=spec.image.reference or status.get("image") or settings.node_image,
-        broker_image=(managed.image if managed else "") or status.get("brokerImage") or settings.broker_image,
+        node_image=spec.image.reference or default_image,
+        broker_image=chosen or default_broker,
+        default_image=default_image,
+        default_broker_image=default_broker,
         credentials=credentials,
         broker_digest=_kept_digest(existing.seeds) if broker_digest is None else broker_digest,
         tokens=tokens,
@@ -85,6 +90,14 @@ def plan(
     if common.SEED in keep and _to_roll(existing.seeds, workload.seeds(network, found)):
         found = replace(found, seed_partition=found.seed_replicas)
     return replace(found, peer_partition=_peer_partition(network, found, existing, common.PEER in keep))
+
+
+def _default(status: Mapping[str, object], remembered: str, used: str, chosen: str) -> str:
+    """The image that stands where the spec names none: the one that was the default when it was made.
+
+    An earlier operator remembered only the image in use, which was the default unless the spec names one.
+    """
+    return str(status.get(remembered) or ("" if chosen else status.get(used)) or "")
 
 
 def lacking(network: Network, kinds: frozenset[str]) -> KindMissing | None:

@@ -51,10 +51,24 @@ class Storage(Model):
         description="Size of each pod's volume; it can grow where the storage class allows, never shrink",
     )
     storage_class_name: str | None = Field(
-        None, max_length=253, description="Storage class; unset for the cluster's default"
+        None, max_length=253, description="Storage class; unset for the cluster's default. Cannot change"
     )
     ephemeral: bool = Field(
-        False, description="Keep the files in an emptyDir of that size, lost with the pod"
+        False, description="Keep the files in an emptyDir of that size, lost with the pod; cannot change"
+    )
+
+    model_config = rules(
+        rule(
+            "(has(self.ephemeral) && self.ephemeral) == (has(oldSelf.ephemeral) && oldSelf.ephemeral)",
+            "storage.ephemeral cannot change: the files would stay behind. Make another network and"
+            " copy them",
+        ),
+        rule(
+            "has(self.storageClassName) == has(oldSelf.storageClassName) &&"
+            " (!has(self.storageClassName) || self.storageClassName == oldSelf.storageClassName)",
+            "storage.storageClassName cannot change: the volumes that there are keep theirs. Make another"
+            " network and copy the files",
+        ),
     )
 
 

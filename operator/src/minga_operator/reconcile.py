@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from minga_operator import draining, metrics, planning, status
@@ -55,6 +56,8 @@ class Outcome:
     partial_error: OperatorError | None = None
     """A part of the spec that cannot be; the rest of it holds."""
     writes: int = 0
+    pending: Sequence[str] = ()
+    """What would be done, were the network not paused."""
 
 
 class Reconciler:
@@ -64,9 +67,9 @@ class Reconciler:
         self._kube, self._cache, self._nodes, self._settings = kube, cache, nodes, settings
         self._events = Events(kube, identity)
         self._children = Children(kube, cache)
-        self._brokers = Brokers(kube, cache)
-        self._tokens = TokenSecrets(kube, cache)
-        self._certificates = CertificateSecrets(kube, cache)
+        self._brokers = Brokers(kube, cache, self._children)
+        self._tokens = TokenSecrets(kube, cache, self._children)
+        self._certificates = CertificateSecrets(kube, cache, self._children)
         self._volumes = Volumes(kube, cache, self._events)
         self.known = Known()
         self.kinds: frozenset[str] = frozenset()
@@ -93,9 +96,9 @@ class Reconciler:
         except InvalidSpec as caught:
             network, error = parse({**body, "spec": {}}), caught
         outcome = Outcome()
-        if error is None and not network.spec.paused:
+        if error is None:
             try:
-                outcome = self._apply(network)
+                outcome = self._look(network) if network.spec.paused else self._apply(network)
             except Unavailable:
                 raise
             except OperatorError as caught:
@@ -118,11 +121,7 @@ class Reconciler:
         wanted = desired(network, plan)
         for item in wanted:
             writes += self._children.ensure(network, item, lambda *event: self._events.post(network, *event))
-        # They stay when they are switched off: pods that still mount them can be made anew.
-        kept = (common.tokens_name, common.certificate_name, common.authority_name)
-        spare = [("Secret", name(network)) for name in kept]
-        if found.credentials:
-            spare.append(("Secret", common.credentials_name(network)))
+        spare = _spare(network)
         spare += [(kind, f"{network.name}-{component}") for kind, component in drain.workloads]
         writes += self._children.prune(network, wanted, spare)
         for what in drain.overdue:
@@ -130,6 +129,20 @@ class Reconciler:
             self._events.post(network, "Warning", "DrainDeadline", "Drain", note)
         partial_error = partial_error or planning.lacking(network, self.kinds)
         return Outcome(plan, drain, found.error, partial_error, writes)
+
+    def _look(self, network: Network) -> Outcome:
+        """What :meth:`_apply` would do. Nothing is written, and no node is asked to drain."""
+        notes = []
+        secrets = self._brokers.look(network), self._tokens.look(network)
+        (broker, lacks_credentials), (tokens, lacks_tokens) = secrets
+        if lacks_credentials:
+            notes.append(f"Secret {common.credentials_name(network)} is made")
+        if lacks_tokens:
+            notes.append(f"Secret {common.tokens_name(network)} is made")
+        network, grown = self._volumes.pending(network)
+        plan = self._plan(network, broker, tokens, draining.Decision())
+        notes += grown + self._children.pending(network, desired(network, plan), _spare(network))
+        return Outcome(None, broker_error=broker.error, pending=notes)
 
     def _plan(self, network: Network, broker: Found, tokens: Tokens | None, drain: draining.Decision) -> Plan:
         return planning.plan(
@@ -186,7 +199,9 @@ class Reconciler:
             peers=self._cache.get(kind, key, common.peer_name(network)),
             broker=self._cache.get(STATEFUL_SET, key, common.broker_name(network)),
             pods=self._cache.of(POD, key),
-            draining=outcome.drain.since,
+            pending=outcome.pending,
+            # Time goes on while a network is paused.
+            draining=network.status.get("draining", {}) if network.spec.paused else outcome.drain.since,
             drain_notes=outcome.drain.notes,
         )
         if totals is not None:
@@ -206,6 +221,14 @@ class Reconciler:
         self.known.learn_newer(body)
         self._events.post_transition(network, wanted)
         return 1
+
+
+def _spare(network: Network) -> list[tuple[str, str]]:
+    """Secrets that stay when they are switched off: pods that still mount them can be made anew."""
+    kept = [common.tokens_name, common.certificate_name, common.authority_name]
+    if network.spec.broker.managed is not None:
+        kept.append(common.credentials_name)
+    return [("Secret", name(network)) for name in kept]
 
 
 def now() -> str:

@@ -29,6 +29,8 @@ class Observed:
     pods: Sequence[Object] = ()
     files: int | None = None
     bytes: int | None = None
+    pending: Sequence[str] = ()
+    """What would be changed if the network were not paused."""
     draining: Mapping[str, str] = field(default_factory=dict)
     """Seeds and peers that are draining, and since when (RFC 3339)."""
     drain_notes: Mapping[str, str] = field(default_factory=dict)
@@ -62,10 +64,17 @@ def status(
     found: Object = {
         **{
             key: previous[key]
-            for key in ("image", "brokerImage", "version", "files", "bytes")
+            for key in (
+                "image",
+                "brokerImage",
+                "defaultImage",
+                "defaultBrokerImage",
+                "version",
+                "files",
+                "bytes",
+            )
             if key in previous
         },
-        "observedGeneration": network.generation,
         "conditions": _conditions(network, verdicts, now),
         "phase": _phase(network, verdicts),
         "seeds": seeds,
@@ -78,11 +87,15 @@ def status(
         "broker": _broker_column(network, verdicts),
         "binding": {"name": common.binding_name(network)},
     }
+    if (generation := _generation(network)) is not None:
+        found["observedGeneration"] = generation
     if plan is not None:
         found["image"] = plan.node_image
         found["version"] = version(plan.node_image)
+        found["defaultImage"] = plan.default_image
         if network.spec.broker.managed is not None:
             found["brokerImage"] = plan.broker_image
+            found["defaultBrokerImage"] = plan.default_broker_image
     if observed.draining:
         found["draining"] = dict(observed.draining)
     if observed.files is not None and observed.bytes is not None:
@@ -137,18 +150,28 @@ def _verdicts(
         _group("SeedsReady", "seeds", observed.seeds, common.SEED, observed, network.spec.seeds.replicas),
         _group("PeersReady", "peers", observed.peers, common.PEER, observed, network.spec.peers.replicas),
         _broker(network, observed, broker_error),
-        Verdict("Reconciled", False, error.reason, str(error))
-        if error
-        else Verdict("Reconciled", True, "Applied", "Everything is as the spec says"),
+        _reconciled(network, observed, error),
     ]
-    # What keeps us from acting comes before what is merely not ready yet.
-    wrong = [verdict for verdict in (groups[-1], *groups[:-1]) if not verdict.status]
+    # What keeps us from acting comes before what is merely not ready yet; that nobody may act comes last.
+    wrong = [verdict for verdict in (groups[-1], *groups[:-1]) if verdict.status is False]
+    wrong += [verdict for verdict in groups if verdict.status is None]
     ready = Verdict("Ready", True, "Ready", "All seeds, peers and the broker are ready")
     if wrong:
-        ready = Verdict("Ready", False, wrong[0].reason, wrong[0].message)
+        ready = Verdict("Ready", wrong[0].status, wrong[0].reason, wrong[0].message)
     note = "The operator changes nothing until spec.paused is false" if paused else "The operator is at work"
     last = Verdict("Paused", paused, "Paused" if paused else "NotPaused", note)
     return [ready, *groups, _up_to_date(network, plan), last]
+
+
+def _reconciled(network: Network, observed: Observed, error: OperatorError | None) -> Verdict:
+    if error is not None:
+        return Verdict("Reconciled", False, error.reason, str(error))
+    if not network.spec.paused:
+        return Verdict("Reconciled", True, "Applied", "Everything is as the spec says")
+    pending = "; ".join(observed.pending) or "nothing"
+    return Verdict(
+        "Reconciled", None, "Paused", _short(f"spec.paused is true. Without it would change: {pending}")
+    )
 
 
 def _up_to_date(network: Network, plan: Plan | None) -> Verdict:
@@ -258,6 +281,14 @@ def _phase(network: Network, verdicts: Sequence[Verdict]) -> str:
     return "Pending"
 
 
+def _generation(network: Network) -> int | None:
+    """The generation that the status is about: a paused network stays at the one that was applied last."""
+    if not network.spec.paused:
+        return network.generation
+    before = network.status.get("observedGeneration")
+    return None if before is None else int(before)
+
+
 def _conditions(network: Network, verdicts: Sequence[Verdict], now: str) -> list[Object]:
     before = {item["type"]: item for item in network.status.get("conditions") or ()}
     found = []
@@ -265,14 +296,17 @@ def _conditions(network: Network, verdicts: Sequence[Verdict], now: str) -> list
         state = "Unknown" if verdict.status is None else str(verdict.status)
         old = before.get(verdict.type, {})
         since = old.get("lastTransitionTime") if old.get("status") == state else None
-        found.append({
+        condition = {
             "type": verdict.type,
             "status": state,
             "reason": verdict.reason,
             "message": verdict.message,
-            "observedGeneration": network.generation,
             "lastTransitionTime": since or now,
-        })
+        }
+        generation = network.generation if verdict.type == "Paused" else _generation(network)
+        if generation is not None:
+            condition["observedGeneration"] = generation
+        found.append(condition)
     return found
 
 

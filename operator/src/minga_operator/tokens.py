@@ -8,7 +8,7 @@ from base64 import b64decode
 
 from minga_operator import metrics
 from minga_operator.cache import Cache
-from minga_operator.children import check_owner
+from minga_operator.children import Children
 from minga_operator.errors import MissingSecret, Unavailable
 from minga_operator.kinds import SECRET
 from minga_operator.kube import Conflict, Kube
@@ -23,8 +23,8 @@ _TOKEN = re.compile(r"(?=.{20,512}$)[A-Za-z0-9._~+/-]+=*")
 class TokenSecrets:
     """Reads Secrets, and makes one for each network with managed tokens."""
 
-    def __init__(self, kube: Kube, cache: Cache) -> None:
-        self._kube, self._cache = kube, cache
+    def __init__(self, kube: Kube, cache: Cache, children: Children) -> None:
+        self._kube, self._cache, self._children = kube, cache, children
 
     def find(self, network: Network) -> Tokens | None:
         """The tokens as they are now; None where REST is open.
@@ -51,12 +51,23 @@ class TokenSecrets:
             )
         return Tokens(read, write)
 
+    def look(self, network: Network) -> tuple[Tokens | None, bool]:
+        """The same without a write, and whether the Secret would have to be made or completed.
+
+        Raises:
+            MissingSecret, Unavailable
+        """
+        if network.spec.access.tokens != "Managed":
+            return self.find(network), False
+        found = self._cache.get(SECRET, network.key, common.tokens_name(network)) or {}
+        read, write = (_first(found, key) for key in access.KEYS)
+        return Tokens(read, write), not (read and write)
+
     def _own(self, network: Network) -> Object:
         name = common.tokens_name(network)
         found = self._cache.get(SECRET, network.key, name) or self._kube.find(SECRET, network.namespace, name)
         if found is not None:
-            check_owner(network, found | {"kind": "Secret"})
-            return self._whole(network, found)
+            return self._whole(network, self._children.adopt(network, found | {"kind": "Secret"}))
         try:
             found = self._kube.create(SECRET, access.new_tokens(network, Tokens(_new(), _new())))
         except Conflict as conflict:

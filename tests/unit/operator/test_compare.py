@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from minga_operator.compare import APPLIED, projection, settled, stamped
+from minga_operator.compare import APPLIED, differences, projection, settled, stamped
 
 WANTED: dict[str, Any] = {
     "metadata": {"name": "x", "labels": {"a": "b"}},
@@ -66,3 +66,9 @@ def test_a_stamp_changes_nothing_else() -> None:
 
 def test_a_missing_field_differs_from_null() -> None:
     assert projection({"a": None}, {}) != {"a": None}
+
+
+def test_differences_are_named_by_their_fields() -> None:
+    assert differences(WANTED, live()) == []
+    assert differences(WANTED, live(replicas=2, ports=[{"port": 2}])) == ["spec.replicas", "spec.ports"]
+    assert differences({"data": {"peer.json": "a"}}, {"data": {}}) == ["data.peer.json"]

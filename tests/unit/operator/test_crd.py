@@ -13,7 +13,7 @@ import yaml
 from minga_operator import crd
 from minga_operator.model import Spec
 
-CHART = Path(__file__).parents[3] / "charts" / "minga" / "files" / "p2pnetworks.yaml"
+CHART = Path(__file__).parents[3] / "charts" / "minga" / "crds" / "p2pnetworks.yaml"
 
 
 def spec_schema() -> dict[str, Any]:
@@ -68,6 +68,13 @@ def test_the_api_servers_defaults_are_the_models(spec: dict[str, Any]) -> None:
     stored = with_defaults(spec_schema(), spec)
     assert Spec.model_validate(stored) == Spec.model_validate(spec)
     jsonschema.validate(stored, spec_schema())
+
+
+def test_a_choice_of_one_kind_has_no_default() -> None:
+    """What the API server fills in stays: a broker that is chosen later would be one too many."""
+    assert "default" not in spec_schema()["properties"]["broker"]
+    assert "broker" not in with_defaults(spec_schema(), {})
+    assert Spec.model_validate({}).broker.managed is not None
 
 
 @pytest.mark.parametrize("sample", sorted((CHART.parents[3] / "manifests" / "samples").glob("*.yaml")))

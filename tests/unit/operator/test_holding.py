@@ -235,6 +235,8 @@ def test_pods_are_rendered_of_nothing_that_is_not_remembered(case: str) -> None:
         "peer_replicas": 11,
         "peer_partition": 2,
         "seed_partition": 2,
+        "default_image": "another",
+        "default_broker_image": "another",
         "kinds": frozenset({"PodMonitor"}),
     }
     # Credentials are in no annotation; a digest of them is.
@@ -277,6 +279,6 @@ def test_a_paused_network_goes_on_to_say_whether_it_is_up_to_date(monkeypatch: p
     before = reconciled(network(), [])
     make_newer(monkeypatch)
     earlier = up_to_date(network(), before)
-    of = network({"paused": True}, {"conditions": [earlier]})
+    of = network({"paused": True}, {"observedGeneration": 7, "conditions": [earlier]})
     found = status.status(of, None, Observed(), None, None, NOW)
     assert [item for item in found["conditions"] if item["type"] == "UpToDate"] == [earlier]

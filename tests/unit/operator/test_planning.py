@@ -38,6 +38,27 @@ def test_the_specs_image_wins() -> None:
     assert decide(of).node_image == f"n@{DIGEST}"
 
 
+def test_an_emptied_spec_goes_back_to_the_default_and_not_to_the_image_in_use() -> None:
+    """As a revert in Git does it: the image of before was a choice, and is none any more."""
+    bad = {"image": {"repository": "n", "tag": "bad"}, "broker": {"managed": {"image": "rabbitmq:bad"}}}
+    first = decide(network())
+    images = {"defaultImage": first.default_image, "defaultBrokerImage": first.default_broker_image}
+    chosen = decide(network(bad, {"image": first.node_image, "brokerImage": first.broker_image} | images))
+    assert (chosen.node_image, chosen.broker_image) == ("n:bad", "rabbitmq:bad")
+    status = {"image": "n:bad", "brokerImage": "rabbitmq:bad"} | images
+    back = decide(network(status=status))
+    assert (back.node_image, back.broker_image) == (first.node_image, first.broker_image)
+    # Also for a network whose status an earlier operator wrote while the image was chosen.
+    old = {"image": "n:bad", "brokerImage": "rabbitmq:bad"}
+    seen = decide(network(bad, old))
+    assert (seen.default_image, seen.default_broker_image) == (SETTINGS.node_image, SETTINGS.broker_image)
+
+
+def test_the_default_of_a_network_outlives_that_of_the_operator() -> None:
+    of = network(status={"image": "n:1", "defaultImage": "minga-node:0.0.9", "defaultBrokerImage": "r:3"})
+    assert (decide(of).node_image, decide(of).broker_image) == ("minga-node:0.0.9", "r:3")
+
+
 def test_a_new_network_has_no_partition() -> None:
     assert decide(network()).peer_partition == 0
 

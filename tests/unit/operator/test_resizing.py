@@ -38,10 +38,28 @@ CLAIMS = [
             {"size": "20Gi"},
             Resize(("data-library-peer-0", "data-library-peer-1"), "30Gi"),
         ),
-        (Storage(size="5Gi"), {"size": "10Gi"}, Resize(keep="10Gi")),
+        (
+            Storage(size="5Gi"),
+            {"size": "10Gi"},
+            Resize(keep=Storage(size="10Gi"), why="have 10Gi and cannot shrink to 5Gi"),
+        ),
         (Storage(size="10240Mi"), {"size": "10Gi"}, Resize((), "10240Mi")),
-        (Storage(size="20Gi", ephemeral=True), {"size": "10Gi"}, Resize()),
-        (Storage(size="20Gi"), {"ephemeral": True}, Resize()),
+        (
+            Storage(size="20Gi", ephemeral=True),
+            {"size": "10Gi"},
+            Resize(keep=Storage(size="10Gi"), why="are volumes and cannot become ephemeral"),
+        ),
+        (
+            Storage(size="20Gi"),
+            {"ephemeral": True},
+            Resize(keep=Storage(size="20Gi", ephemeral=True), why="are ephemeral and cannot become volumes"),
+        ),
+        (
+            Storage(size="20Gi", storage_class_name="fast"),
+            {"size": "10Gi"},
+            Resize(keep=Storage(size="10Gi"), why="are of the class the default and cannot become fast"),
+        ),
+        (Storage(size="2Gi", ephemeral=True), {"ephemeral": True, "size": "1Gi"}, Resize()),
     ],
 )
 def test_what_is_done_about_a_size(wanted: Storage, live_storage: dict[str, Any], expected: Resize) -> None:
@@ -53,9 +71,9 @@ def test_a_new_group_has_nothing_to_resize() -> None:
 
 
 @pytest.mark.parametrize("component", ["seed", "peer", "broker"])
-def test_the_rest_of_the_spec_holds_when_a_size_cannot(component: str) -> None:
+def test_the_rest_of_the_spec_holds_when_a_storage_cannot(component: str) -> None:
     of = network({"peers": {"replicas": 5}})
-    found = keeping(of, component, "7Gi").spec
+    found = keeping(of, component, Storage(size="7Gi")).spec
     sizes = {
         "seed": found.seeds.storage.size,
         "peer": found.peers.storage.size,

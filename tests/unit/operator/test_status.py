@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -118,6 +119,29 @@ def test_an_error_is_said_by_reconciled_and_ready() -> None:
         assert "Service library" in by_type[kind]["message"]
     assert by_type["SeedsReady"]["status"] == "True"
     assert found["phase"] == "Degraded"
+
+
+def test_a_paused_network_claims_nothing_and_says_what_would_change() -> None:
+    before = status.status(network(), plan(network()), healthy(), None, None, NOW)
+    of = replace(network({"paused": True}, before), generation=8)
+    found = status.status(of, None, healthy(pending=["ConfigMap library-config is made"]), None, None, NOW)
+    by_type = {item["type"]: item for item in found["conditions"]}
+    for kind in ("Ready", "Reconciled"):
+        assert (by_type[kind]["status"], by_type[kind]["reason"]) == ("Unknown", "Paused")
+        assert "ConfigMap library-config is made" in by_type[kind]["message"]
+        assert by_type[kind]["observedGeneration"] == 7
+    assert found["observedGeneration"] == 7
+    assert (by_type["Paused"]["status"], by_type["Paused"]["observedGeneration"]) == ("True", 8)
+    # What is not well is still said first.
+    broken = status.status(of, None, healthy(peers=peers(ready=1)), None, None, NOW)
+    assert broken["conditions"][0]["reason"] == "WaitingForPods"
+
+
+def test_a_network_that_was_born_paused_has_observed_nothing() -> None:
+    found = status.status(network({"paused": True}), None, Observed(), None, None, NOW)
+    assert "observedGeneration" not in found
+    (reconciled,) = [item for item in found["conditions"] if item["type"] == "Reconciled"]
+    assert "observedGeneration" not in reconciled
 
 
 def test_a_missing_broker_secret_names_the_secret() -> None:

@@ -35,6 +35,17 @@ def labels(network: Network, component: str | None = None) -> dict[str, str]:
     return {**found, **MANAGED, **({COMPONENT: component} if component else {})}
 
 
+def owner_reference(network: Network) -> Object:
+    """By which an object goes when the network goes."""
+    return {
+        "apiVersion": f"{GROUP}/{VERSION}",
+        "kind": KIND,
+        "name": network.name,
+        "uid": network.uid,
+        "controller": True,
+    }
+
+
 def make(
     network: Network,
     api_version: str,
@@ -49,15 +60,7 @@ def make(
         "name": name,
         "namespace": network.namespace,
         "labels": labels(network, component),
-        "ownerReferences": [
-            {
-                "apiVersion": f"{GROUP}/{VERSION}",
-                "kind": KIND,
-                "name": network.name,
-                "uid": network.uid,
-                "controller": True,
-            }
-        ],
+        "ownerReferences": [owner_reference(network)],
     }
     if annotations:
         metadata["annotations"] = dict(annotations)
