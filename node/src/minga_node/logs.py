@@ -8,17 +8,25 @@ import sys
 from datetime import UTC, datetime
 
 from minga_node import tracing
+from minga_node.visible import shortened, visible, visible_json
+
+MOST_LINES = 200
+"""Of a traceback; the last ones."""
 
 
 class HumanFormatter(logging.Formatter):
-    """``12:30:01 INFO    library  3 files shared``"""
+    """``12:30:01 INFO    library  3 files shared``
+
+    Whatever a message quotes, it stays one line, of a bounded length, without control characters; the lines
+    of a traceback are indented, so that none of them looks like another event.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
         when = datetime.fromtimestamp(record.created).strftime("%H:%M:%S")
         part = record.name.removeprefix("minga_node.").split(".", maxsplit=1)[0]
-        line = f"{when} {record.levelname:<7} {part:<10} {record.getMessage()}"
+        line = f"{when} {record.levelname:<7} {part:<10} {visible(shortened(record.getMessage()))}"
         if record.exc_info:
-            line += "\n" + self.formatException(record.exc_info)
+            line += "".join(f"\n    {visible(part)}" for part in _trace(self, record))
         return line
 
 
@@ -33,13 +41,19 @@ class JsonFormatter(logging.Formatter):
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "part": record.name.removeprefix("minga_node."),
-            "message": record.getMessage(),
+            "message": shortened(record.getMessage()),
         }
         if traceparent := tracing.traceparent():
             _, event["trace_id"], event["span_id"], _ = traceparent.split("-")
         if record.exc_info:
-            event["error"] = self.formatException(record.exc_info)
-        return json.dumps(event, ensure_ascii=False)
+            event["error"] = "\n".join(_trace(self, record))
+        return visible_json(json.dumps(event, ensure_ascii=False))
+
+
+def _trace(formatter: logging.Formatter, record: logging.LogRecord) -> list[str]:
+    """The lines of a traceback, with bounds: an error may quote what came from elsewhere."""
+    lines = formatter.formatException(record.exc_info).split("\n") if record.exc_info else []
+    return [shortened(line) for line in lines[-MOST_LINES:]]
 
 
 def configure(style: str, level: str) -> None:

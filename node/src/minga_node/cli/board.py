@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import threading
 
-import click
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
 from minga_node.cli.client import Client, ClientError
-from minga_node.cli.output import Output, size
+from minga_node.cli.output import Output, echo, plain, size
 from minga_node.local.network import LocalNetwork, LocalNode
 
 SECONDS = 1.0
@@ -33,9 +32,9 @@ class Board:
         with self._lock:
             if self._live is not None:
                 # Above the table, which stays the last thing on the screen.
-                self._console.print(text, markup=False, soft_wrap=True)
+                self._console.print(plain(text, lines=True), soft_wrap=True)
             else:
-                click.echo(text)
+                echo(text)
 
     def watch(self, network: LocalNetwork, stop: threading.Event) -> None:
         """Shows how the nodes are, and says when one ends, until ``stop`` is set."""

@@ -8,6 +8,8 @@ from typing import Any
 
 from minga_node.cli.client import Client, ClientError
 from minga_node.cli.files import find
+from minga_node.errors import InvalidName
+from minga_node.names import check_name
 
 
 @dataclass(frozen=True)
@@ -41,21 +43,35 @@ def plan(
             rows = [row for row in find(client, folder, prefix="true") if row["name"].startswith(folder)]
             if not rows:
                 raise ClientError(f"nobody shares anything below {folder}", 3)
-            yield from _each(rows, peer, folder)
+            yield from _each(client, rows, peer, folder)
         elif name is not None and any(character in name for character in "*?["):
             rows = find(client, name)
             if not rows:
                 raise ClientError(f"nothing is called {name}", 3)
-            yield from _each(rows, peer, None)
+            yield from _each(client, rows, peer, None)
         else:
             yield Wanted(name, identity, peer)
 
 
-def _each(rows: Sequence[dict[str, Any]], peer: str | None, folder: str | None) -> Iterator[Wanted]:
+def checked(client: Client, name: str) -> str:
+    """A name that the node tells, by the rules of names.
+
+    Raises:
+        ClientError: an honest node never tells such a name; as a path it could lead anywhere.
+    """
+    try:
+        return check_name(name)
+    except InvalidName as error:
+        raise ClientError(f"{client.node} tells a name that cannot be: {error}; nothing is written") from None
+
+
+def _each(
+    client: Client, rows: Sequence[dict[str, Any]], peer: str | None, folder: str | None
+) -> Iterator[Wanted]:
     contents: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
         if peer is None or any(holder["peer"] == peer for holder in row["holders"]):
-            contents.setdefault(row["name"], []).append(row)
+            contents.setdefault(checked(client, row["name"]), []).append(row)
     if not contents:
         raise ClientError(f"{peer} has none of them", 3)
     for name in sorted(contents):

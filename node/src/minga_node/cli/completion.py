@@ -12,6 +12,7 @@ from click.shell_completion import CompletionItem, get_completion_class
 
 from minga_node.cli.client import Client, ClientError
 from minga_node.cli.target import chosen
+from minga_node.visible import visible
 
 MOST = 200
 
@@ -41,7 +42,7 @@ def downloads(ctx: click.Context, _parameter: click.Parameter, incomplete: str) 
     """Downloads that have not ended, with their names."""
     rows = _ask(ctx, "/api/v1/downloads").get("downloads", [])
     return [
-        CompletionItem(row["id"], help=row["name"])
+        CompletionItem(row["id"], help=visible(row["name"]))
         for row in rows
         if row["id"].startswith(incomplete) and row["state"] in {"queued", "running"}
     ]
@@ -54,7 +55,9 @@ def _names(ctx: click.Context, incomplete: str, **query: Any) -> list[str]:
 
 
 def _items(values: Iterable[str], incomplete: str) -> list[CompletionItem]:
-    found = dict.fromkeys(value for value in values if value and value.startswith(incomplete))
+    found = dict.fromkeys(
+        value for value in values if value and value.startswith(incomplete) and visible(value) == value
+    )
     if os.environ.get("_MINGA_COMPLETE", "").startswith("bash"):
         # The others quote what they insert; of bash's, click's script takes one of each two backslashes.
         return [CompletionItem(re.sub(r"([^\w@%+=:,./-])", r"\\\\\1", value)) for value in found]

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import click
 
 from minga_node.cli.client import Client, ClientError
-from minga_node.cli.output import Output, size
+from minga_node.cli.output import Output, echo, size
 from minga_node.version import VERSION
 
 CLOCK_SECONDS = 5.0
@@ -48,7 +48,8 @@ def doctor(obj: tuple[Client, Output]) -> None:
     else:
         for finding in findings:
             mark = click.style("ok   ", fg="green") if finding.ok else click.style("WRONG", fg="red")
-            click.echo(f"{mark} {finding.check:<8} {finding.about}")
+            click.echo(mark, nl=False)
+            echo(f" {finding.check:<8} {finding.about}")
     if not all(finding.ok for finding in findings):
         raise click.exceptions.Exit(1)
 
@@ -100,8 +101,9 @@ def _ports(client: Client, node: dict[str, Any]) -> Iterator[Finding]:
     for check, port in (("gRPC", node["grpc_port"]), ("pieces", node["data_port"])):
         try:
             socket.create_connection((node["host"], port), 3).close()
-        except OSError as error:
-            yield Finding(check, False, f"{node['host']}:{port} cannot be reached: {error.strerror or error}")
+        except (OSError, UnicodeError, OverflowError) as error:
+            why = getattr(error, "strerror", None) or error
+            yield Finding(check, False, f"{node['host']}:{port} cannot be reached: {why}")
         else:
             yield Finding(check, True, f"{node['host']}:{port} can be reached")
 

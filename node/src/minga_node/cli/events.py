@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import datetime
 from fnmatch import fnmatch
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import click
 
 from minga_node.cli.client import Client
-from minga_node.cli.output import Output, size
+from minga_node.cli.output import Output, as_json, echo, size
 
 
 @click.command()
@@ -36,7 +35,7 @@ def events(obj: tuple[Client, Output], follow: bool, kind: str, count: int | Non
             key = event["type"].removeprefix("dev.minga.")
             if not fnmatch(key, kind):
                 continue
-            click.echo(json.dumps(event, ensure_ascii=False) if output.as_json else _line(key, event))
+            echo(as_json(event) if output.as_json else _line(key, event))
             seen += 1
             if seen == count:
                 return

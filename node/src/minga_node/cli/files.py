@@ -10,7 +10,7 @@ import click
 from minga_node.cli import completion
 from minga_node.cli.client import Client, ClientError
 from minga_node.cli.filters import asked, filters
-from minga_node.cli.output import Output, size, when
+from minga_node.cli.output import Output, echo, size, when
 
 
 @click.command()
@@ -116,15 +116,15 @@ def info(obj: tuple[Client, Output], name: str) -> None:
         output.data(rows)
         return
     for row in rows:
-        click.echo(f"name      {row['name']}")
-        click.echo(f"id        {row['id']}")
-        click.echo(f"sha256    {row['sha256'] or 'not known to this node yet'}")
-        click.echo(f"size      {row['size']} bytes ({size(row['size'])})")
-        click.echo(f"type      {row['media_type']}")
-        click.echo(f"modified  {when(row['modified'])}")
+        echo(f"name      {row['name']}")
+        echo(f"id        {row['id']}")
+        echo(f"sha256    {row['sha256'] or 'not known to this node yet'}")
+        echo(f"size      {row['size']} bytes ({size(row['size'])})")
+        echo(f"type      {row['media_type']}")
+        echo(f"modified  {when(row['modified'])}")
         for holder in row["holders"]:
             share = "complete" if holder["complete"] else "partial"
-            click.echo(f"holder    {holder['peer']} ({share}, {'online' if holder['online'] else 'offline'})")
+            echo(f"holder    {holder['peer']} ({share}, {'online' if holder['online'] else 'offline'})")
 
 
 @click.command()

@@ -15,7 +15,7 @@ from minga_node.cli.amounts import Amount
 from minga_node.cli.choosing import Wanted, plan
 from minga_node.cli.client import Client, ClientError
 from minga_node.cli.fetching import Fetching, Overall
-from minga_node.cli.output import Output
+from minga_node.cli.output import Output, echo
 from minga_node.cli.saving import Saver, parse_checksum
 from minga_node.manifest import SMALLEST_PIECE
 
@@ -140,7 +140,7 @@ def _interruptible(client: Client) -> Iterator[set[str]]:
         yield running
     except KeyboardInterrupt:
         left = len(running)
-        click.echo(
+        echo(
             f"\ninterrupted; the node at {client.node} goes on with "
             f"{left} download{'' if left == 1 else 's'}, and the same command takes them up again "
             "(`minga downloads` shows them)",

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from minga_node.cli.client import ClientError
+from minga_node.cli.output import echo
 
 SUBJECTS = {
     "Files": ("ls", "search", "info", "get", "put", "rm"),
@@ -24,11 +25,11 @@ class Group(click.Group):
         try:
             return super().invoke(ctx)
         except ClientError as error:
-            click.echo(f"minga: {error}", err=True)
+            echo(f"minga: {error}", err=True)
             ctx.exit(error.exit_code)
         except OSError as error:
             where = f"{error.filename}: " if error.filename else ""
-            click.echo(f"minga: {where}{error.strerror or error}", err=True)
+            echo(f"minga: {where}{error.strerror or error}", err=True)
             ctx.exit(1)
 
     def main(self, *arguments: Any, **options: Any) -> Any:
@@ -41,13 +42,13 @@ class Group(click.Group):
         except click.UsageError as error:
             command = error.ctx.command_path if error.ctx is not None else "minga"
             message = " ".join(error.format_message().split())
-            click.echo(f"minga: {message} (see `{command} --help`)", err=True)
+            echo(f"minga: {message} (see `{command} --help`)", err=True)
             raise SystemExit(error.exit_code) from None
         except click.ClickException as error:
-            click.echo(f"minga: {error.format_message()}", err=True)
+            echo(f"minga: {error.format_message()}", err=True)
             raise SystemExit(error.exit_code) from None
         except click.Abort:
-            click.echo("interrupted", err=True)
+            echo("interrupted", err=True)
             raise SystemExit(130) from None
         raise SystemExit(code if isinstance(code, int) else 0)
 

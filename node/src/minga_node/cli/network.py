@@ -8,10 +8,9 @@ from typing import Any
 import click
 from rich.console import Group, RenderableType
 from rich.table import Table
-from rich.text import Text
 
 from minga_node.cli.client import Client
-from minga_node.cli.output import Output, counted, size
+from minga_node.cli.output import Output, counted, plain, size
 from minga_node.cli.watching import show, watch_option
 
 LOOK_SECONDS = 0.5
@@ -147,7 +146,7 @@ def _status(client: Client, rates: Rates) -> RenderableType:
         "broker": broker,
         "version": node["version"],
     }
-    return Group(*(Text(f"{key:<8} {value}") for key, value in lines.items()))
+    return Group(*(plain(f"{key:<8} {value}") for key, value in lines.items()))
 
 
 COMMANDS = (peers, status)

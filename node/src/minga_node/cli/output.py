@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -17,11 +17,22 @@ from rich.progress import (
     ProgressColumn,
     Task,
     TaskProgressColumn,
-    TextColumn,
     TimeRemainingColumn,
 )
 from rich.table import Table
 from rich.text import Text
+
+from minga_node.visible import visible, visible_json
+
+
+def echo(text: str, *, err: bool = False) -> None:
+    """Prints lines. Whatever they quote, the terminal takes no order from it."""
+    click.echo(visible(text, lines=True), err=err)
+
+
+def as_json(data: Any, indent: int | None = None) -> str:
+    """The same for programs."""
+    return visible_json(json.dumps(data, ensure_ascii=False, indent=indent))
 
 
 class Output:
@@ -34,7 +45,7 @@ class Output:
 
     def data(self, data: Any) -> None:
         """JSON on standard output."""
-        click.echo(json.dumps(data, ensure_ascii=False, indent=2))
+        click.echo(as_json(data, indent=2))
 
     def say(self, line: str) -> None:
         """A result in words."""
@@ -42,14 +53,14 @@ class Output:
             return
         if self._bars is not None and not self._bars.disable and sys.stdout.isatty():
             # Above the bars, which stay the last thing on the screen.
-            self._bars.console.print(Text(line), soft_wrap=True)
+            self._bars.console.print(plain(line), soft_wrap=True)
         else:
-            click.echo(line)
+            echo(line)
 
     def hint(self, line: str) -> None:
         """Something that helps but is no result: on standard error."""
         if not self.quiet and not self.as_json:
-            click.echo(line, err=True)
+            echo(line, err=True)
 
     def table(
         self, columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[str] = ()
@@ -68,25 +79,36 @@ class Output:
                 column, justify="right" if column in right else "left", no_wrap=True, overflow="ellipsis"
             )
         for row in rows:
-            table.add_row(*(Text(cell) for cell in row))
+            table.add_row(*map(plain, row))
         return table
 
     def progress(self) -> Progress:
         """Bars on standard error, so that standard output can be a pipe."""
         console = Console(stderr=True)
         self._bars = Progress(
-            TextColumn("{task.description}", markup=False),
+            Words(lambda task: task.description),
             BarColumn(),
             TaskProgressColumn(),
             DownloadColumn(binary_units=True),
             SpeedColumn(),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}", markup=False),
+            Words(lambda task: str(task.fields["note"])),
             console=console,
             disable=self.quiet or self.as_json or not console.is_terminal,
             transient=False,
         )
         return self._bars
+
+
+class Words(ProgressColumn):
+    """What a task says of itself."""
+
+    def __init__(self, words: Callable[[Task], str]) -> None:
+        super().__init__()
+        self._words = words
+
+    def render(self, task: Task) -> Text:
+        return plain(self._words(task))
 
 
 class SpeedColumn(ProgressColumn):
@@ -95,6 +117,11 @@ class SpeedColumn(ProgressColumn):
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed
         return Text(f"{size(speed)}/s" if speed is not None else "", style="progress.data.speed")
+
+
+def plain(text: str, *, lines: bool = False) -> Text:
+    """Text as it is, one line or several: no markup, no order to the terminal."""
+    return Text(visible(text, lines=lines))
 
 
 def counted(count: int, what: str) -> str:

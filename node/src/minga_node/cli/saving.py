@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 import click
 
+from minga_node.cli.choosing import checked
 from minga_node.cli.client import Client, ClientError
 from minga_node.manifest import hash_file
 from minga_node.transfer import TokenBucket
@@ -37,12 +38,16 @@ class Saver:
         self._folders: set[Path] = set()
 
     def target(self, name: str, below: str | None) -> Path | None:
-        """Where a file of this name goes; ``None`` for standard output."""
+        """Where a file of this name goes; ``None`` for standard output.
+
+        Raises:
+            ClientError: the name comes from the node, and would lead out of the folder.
+        """
         if self._output == "-":
             return None
         target = Path(self._output)
         if self._several or self._output.endswith("/") or target.is_dir():
-            target /= below or name.rsplit("/", 1)[-1]
+            target /= checked(self._client, below or checked(self._client, name).rsplit("/", 1)[-1])
         return target
 
     @staticmethod

@@ -17,7 +17,7 @@ import click
 
 from minga_node.cli.board import Board
 from minga_node.cli.client import Client, ClientError
-from minga_node.cli.output import Output
+from minga_node.cli.output import Output, echo
 from minga_node.errors import MingaError
 from minga_node.local import broker, record
 from minga_node.local.network import LocalNetwork, running
@@ -92,8 +92,8 @@ def _detach(base: Path, file: Path | None, samples: bool) -> None:
                 f"the network did not start: {last[0] if last else 'no word'} (all of it: {log})"
             )
         time.sleep(0.1)
-    click.echo(log.read_text(errors="replace").split(MARK)[1].strip())
-    click.echo(f"\nIt runs in the background (log: {log}); `minga down` ends it.")
+    echo(log.read_text(errors="replace").split(MARK)[1].strip())
+    echo(f"\nIt runs in the background (log: {log}); `minga down` ends it.")
     assert running_now is not None
 
 

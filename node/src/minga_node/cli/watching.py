@@ -10,7 +10,7 @@ from rich.console import RenderableType
 from rich.live import Live
 
 from minga_node.cli.client import ClientError
-from minga_node.cli.output import Output
+from minga_node.cli.output import Output, plain
 
 SECONDS = 1.0
 
@@ -34,6 +34,6 @@ def show(output: Output, render: Callable[[], RenderableType], watch: bool) -> N
                 try:
                     live.update(render(), refresh=True)
                 except ClientError as error:
-                    live.update(str(error), refresh=True)
+                    live.update(plain(str(error)), refresh=True)
         except KeyboardInterrupt:
             return
