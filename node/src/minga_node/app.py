@@ -227,6 +227,7 @@ class Node:
             drain=self.drain,
             feed=self.feed,
             broker_connected=self.messaging.connected,
+            broker_problem=self.messaging.broker_problem,
             flows=Transfers(self.channels, self.downloads.flows, self.membership.alive).flows,
             problems=self.problems,
             tokens=tokens,
@@ -284,7 +285,7 @@ class Node:
             config.upload_slots,
             config.replication_target,
         )
-        if not self.config.broker_url:
+        if not self.config.has_broker:
             without_broker()
         self._warn_when_open()
         self.http.start(create_app(self.services))

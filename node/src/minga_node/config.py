@@ -53,6 +53,11 @@ class Config(BaseModel):
     broker_url: tuple[str, ...] = Field(
         (), description="AMQP address of RabbitMQ, or a list of them; empty: events travel by gRPC alone"
     )
+    broker_url_file: Path | None = Field(
+        None,
+        description="File that has such addresses instead, one a line, read at each connection: a password in"
+        " it may change while the node runs",
+    )
     broker_ca_file: Path | None = Field(
         None,
         description="PEM file of the authority that the broker's certificate must be of, for amqps addresses;"
@@ -130,6 +135,13 @@ class Config(BaseModel):
                 raise ValueError("an AMQP address such as amqp://user:password@host:5672/vhost")
         return value
 
+    @field_validator("broker_url_file")
+    @classmethod
+    def _either(cls, value: Path | None, info: ValidationInfo) -> Path | None:
+        if value is not None and info.data.get("broker_url"):
+            raise ValueError("none beside broker_url")
+        return value
+
     @field_validator("ip")
     @classmethod
     def _address(cls, value: str) -> str:
@@ -152,13 +164,20 @@ class Config(BaseModel):
             raise ValueError("letters, digits, dots, dashes and underscores, at most 128")
         return value
 
-    @field_validator("tokens_directory", "peer_tls_directory", "broker_ca_file", mode="before")
+    @field_validator(
+        "tokens_directory", "peer_tls_directory", "broker_url_file", "broker_ca_file", mode="before"
+    )
     @classmethod
     def _unset(cls, value: Any) -> Any:
         return None if value == "" else value
 
     @field_validator(
-        "directory", "state_directory", "tokens_directory", "peer_tls_directory", "broker_ca_file"
+        "directory",
+        "state_directory",
+        "tokens_directory",
+        "peer_tls_directory",
+        "broker_url_file",
+        "broker_ca_file",
     )
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
@@ -176,6 +195,11 @@ class Config(BaseModel):
     def grpc_port_asked(self) -> bool:
         """Whether it must be that port. Others learn the port with the address of REST, so any will do."""
         return "grpc_port" in self.model_fields_set
+
+    @property
+    def has_broker(self) -> bool:
+        """Whether there is a broker to connect to, be it there or away."""
+        return bool(self.broker_url) or self.broker_url_file is not None
 
     @property
     def state(self) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import time
 from collections.abc import Callable
@@ -10,17 +11,19 @@ from contextlib import suppress
 from minga_node.config import Config
 from minga_node.downloads import Downloads
 from minga_node.errors import BrokerUnavailable, MingaError, NotFound
-from minga_node.events import Event, Outbox, make
+from minga_node.events import Event, Outbox, decode, make
 from minga_node.events.feed import Feed
-from minga_node.events.files import FileEvents
+from minga_node.events.files import FILES, FileEvents
 from minga_node.index import Index
 from minga_node.index.signing import KEY
 from minga_node.library import Library
 from minga_node.membership import Membership
 from minga_node.model import NODE_NAME, Letter, Peer
-from minga_node.mom import Address, Mom, trust
+from minga_node.mom import Addresses, Mom, trust
 from minga_node.requests import Copies, Drops, Jobs, Presence, Replications, SentJob, Upkeep, Wants
 from minga_node.store import Store
+
+log = logging.getLogger(__name__)
 
 HOST = re.compile(r"[A-Za-z0-9:._-]{1,255}")
 DAY_MS = 86_400_000
@@ -35,7 +38,7 @@ class Messaging:
     """Wants and replications are there without a broker too; events and jobs need one.
 
     Args:
-        config: its ``broker_url`` says where the broker is; none for gRPC alone.
+        config: its ``broker_url`` or ``broker_url_file`` says where the broker is; none for gRPC alone.
         room: free bytes of another node; raises MingaError.
         keeps: whether another node has all of a content and is not dropping it; raises MingaError.
         feed: gets what comes through the broker.
@@ -53,7 +56,7 @@ class Messaging:
         keeps: Callable[[Peer, str], bool],
         feed: Feed,
     ) -> None:
-        urls, network = config.broker_url, config.network
+        network = config.network
         self._index, self._membership, self._network = index, membership, network
         self.copies = Copies(
             index,
@@ -64,7 +67,7 @@ class Messaging:
             keeps,
             config.stalled_seconds,
         )
-        self.outbox = Outbox(store) if urls else None
+        self.outbox = Outbox(store) if config.has_broker else None
         self.jobs: Jobs | None = None
         self.mom: Mom | None = None
         if self.outbox is not None:
@@ -93,7 +96,7 @@ class Messaging:
         }
         trust(config.broker_ca_file)  # What is wrong with it is said before anything starts.
         self.mom = Mom(
-            [Address(url, config.broker_ca_file) for url in urls],
+            Addresses(config.broker_url, file=config.broker_url_file, ca_file=config.broker_ca_file),
             network,
             index,
             store,
@@ -102,14 +105,19 @@ class Messaging:
             work=self.jobs.work,
             gave_up=self.jobs.gave_up,
             on_gap=membership.meet_soon,
+            on_lapse=self._tell_otherwise,
             tap=feed.put,
         )
-        membership.eager = lambda: self.mom is None or not self.mom.connected
+        membership.eager = lambda: self.mom is None or not self.mom.state.carries
         membership.on_joined.append(self._tell_joined)
 
     def connected(self) -> bool | None:
         """Whether the broker is there; None where there is none to connect to."""
         return self.mom.connected if self.mom is not None else None
+
+    def broker_problem(self) -> str:
+        """What is wrong with the broker, for people; empty when nothing is, or there is none."""
+        return self.mom.state.problem if self.mom is not None else ""
 
     def sent_jobs(self) -> tuple[SentJob, ...]:
         """What this node asked others to do, the newest first."""
@@ -130,6 +138,19 @@ class Messaging:
         if self.mom is None:
             raise BrokerUnavailable("there is no message broker: broker_url is not set")
         return self.mom.dead_letters(limit)
+
+    def _tell_otherwise(self) -> None:
+        """The broker went, or takes no more: what it has not confirmed goes by gRPC as well."""
+        if self.outbox is None:
+            return
+        try:
+            waiting = self.outbox.oldest(f"dev.minga.{key}" for key in FILES)
+            event = decode(waiting.body) if waiting is not None else None
+        except MingaError as error:
+            log.debug("the outbox: %s", error)  # gossip brings it
+            return
+        if event is not None and event.number("epoch") == self._index.logs.own.epoch:
+            self._membership.tell_again(event.number("version") - 1)
 
     def start(self) -> None:
         if self.mom is not None:

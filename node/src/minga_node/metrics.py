@@ -79,6 +79,10 @@ LIBRARY_BYTES = Gauge("minga_library_bytes", "Bytes of the files this node share
 DISK_BYTES = Gauge("minga_disk_bytes", "The library's file system, by state (free, all)", ["state"])
 
 BROKER_CONNECTED = Gauge("minga_broker_connected", "1 while connected to the message broker")
+BROKER_BLOCKED = Gauge(
+    "minga_broker_blocked",
+    "1 while connected to a broker that takes or confirms no messages",
+)
 OUTBOX = Gauge("minga_outbox_messages", "Messages that wait for the broker")
 MESSAGES = Counter(
     "minga_messages", "Messages through the broker, by direction (in, out) and type", ["direction", "type"]
@@ -118,7 +122,7 @@ GRPC_SECONDS = Histogram(
 
 def without_broker() -> None:
     """A node that has no broker says nothing of one: 0 would look like an outage."""
-    for family in (BROKER_CONNECTED, OUTBOX, MESSAGES, REPEATED, DEAD_LETTERS, JOBS):
+    for family in (BROKER_CONNECTED, BROKER_BLOCKED, OUTBOX, MESSAGES, REPEATED, DEAD_LETTERS, JOBS):
         with suppress(KeyError):
             REGISTRY.unregister(family)
 

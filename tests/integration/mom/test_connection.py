@@ -6,7 +6,7 @@ import functools
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +15,11 @@ import pytest
 from pika.adapters.select_connection import SelectConnection
 from pika.channel import Channel
 
-from minga_node.events import Event, Outbox, make
-from minga_node.index import Index
+from minga_node.events import Event
 from minga_node.local.broker import PrivateBroker, private
-from minga_node.mom import Address, Mom
-from minga_node.mom.link import PREFETCH
-from minga_node.store import Store
+from minga_node.mom.session import PREFETCH
 from tests.nodes import Nodes
+from tests.support.broker_end import End
 from tests.waiting import wait_for
 
 pytestmark = pytest.mark.integration
@@ -37,35 +35,6 @@ METHODS = (
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateBroker]:
     with private(tmp_path_factory.mktemp("broker")) as running:
         yield running
-
-
-class End:
-    """A node's end of the broker and nothing else of a node."""
-
-    def __init__(self, folder: Path, name: str, url: str, handle: Callable[[Event], None] = print) -> None:
-        self.name = name
-        self.store = Store(folder / f"{name}.sqlite3")
-        self.index = Index(self.store, name)
-        self.outbox = Outbox(self.store)
-        self.mom = Mom(
-            [Address(url)], folder.name, self.index, self.store, self.outbox, {"peer.left": handle},
-            work=print,
-        )  # fmt: skip
-
-    def start(self) -> End:
-        self.mom.start()
-        wait_for(lambda: self.mom.connected, f"{self.name} is connected")
-        return self
-
-    def tell(self, number: int) -> None:
-        """An event that others handle."""
-        left: dict[str, str | int | bool] = {"peer": self.name, "epoch": 1, "heartbeat": number}
-        self.outbox.add([make("test", "peer.left", self.name, f"{self.name}-{number}", **left)])
-
-    def stop(self) -> None:
-        self.mom.stop()
-        self.index.close()
-        self.store.close()
 
 
 def waiting(broker: PrivateBroker, queue: str) -> int:
@@ -93,10 +62,9 @@ def test_it_is_used_from_its_own_thread_only(
     for owner, names in METHODS:
         for name in names:
             watch(owner, name)
-    heard: list[str] = []
     speaker = End(tmp_path, "speaker", broker.url)
-    listener = End(tmp_path, "listener", broker.url, lambda event: heard.append(event.id))
-    listener.start()
+    listener = End(tmp_path, "listener", broker.url).start()
+    heard = listener.heard
     speaker.start()
 
     def tell(base: int) -> None:

@@ -73,12 +73,7 @@ def examine(client: Client) -> Iterator[Finding]:
     if not access.ok:
         return
     yield from _peers(client, node)
-    broker = {
-        None: "none configured: events travel by gRPC alone",
-        True: "connected",
-        False: "away: events wait in the outbox, everything else goes on",
-    }[node["broker_connected"]]
-    yield Finding("broker", node["broker_connected"] is not False, broker)
+    yield _broker(node)
     if date is not None:
         apart = abs(parsedate_to_datetime(date).timestamp() - before)
         about = f"{apart:.0f} s apart from this machine's"
@@ -88,6 +83,17 @@ def examine(client: Client) -> Iterator[Finding]:
     same = node["version"] == VERSION
     about = f"{VERSION} here and at the node" if same else f"{VERSION} here, {node['version']} at the node"
     yield Finding("version", same, about)
+
+
+def _broker(node: dict[str, Any]) -> Finding:
+    connected = node["broker_connected"]
+    # A node of an earlier version does not say what is wrong.
+    problem = node.get("broker_problem", "" if connected else "away")
+    if connected is None:
+        return Finding("broker", True, "none configured: events travel by gRPC alone")
+    if problem:
+        return Finding("broker", False, f"{problem}; events wait in the outbox, everything else goes on")
+    return Finding("broker", True, "connected")
 
 
 def _ports(client: Client, node: dict[str, Any]) -> Iterator[Finding]:

@@ -128,7 +128,9 @@ def _status(client: Client, rates: Rates) -> RenderableType:
     others = client.get("/api/v1/peers")["peers"]
     active = [d for d in client.get("/api/v1/downloads")["downloads"] if d["state"] in {"queued", "running"}]
     receives, sends = rates.look()
-    broker = {None: "none", True: "connected", False: "away"}[node["broker_connected"]]
+    # A node of an earlier version does not say what is wrong.
+    problem = node.get("broker_problem", "")
+    broker = {None: "none", True: problem or "connected", False: problem or "away"}[node["broker_connected"]]
     states = {state: sum(peer["state"] == state for peer in others) for state in ("alive", "suspect", "dead")}
     lag = sum(peer["lag"] for peer in others)
     files = f"{counted(len(active), 'file')} at " if active else ""

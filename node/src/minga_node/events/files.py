@@ -9,6 +9,8 @@ from minga_node.events.cloud import Event, make
 from minga_node.events.outbox import Outbox
 from minga_node.index import Delta, Entry
 
+FILES = frozenset({"file.published", "file.removed"})
+"""Routing keys of the events that tell of entries."""
 MOST_WAITING = 1_000
 """Entries of a log that wait for their signature, which comes with each 200th at the latest."""
 MOST_RUNS = 1_000

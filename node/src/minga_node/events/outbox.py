@@ -66,6 +66,21 @@ class Outbox:
         )
         return [Waiting(*row) for row in rows]
 
+    def oldest(self, types: Iterable[str]) -> Waiting | None:
+        """The one of these types that waits longest."""
+        wanted = tuple(types)
+        row = (
+            self._store
+            .read()
+            .execute(
+                f"SELECT seq, target, type, body FROM outbox WHERE type IN ({', '.join('?' * len(wanted))})"
+                " ORDER BY seq LIMIT 1",
+                wanted,
+            )
+            .fetchone()
+        )
+        return Waiting(*row) if row is not None else None
+
     def confirmed(self, numbers: Sequence[int]) -> None:
         with self._store.write() as db:
             db.executemany("DELETE FROM outbox WHERE seq = ?", [(number,) for number in numbers])

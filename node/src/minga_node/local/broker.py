@@ -75,8 +75,8 @@ class PrivateBroker:
                 return
 
     def _start(self) -> None:
-        server, epmd = _server(), shutil.which("epmd")
-        if server is None or epmd is None:
+        server = _server()
+        if server is None or not installed():
             raise BrokerUnavailable("rabbitmq-server is not installed")
         self._base.mkdir(parents=True, exist_ok=True)
         config = self._base / "rabbitmq.conf"
@@ -108,9 +108,14 @@ class PrivateBroker:
             "RABBITMQ_GENERATED_CONFIG_DIR": str(self._base / "config"),
         }
         (self._base / "rabbitmq-env.conf").touch()
-        self._launch([epmd, "-address", HOST, "-port", str(self._epmd_port)], environment, "epmd.log")
+        self._launch_epmd(environment)
         self._launch([server], environment, "broker.log")
         self._wait()
+
+    def _launch_epmd(self, environment: dict[str, str]) -> None:
+        """Erlang's port mapper, of its own: one of the machine may be anybody's."""
+        epmd = shutil.which("epmd") or "epmd"
+        self._launch([epmd, "-address", HOST, "-port", str(self._epmd_port)], environment, "epmd.log")
 
     def _listener(self) -> str:
         """Where it listens, as lines of its configuration."""

@@ -94,6 +94,10 @@ class Membership:
         index.online = self.is_online
         self._newsboy = Newsboy(index, self._gossip.tell, self.alive, lambda: self.eager(), self._pool)
 
+    def tell_again(self, version: int) -> None:
+        """Others are to hear at once what this node's log has after ``version``."""
+        self._newsboy.tell_again(self._self_id, version)
+
     # What others ask about.
 
     @property

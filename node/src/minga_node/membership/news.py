@@ -11,7 +11,7 @@ import math
 import random
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, Future, as_completed
 from contextlib import suppress
 
@@ -59,12 +59,21 @@ class Newsboy:
         self._index, self._push_to, self._alive, self._eager, self._pool = index, tell, alive, eager, pool
         self._told = {peer: (state.epoch, state.version) for peer, state in index.logs.states().items()}
         self._news: set[str] = set()
+        self._again: dict[str, int] = {}
+        """Versions after which logs are to be told although they were."""
         self._wake = threading.Condition()
         self._stopping = threading.Event()
         index.on_change.append(self._changed)
 
     def _changed(self, peer_id: str) -> None:
         with self._wake:
+            self._news.add(peer_id)
+            self._wake.notify()
+
+    def tell_again(self, peer_id: str, version: int) -> None:
+        """What came after ``version`` was left to the broker, and may not have got anywhere."""
+        with self._wake:
+            self._again[peer_id] = version
             self._news.add(peer_id)
             self._wake.notify()
 
@@ -78,10 +87,11 @@ class Newsboy:
                 return
             with self._wake:
                 news, self._news = self._news, set()
+                again, self._again = self._again, {}
             began = time.monotonic()
             owed = max(0.0, owed - (began - ended))
             try:
-                _wait_for_half(self._tell(news))
+                _wait_for_half(self._tell(news, again))
             except MingaError as error:
                 log.debug("news: %s", error)
             ended = time.monotonic()
@@ -89,7 +99,7 @@ class Newsboy:
             if self._stopping.wait(min(LONGEST, max(0.0, owed - CREDIT))):
                 return
 
-    def _tell(self, news: set[str]) -> list[Future[None]]:
+    def _tell(self, news: set[str], again: Mapping[str, int]) -> list[Future[None]]:
         """Sends news of the logs of some peers on their way."""
         own: list[Delta] = []
         others: list[Delta] = []
@@ -98,6 +108,7 @@ class Newsboy:
             if state is None:
                 continue
             epoch, version = self._told.get(peer_id, (state.epoch, 0))
+            version = min(version, again.get(peer_id, version))
             self._told[peer_id] = (state.epoch, state.version)
             if not self._eager() or state.version <= version or epoch != state.epoch:
                 continue

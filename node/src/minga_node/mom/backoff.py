@@ -8,17 +8,22 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True)
 class Backoff:
-    """Exponential with a cap and full jitter above a half, so that not all nodes come at once."""
+    """Exponential with a cap and jitter above a quarter, so that not all nodes come at once.
+
+    A broker that starts is found within ``most`` seconds. One that refuses us waits for a person, so it is
+    asked less often.
+    """
 
     first: float = 0.25
-    most: float = 10.0
+    most: float = 4.0
+    refused: float = 15.0
     _tries: int = field(default=0)
 
-    def next(self) -> float:
-        """Seconds."""
-        limit = min(self.most, self.first * 2 ** min(self._tries, 20))
+    def next(self, *, refused: bool = False) -> float:
+        """Seconds between the beginnings of two tries."""
+        limit = min(self.refused if refused else self.most, self.first * 2 ** min(self._tries, 20))
         self._tries += 1
-        return random.uniform(limit / 2, limit)
+        return random.uniform(limit / 4, limit)
 
     def reset(self) -> None:
         self._tries = 0

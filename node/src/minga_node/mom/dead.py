@@ -32,13 +32,19 @@ class DeadLetters:
         self._queue, self._exchange = topology.dead_queue(), topology.dead
         self._channel: Channel | None = None
         self._said = ""
+        self._declaring = False
+        """Whether the broker owes its word on the queue."""
 
-    def declare(self, open_channel: Open, then: Callable[[], None]) -> None:
+    def declare(self, open_channel: Open, then: Callable[[], None]) -> Callable[[], None]:
         """Declares exchange and queue, and goes on, also when the broker has something against the queue.
 
         For it is on a channel of its own: the queue is at one member of a broker of several, and while that
         one is away nobody can declare it. Then there are no dead letters for a while; all else goes on.
+
+        Returns:
+            What goes on without an answer, if it did not yet.
         """
+        self._declaring = True
         ended = False
 
         def end() -> None:
@@ -48,7 +54,7 @@ class DeadLetters:
                 then()
 
         def on_close(_channel: Channel, why: Any) -> None:
-            self._channel = None
+            self._channel, self._declaring = None, False
             if isinstance(why, ChannelClosedByBroker):
                 if why.reply_text != self._said:
                     log.warning("no dead letters for now: %s", why.reply_text)
@@ -64,15 +70,24 @@ class DeadLetters:
             channel.queue_bind(self._queue.name, self._exchange, "", callback=lambda _frame: ready(channel))
 
         def ready(channel: Channel) -> None:
-            self._channel, self._said = channel, ""
+            self._channel, self._said, self._declaring = channel, "", False
             end()
 
         open_channel(on_open)
+        return end
+
+    def again(self) -> None:
+        """Declares once more what may have been removed while the queue stayed."""
+        channel = self._channel
+        if channel is not None and channel.is_open:
+            channel.exchange_declare(self._exchange, "fanout", durable=True, callback=nothing)
+            channel.queue_bind(self._queue.name, self._exchange, "", callback=nothing)
 
     def count(self, open_channel: Open) -> None:
         """Has the metric tell how many there are; declares the queue when that could not be before."""
         if self._channel is None or not self._channel.is_open:
-            self.declare(open_channel, lambda: None)
+            if not self._declaring:
+                self.declare(open_channel, lambda: None)
             return
         self._channel.queue_declare(
             self._queue.name,

@@ -22,10 +22,10 @@ def nothing(_frame: object) -> None:
 
 
 class Declarations:
-    """Of one node, in the connection's thread.
+    """Of one node on one connection, in the connection's thread.
 
     Args:
-        open_channel: of the connection there is.
+        open_channel: of the connection.
         confirm: called for each confirmation of what is published on that channel.
         ready: called with the channel when all is declared.
         failed: called when the broker closed a channel, with what it said.
@@ -43,14 +43,13 @@ class Declarations:
         self._topology, self._self_id = topology, self_id
         self._open, self._confirm = open_channel, confirm
         self._ready, self._failed = ready, failed
-        self._events = topology.event_queue(self_id)
+        self._events, self._jobs = topology.event_queue(self_id), topology.job_queue(self_id)
         self._declared: set[str] = set()
         self.as_it_is = False
         """Whether the queue of events is used as somebody declared it before, for this connection."""
 
     def begin(self) -> None:
         """Declares all that a node uses, on a new connection."""
-        self.as_it_is = False
         self._open(self._declare)
 
     def jobs(self, channel: Channel, peer_id: str) -> None:
@@ -66,20 +65,53 @@ class Declarations:
         """The queue of a node's jobs is no longer there, or not bound."""
         self._declared.discard(self._topology.job_queue(peer_id).name)
 
+    def again(self, done: Callable[[list[str]], None]) -> None:
+        """Declares it all once more, which changes nothing that is as it should be.
+
+        Args:
+            done: called with the own queues that nobody consumes: they were removed, and are new.
+        """
+        deaf: list[str] = []
+
+        def consumed(frame: Any) -> None:
+            if frame.method.consumer_count == 0:
+                deaf.append(frame.method.queue)
+
+        def end(channel: Channel) -> None:
+            channel.close()
+            done(deaf)
+
+        def declare(channel: Channel) -> None:
+            channel.add_on_close_callback(self._closed_again)
+            self._exchanges(channel)
+            passive = self.as_it_is
+            self._queue(channel, self._events, self._topology.events, "#", passive=passive, answer=consumed)
+            self._queue(channel, self._jobs, self._topology.jobs, self._self_id, answer=consumed)
+            # Any answer will do: it comes after all the others.
+            channel.basic_qos(prefetch_count=1, callback=lambda _frame: end(channel))
+
+        # Those of other nodes are declared again before the next job for each.
+        self._declared = {self._events.name, self._jobs.name}
+        self._open(declare)
+
     def _declare(self, channel: Channel) -> None:
-        topology, own = self._topology, self._self_id
+        topology = self._topology
         channel.add_on_close_callback(self._closed)
-        self._declared = set()
+        self._exchanges(channel)
+        self._queue(channel, self._events, topology.events, "#", passive=self.as_it_is)
+        self._queue(channel, self._jobs, topology.jobs, self._self_id)
+        channel.confirm_delivery(
+            ack_nack_callback=self._confirm, callback=lambda _frame: self._ready(channel)
+        )
+
+    def _exchanges(self, channel: Channel) -> None:
+        topology = self._topology
+        channel.exchange_declare(topology.dead, "fanout", durable=True, callback=nothing)
         channel.exchange_declare(topology.events, "topic", durable=True, callback=nothing)
         channel.exchange_declare(topology.jobs, "direct", durable=True, callback=nothing)
         channel.exchange_declare(topology.spoilt, "headers", durable=True, callback=nothing)
         for arguments in topology.spoilt_bindings():
             channel.exchange_bind(topology.dead, topology.spoilt, "", arguments, callback=nothing)
-        self._queue(channel, self._events, topology.events, "#", passive=self.as_it_is)
-        self._queue(channel, topology.job_queue(own), topology.jobs, own)
-        channel.confirm_delivery(
-            ack_nack_callback=self._confirm, callback=lambda _frame: self._ready(channel)
-        )
 
     def _queue(
         self,
@@ -89,18 +121,22 @@ class Declarations:
         key: str,
         *,
         passive: bool = False,
-        answer: Callable[[object], None] | None = nothing,
+        answer: Callable[[Any], None] | None = nothing,
     ) -> None:
         channel.queue_declare(
             queue.name, passive=passive, durable=True, arguments=queue.arguments, callback=answer
         )
-        channel.queue_bind(queue.name, exchange, key, callback=answer)
+        channel.queue_bind(queue.name, exchange, key, callback=nothing if answer is not None else None)
         self._declared.add(queue.name)
 
     def _closed(self, channel: Channel, why: Any) -> None:
         if self._declared_otherwise(why) and not self.as_it_is:
             self._open(self._declare_anew)
         else:
+            self._failed(channel, why)
+
+    def _closed_again(self, channel: Channel, why: Any) -> None:
+        if isinstance(why, ChannelClosedByBroker):
             self._failed(channel, why)
 
     def _declared_otherwise(self, why: Any) -> bool:

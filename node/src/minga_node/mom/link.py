@@ -1,4 +1,4 @@
-"""The one connection to the broker, in its own thread: publishes the outbox, consumes two queues.
+"""Keeps a node at its broker: one connection after the other, in a thread of its own.
 
 pika's connection belongs to its thread; others only ever put callbacks into its loop.
 """
@@ -8,51 +8,36 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass
-from typing import Any
 
-from pika.adapters.select_connection import IOLoop, SelectConnection
-from pika.channel import Channel
 from pika.exceptions import AMQPError
-from pika.spec import Basic, BasicProperties
 
 from minga_node.errors import BrokerUnavailable, MingaError
 from minga_node.events import Outbox
-from minga_node.metrics import BROKER_CONNECTED, OUTBOX
+from minga_node.metrics import OUTBOX
 from minga_node.model import Letter
-from minga_node.mom.address import Address, reason
+from minga_node.mom.address import Address, reason, refused
+from minga_node.mom.addresses import Addresses
 from minga_node.mom.backoff import Backoff
 from minga_node.mom.dead import DeadLetters
-from minga_node.mom.declarations import Declarations
-from minga_node.mom.publisher import Publisher
-from minga_node.mom.topology import Queue, Topology
+from minga_node.mom.own import Delivery, Own, Patience
+from minga_node.mom.session import Session
+from minga_node.mom.standing import Standing
+from minga_node.mom.topology import Topology
 
 log = logging.getLogger(__name__)
 
-PREFETCH = 256
-"""Events that wait for their effect, at most."""
-PUMP_SECONDS = 0.5
-ANEW_SECONDS = 15.0
-"""Time that a queue which should be another one has to become empty."""
-COUNT_SECONDS = 10.0
-"""Time between two looks at the number of dead letters."""
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """A message that must be settled once."""
-
-    channel: Channel
-    tag: int
-    body: bytes
-    tries: int
-    """Deliveries before this one."""
+WATCH_SECONDS = 1.0
+"""Time between two looks at a file of addresses."""
+LEAST_SECONDS = 0.1
+"""Between two tries, however long the first one took."""
+LASTED_SECONDS = 10.0
+"""A connection that lasted so long is no sign of trouble: after it the pauses are short again."""
 
 
 class Link:
-    """Keeps the connection, and comes back when it breaks.
+    """Connects, and comes back when a connection ends.
 
     Args:
         addresses: of brokers, tried in turn.
@@ -61,33 +46,31 @@ class Link:
 
     def __init__(
         self,
-        addresses: Sequence[Address],
+        addresses: Addresses,
         topology: Topology,
         self_id: str,
         outbox: Outbox,
         on_event: Callable[[Delivery], None],
         on_job: Callable[[Delivery], None],
     ) -> None:
-        self._addresses, self._topology, self._self_id = tuple(addresses), topology, self_id
-        self._outbox = outbox
-        self._on_event, self._on_job = on_event, on_job
-        self.connected = False
+        self._addresses, self._outbox = addresses, outbox
+        self.standing = Standing()
+        self._own = Own(
+            topology,
+            self_id,
+            outbox,
+            DeadLetters(topology),
+            self.standing,
+            Patience(),
+            addresses.moved,
+            on_event,
+            on_job,
+        )
         self._backoff = Backoff()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="mom", daemon=True)
-        self._address = self._addresses[0]
-        self._loop: IOLoop | None = None
-        self._loop_lock = threading.Lock()
-        self._connection: SelectConnection | None = None
-        self._declarations = Declarations(
-            topology, self_id, self._open, self._confirmed, self._declared_all, self._channel_closed
-        )
-        self._publisher = Publisher(
-            outbox, topology, self._declarations.jobs, self._declarations.lost_jobs, self._later
-        )
-        self.dead = DeadLetters(topology)
-        self._said: set[str] = set()
-        """What was logged since it was connected: each reason once, however often it is tried."""
+        self._session: Session | None = None
+        """Written by the connection's thread alone."""
         outbox.on_add.append(self.wake)
 
     def start(self) -> None:
@@ -98,17 +81,19 @@ class Link:
     def stop(self, seconds: float = 2.0) -> None:
         """Gives the outbox a moment to empty, then closes."""
         deadline = time.monotonic() + seconds
-        while self.connected and len(self._outbox) and time.monotonic() < deadline:
+        while self.standing.state.carries and len(self._outbox) and time.monotonic() < deadline:
             self.wake()
             time.sleep(0.02)
         self._stop.set()
-        self._call(self._close)
+        if session := self._session:
+            session.close()
         if self._thread.ident is not None:
             self._thread.join(5.0)
 
     def wake(self) -> None:
         """There is something in the outbox."""
-        self._call(self._publisher.pump)
+        if session := self._session:
+            session.wake()
 
     def settle(self, delivery: Delivery, how: str) -> None:
         """From any thread: ``ack``, ``retry`` or ``reject`` (to the dead letters)."""
@@ -121,137 +106,8 @@ class Link:
             else:
                 delivery.channel.basic_nack(delivery.tag, requeue=how == "retry")
 
-        self._call(do)
-
-    def _call(self, callback: Callable[[], None]) -> None:
-        with self._loop_lock:
-            if self._loop is not None:
-                self._loop.add_callback_threadsafe(callback)
-
-    def _run(self) -> None:
-        turn = 0
-        while not self._stop.is_set():
-            self._address = self._addresses[turn % len(self._addresses)]
-            turn += 1
-            try:
-                self._session(self._address)
-            except (AMQPError, OSError, ValueError, MingaError) as error:
-                self._down(reason(error))
-            if turn % len(self._addresses) == 0:
-                self._stop.wait(self._backoff.next())
-
-    def _session(self, address: Address) -> None:
-        parameters = address.parameters(f"minga {self._self_id}")
-        loop = IOLoop()
-        self._connection = SelectConnection(
-            parameters,
-            on_open_callback=self._opened,
-            on_open_error_callback=self._open_failed,
-            on_close_callback=self._closed,
-            custom_ioloop=loop,
-        )
-        with self._loop_lock:
-            self._loop = loop
-        try:
-            loop.start()
-        finally:
-            with self._loop_lock:
-                self._loop = None
-            self.connected = False
-            BROKER_CONNECTED.set(0)
-            self._publisher.closed()
-            loop.close()
-
-    def _opened(self, _connection: Any) -> None:
-        self.dead.declare(self._open, self._declarations.begin)
-
-    def _open(self, on_open: Callable[[Channel], None]) -> None:
-        if self._connection is not None and self._connection.is_open:
-            self._connection.channel(on_open_callback=on_open)
-
-    def _open_failed(self, _connection: Any, error: Any) -> None:
-        self._down(reason(error))
-        self._end_loop()
-
-    def _closed(self, _connection: Any, why: Any) -> None:
-        if not self._stop.is_set():
-            self._down(reason(why))
-        self._end_loop()
-
-    def _end_loop(self) -> None:
-        if self._loop is not None:
-            self._loop.stop()
-
-    def _down(self, why: str) -> None:
-        self.connected = False
-        BROKER_CONNECTED.set(0)
-        line = f"the broker {self._address} is away: {why}"
-        if line not in self._said and not self._stop.is_set():
-            self._said.add(line)
-            log.warning("%s; messages wait, keeps trying", line)
-
-    def _close(self) -> None:
-        if self._connection is not None and self._connection.is_open:
-            self._connection.close()
-        elif self._connection is not None and not self._connection.is_closing:
-            self._end_loop()
-
-    def _channel_closed(self, _channel: Channel, why: Any) -> None:
-        # A channel alone that the broker closes is an error of ours or a job that took too long: begin anew.
-        connection = self._connection
-        if connection is not None and connection.is_open and not self._stop.is_set():
-            log.warning("the broker closed a channel: %s", why)
-            connection.close()
-
-    def _confirmed(self, frame: Any) -> None:
-        self._publisher.confirm(frame)
-
-    def _declared_all(self, channel: Channel) -> None:
-        self._publisher.opened(channel)
-        self._backoff.reset()
-        self._said.clear()
-        self.connected = True
-        BROKER_CONNECTED.set(1)
-        log.info("connected to the broker %s", self._address)
-        own, topology = self._self_id, self._topology
-        self._consume(topology.event_queue(own), PREFETCH, self._on_event)
-        self._consume(topology.job_queue(own), 1, self._on_job)
-        self._pump_again()
-        self._count_again()
-        if self._declarations.as_it_is:
-            self._later(ANEW_SECONDS, channel.connection.close)
-
-    def _consume(self, queue: Queue, prefetch: int, give: Callable[[Delivery], None]) -> None:
-        def on_message(
-            channel: Channel, method: Basic.Deliver, properties: BasicProperties, body: bytes
-        ) -> None:
-            tries = (properties.headers or {}).get("x-delivery-count", 0)
-            count = tries if isinstance(tries, int) else 0
-            give(Delivery(channel, int(method.delivery_tag or 0), body, count))
-
-        def on_open(channel: Channel) -> None:
-            channel.add_on_close_callback(self._channel_closed)
-            channel.basic_qos(prefetch_count=prefetch)
-            channel.basic_consume(queue.name, on_message)
-
-        if self._connection is not None:
-            self._connection.channel(on_open_callback=on_open)
-
-    # What goes on while it is connected.
-
-    def _pump_again(self) -> None:
-        self._publisher.pump()
-        if self._loop is not None and self.connected:
-            self._loop.call_later(PUMP_SECONDS, self._pump_again)
-
-    def _count_again(self) -> None:
-        if self._loop is not None and self.connected:
-            self.dead.count(self._open)
-            self._loop.call_later(COUNT_SECONDS, self._count_again)
-
-    def _later(self, seconds: float, callback: Callable[[], None]) -> None:
-        if self._loop is not None:
-            self._loop.call_later(seconds, callback)
+        if session := self._session:
+            session.call(do)
 
     def dead_letters(self, limit: int, seconds: float = 5.0) -> list[Letter]:
         """What could not be used, the oldest first; from any thread.
@@ -259,19 +115,64 @@ class Link:
         Raises:
             BrokerUnavailable: it is away, or does not answer.
         """
-        answer: Future[list[Letter]] = Future()
-
-        def look() -> None:
-            connection = self._connection
-            if connection is None or not connection.is_open or not self.connected:
-                answer.set_exception(BrokerUnavailable("the broker is away"))
-                return
-            self.dead.look(self._open, limit, answer)
-
-        if not self.connected:
+        session, state = self._session, self.standing.state
+        if session is None or not state.connected:
             raise BrokerUnavailable("the broker is away")
-        self._call(look)
+        if state.blocked:
+            raise BrokerUnavailable(state.problem)
+        answer: Future[list[Letter]] = Future()
+        session.look(limit, answer)
         try:
             return answer.result(seconds)
         except TimeoutError:
             raise BrokerUnavailable("the broker does not answer") from None
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            began = time.monotonic()
+            pause = self._round()
+            self._wait(max(began + pause, time.monotonic() + LEAST_SECONDS))
+        self.standing.ended()
+
+    def _round(self) -> float:
+        """Tries every address once; seconds from its beginning to that of the next round."""
+        try:
+            addresses = self._addresses.read()
+        except MingaError as error:
+            self.standing.down(None, str(error))
+            return self._backoff.next()
+        refusals = 0
+        for address in addresses:
+            ended = self._connect(address)
+            if self._stop.is_set():
+                return 0.0
+            self.standing.down(address, reason(ended))
+            if self._addresses.changed():
+                return 0.0
+            refusals += refused(ended)
+        return self._backoff.next(refused=refusals == len(addresses))
+
+    def _connect(self, address: Address) -> Exception:
+        """One connection, to its end; what ended it."""
+        try:
+            session = self._session = Session(address, self._own)
+            if self._stop.is_set():
+                session.close()
+            session.run()
+            if session.lasted > LASTED_SECONDS:
+                self._backoff.reset()
+        except (AMQPError, OSError, ValueError, MingaError) as error:
+            return error
+        except Exception as error:
+            # An error of pika or of ours: the node goes on without the broker.
+            log.exception("the connection to the broker %s is given up", address)
+            return BrokerUnavailable(f"an error in this node: {error!r}")
+        finally:
+            self._session = None
+        return session.error or BrokerUnavailable("the connection ended")
+
+    def _wait(self, until: float) -> None:
+        """Less long when there are other addresses, or the node ends."""
+        while (left := until - time.monotonic()) > 0:
+            if self._stop.wait(min(left, WATCH_SECONDS)) or self._addresses.changed():
+                return

@@ -11,19 +11,21 @@ from collections.abc import Callable, Mapping, Sequence
 from minga_node import tracing
 from minga_node.errors import BadRequest, MingaError, PeerMisbehaved
 from minga_node.events import Event, Outbox, decode
-from minga_node.events.files import Runs, entry_of
+from minga_node.events.files import FILES, Runs, entry_of
 from minga_node.index import Delta, Index
 from minga_node.index.log import check_delta
 from minga_node.metrics import GOSSIP_REFUSED, JOBS, MESSAGES, REPEATED
 from minga_node.model import Letter
-from minga_node.mom.address import Address
-from minga_node.mom.link import PREFETCH, Delivery, Link
+from minga_node.mom.addresses import Addresses
+from minga_node.mom.link import Link
+from minga_node.mom.own import Delivery
+from minga_node.mom.session import PREFETCH
+from minga_node.mom.standing import State
 from minga_node.mom.topology import TRIES, Topology
 from minga_node.store import Store
 
 log = logging.getLogger(__name__)
 
-FILES = {"file.published", "file.removed"}
 RETRY_SECONDS = 1.0
 """Before the first redelivery of a job that failed; twice as long each time."""
 LONGEST_RETRY = 30.0
@@ -41,12 +43,13 @@ class Mom:
         work: does a job; returns when its result is verified, raises MingaError when it cannot.
         gave_up: told of a job that failed for the last time, and why.
         on_gap: called with the id of a peer whose events do not follow what is known.
+        on_lapse: called when the broker carries no more what it carried until now.
         tap: hears every event that is not of a file, this node's own too.
     """
 
     def __init__(
         self,
-        addresses: Sequence[Address],
+        addresses: Addresses,
         network: str,
         index: Index,
         store: Store,
@@ -56,6 +59,7 @@ class Mom:
         work: Callable[[Event], None],
         gave_up: Callable[[Event, str], None] = lambda _event, _why: None,
         on_gap: Callable[[str], None] = lambda _peer: None,
+        on_lapse: Callable[[], None] = lambda: None,
         tap: Callable[[Event], None] = lambda _event: None,
     ) -> None:
         self._index, self._store, self._outbox, self._handlers = index, store, outbox, handlers
@@ -68,6 +72,7 @@ class Mom:
         self._events: queue.Queue[Delivery | None] = queue.Queue()
         self._jobs: queue.Queue[Delivery | None] = queue.Queue()
         self._link = Link(addresses, self.topology, index.self_id, outbox, self._events.put, self._jobs.put)
+        self._link.standing.on_lapse.append(on_lapse)
         self._stop = threading.Event()
         self._threads = [
             threading.Thread(target=self._consume_events, name="mom-events", daemon=True),
@@ -77,8 +82,13 @@ class Mom:
         index.on_change.append(lambda peer_id: self._link.wake() if peer_id == index.self_id else None)
 
     @property
+    def state(self) -> State:
+        """How it stands with the broker."""
+        return self._link.standing.state
+
+    @property
     def connected(self) -> bool:
-        return self._link.connected
+        return self.state.connected
 
     def dead_letters(self, limit: int) -> list[Letter]:
         """What could not be used. Raises BrokerUnavailable."""

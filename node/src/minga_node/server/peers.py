@@ -52,6 +52,7 @@ def blueprint(services: Services) -> Blueprint:
                 ready=not problems,
                 problems=problems,
                 broker_connected=services.broker_connected(),
+                broker_problem=services.broker_problem(),
                 files=files,
                 bytes=total,
                 peers_alive=alive,

@@ -125,6 +125,9 @@ class NodeOut(BaseModel):
     ready: bool
     problems: list[str] = Field(description="Why it is not ready")
     broker_connected: bool | None = Field(description="null without a broker")
+    broker_problem: str = Field(
+        description="Why it is away, or takes no messages though connected; empty when all is well"
+    )
     files: int = Field(description="Files in its library")
     bytes: int
     peers_alive: int

@@ -46,6 +46,8 @@ class Services:
     feed: Feed
     broker_connected: Callable[[], bool | None]
     """``None`` when there is no broker to connect to."""
+    broker_problem: Callable[[], str]
+    """What is wrong with it; empty when nothing is."""
     flows: Callable[[], Sequence[Flow]]
     """What moves in the whole network."""
     problems: Callable[[], list[str]]

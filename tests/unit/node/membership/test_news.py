@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
@@ -33,13 +33,13 @@ class Told:
 
 
 @contextmanager
-def newsboy(index: Index, told: Told) -> Iterator[None]:
+def newsboy(index: Index, told: Told, eager: Callable[[], bool] = lambda: True) -> Iterator[Newsboy]:
     with ThreadPoolExecutor(8) as pool:
-        boy = Newsboy(index, told.tell, lambda: PEERS, lambda: True, pool)
+        boy = Newsboy(index, told.tell, lambda: PEERS, eager, pool)
         thread = threading.Thread(target=boy.run)
         thread.start()
         try:
-            yield
+            yield boy
         finally:
             told.over.set()
             boy.stop()
@@ -96,3 +96,18 @@ def test_peers_that_do_not_answer_hold_the_others_up_for_a_moment(index: Index) 
         wait_for(lambda: told.versions["peer-0"] == [1], "the other one knows the first", 4)
         publish(index, 2)
         wait_for(lambda: told.versions["peer-0"] == [1, 2], "and the second", 4)
+
+
+def test_what_was_left_to_a_broker_that_lost_it_is_told_again(index: Index) -> None:
+    told = Told()
+    by_broker = threading.Event()
+    by_broker.set()
+    with newsboy(index, told, lambda: not by_broker.is_set()) as boy:
+        for number in range(3):
+            publish(index, number)
+        wait_for(lambda: boy._told.get(index.self_id, (0, 0))[1] == 3, "it was left to the broker", 5)
+        assert not any(told.versions.values())
+        by_broker.clear()
+        boy.tell_again(index.self_id, 1)
+        wait_for(lambda: all(told.versions.values()), "all are told", 5)
+    assert told.versions == {peer.id: [3] for peer in PEERS}
