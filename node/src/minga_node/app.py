@@ -251,6 +251,8 @@ class Node:
             found.append(away)
         if not self.membership.joined:
             found.append(self.membership.problem or "joining the network")
+        if (problem := self.pieces.problem()) is not None:
+            found.append(problem)
         return found
 
     def _adopt(self, files: Sequence[tuple[Path, str, Manifest]]) -> None:

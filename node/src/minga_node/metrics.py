@@ -40,6 +40,12 @@ UPLOADS_REFUSED = Counter(
     "minga_uploads_refused",
     "Requests for pieces that were sent away (503), since they would have waited too long for a slot",
 )
+PIECE_CONNECTIONS_ENDED = Counter(
+    "minga_piece_connections_ended",
+    "Connections that the piece listener ended or did not take, by reason (handshake, head, idle, unread: the"
+    " other side took too long; displaced: it was of least use and another came; full: all were in use)",
+    ["reason"],
+)
 UPLOAD_SLOTS = Gauge("minga_upload_slots", "Slots of the piece listener, by state (busy, all)", ["state"])
 
 INDEX_ENTRIES = Gauge("minga_index_entries", "Entries of the replicated index, all nodes together")
@@ -146,6 +152,8 @@ def _begin_at_zero() -> None:
         GOSSIP_REFUSED.labels(reason)
     for reason in ("no-tls", "no-certificate", "untrusted", "expired", "name", "timeout"):
         PEERS_REFUSED.labels(reason)
+    for reason in ("handshake", "head", "idle", "unread", "displaced", "full"):
+        PIECE_CONNECTIONS_ENDED.labels(reason)
     for reason in ("token-needed", "invalid-token", "insufficient-scope"):
         REST_REFUSED.labels(reason)
 

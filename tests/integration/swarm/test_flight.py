@@ -66,7 +66,7 @@ def test_on_a_short_way_little_is_on_its_way(pair: netns.Star, tmp_path: Path) -
         left = SIZE
         while left > 0:
             left -= len(sock.recv(65536))
-            (connection,) = server._connections.values()
+            (connection,) = server._by_descriptor.values()
             most = max(most, on_the_way(connection.sock))
     server.stop(1)
     # Where the receiver is late to confirm, the kernel takes a segment of 64 KiB beyond the bound, or two.
@@ -91,7 +91,7 @@ def seconds_far_away(library: OneFile, round_trip: float, step: int) -> tuple[fl
             while left > 0:
                 left -= len(sock.recv(65536))
             took = time.monotonic() - begun
-            (connection,) = server._connections.values()
+            (connection,) = server._by_descriptor.values()
         server.stop(1)
     return took, connection.bound is not None
 

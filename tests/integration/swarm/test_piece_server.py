@@ -16,7 +16,8 @@ import pytest
 from prometheus_client import REGISTRY
 
 from minga_node.downloads.exchange import Exchange
-from minga_node.transfer import PieceServer, TokenBucket, answering, uploads
+from minga_node.transfer import PieceServer, TokenBucket, answering, intake, uploads
+from minga_node.transfer import server as module
 from tests.support.one_file import OneFile
 from tests.waiting import wait_for
 
@@ -245,7 +246,7 @@ def test_a_slot_is_taken_until_the_answer_has_left_its_socket(
             sock.sendall(f"GET /pieces/{library.id} HTTP/1.1\r\nRange: bytes=0-{count - 1}\r\n\r\n".encode())
             wait_for(lambda: server.uploads, "begun")
         wait_for(lambda: server.waiting, "the other one waits")
-        (connection,) = (one for one in server._connections.values() if one.sending)
+        (connection,) = (one for one in server._by_descriptor.values() if one.sending)
         assert connection.done
         other.settimeout(0.5)
         with pytest.raises(TimeoutError):
@@ -360,3 +361,85 @@ def test_stopping_lets_an_answer_end(library: OneFile) -> None:
             received += len(chunk)
         stopper.join()
     assert received > 32 * 2**20
+
+
+def test_a_fault_of_a_turn_does_not_end_the_listener(server: PieceServer, library: OneFile) -> None:
+    go_on, faults = server._answering.go_on, 3
+
+    def fault(now: float) -> None:
+        nonlocal faults
+        if faults:
+            faults -= 1
+            raise RuntimeError("on purpose")
+        go_on(now)
+
+    server._answering.go_on = fault  # type: ignore[method-assign]
+    assert get(server, f"/pieces/{library.id}", Range="bytes=0-9")[0].status == 206
+    assert faults == 0
+    assert server.problem() is None
+
+
+def test_a_listener_that_is_stuck_says_so(library: OneFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "STUCK", 0.2)
+    over = threading.Event()
+
+    def wait(*_: str) -> None:
+        over.wait(20)
+
+    exchange = Exchange(lambda _: (0, 8), on_heard=wait)
+    server = PieceServer("127.0.0.1", 0, library, gossip=exchange)
+    assert server.problem() == "the piece listener has ended"
+    server.start()
+    try:
+        assert server.problem() is None
+        with socket.create_connection(("127.0.0.1", server.port), 10) as sock:
+            sock.sendall(
+                f"HEAD /pieces/{library.id} HTTP/1.1\r\nMinga-Peer: a\r\nMinga-Have: 1\r\n\r\n".encode()
+            )
+            wait_for(lambda: server.problem() == "the piece listener is stuck", "it says so")
+            over.set()
+            wait_for(lambda: server.problem() is None, "it is well again")
+    finally:
+        over.set()
+        server.stop(0)
+
+
+def test_a_head_that_does_not_end_is_not_waited_for(
+    server: PieceServer, library: OneFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However often a byte of it comes."""
+    monkeypatch.setattr(intake, "HEAD_SECONDS", 0.5)
+    with socket.create_connection(("127.0.0.1", server.port), 10) as sock:
+        begun = time.monotonic()
+        sock.settimeout(0.05)
+        ended = False
+        while not ended and time.monotonic() - begun < 20:
+            try:
+                sock.sendall(b"G")
+                ended = sock.recv(1) == b""
+            except TimeoutError:
+                continue
+            except OSError:
+                ended = True
+        assert ended
+    assert get(server, f"/pieces/{library.id}", Range="bytes=0-9")[0].status == 206
+
+
+def test_a_reader_that_hardly_reads_is_let_go(
+    server: PieceServer, library: OneFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Silence is not what counts: it takes a little, again and again."""
+    monkeypatch.setattr(answering, "GONE", 1.0)
+    monkeypatch.setattr(answering, "LEAST_RATE", 64 * 2**20)
+    with library.path.open("r+b") as file:
+        file.truncate(256 * 2**20)
+    before = REGISTRY.get_sample_value("minga_piece_connections_ended_total", {"reason": "unread"}) or 0
+    with socket.create_connection(("127.0.0.1", server.port), 10) as sock:
+        sock.sendall(f"GET /pieces/{library.id} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+
+        def ended() -> bool:
+            sock.recv(256 * 1024)
+            now = REGISTRY.get_sample_value("minga_piece_connections_ended_total", {"reason": "unread"})
+            return now == before + 1
+
+        wait_for(ended, "it is let go", 20, every=0.05)

@@ -51,9 +51,13 @@ class Connecting:
     def connect_more(self, now: float) -> None:
         """Connects to some more of the known nodes, if there are too few neighbours."""
         with self._lock:
+            unknown = self._neighbours.unknown()
+        # Without the lock, which the piece listener takes: to find a node may take time.
+        found = {name: self._network.find(name) for name in unknown}
+        with self._lock:
             if self._neighbours.over or self._swarm.complete:
                 return
-            chosen = self._neighbours.choose(now, self._network.find)
+            chosen = self._neighbours.choose(now, found.get)
             count = len(chosen) + len(self._neighbours.connected())
             started = [receiver for neighbour in chosen for receiver in self._connect(neighbour, count, now)]
         for receiver in started:

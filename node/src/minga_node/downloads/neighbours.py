@@ -105,6 +105,10 @@ class Neighbours:
                 completed.append(known)
         return completed
 
+    def unknown(self) -> list[str]:
+        """Who was introduced, and is still to be found."""
+        return list(self._introduced - self.known.keys())
+
     def choose(self, now: float, find: Callable[[str], Peer | None]) -> list[Neighbour]:
         """Whom to connect to now, besides those connected; ``find`` says where who was introduced is."""
         self.strangers = False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Generic, TypeVar
 
 from minga_node.swarm.shares import Shares
@@ -55,9 +55,16 @@ class FairQueue(Generic[T]):
             if other != party
         )
 
-    def take(self) -> T:
-        """The next item of the party that has used least; of equals the one that waits longest."""
-        party = min(self._waiting, key=lambda party: self._used[party])
+    def ready(self, without: Collection[str] = ()) -> bool:
+        """Whether somebody waits, besides some parties."""
+        return any(party not in without for party in self._waiting) if without else bool(self._waiting)
+
+    def take(self, without: Collection[str] = ()) -> T:
+        """The next item of the party that has used least, besides some; of equals the one that waits
+        longest.
+        """
+        parties = [party for party in self._waiting if party not in without] if without else self._waiting
+        party = min(parties, key=lambda party: self._used[party])
         items = self._waiting.pop(party)
         self._time = max(self._time, self._used[party])
         item = items.popleft()
@@ -73,11 +80,13 @@ class FairQueue(Generic[T]):
         if len(self._used) > 4096:
             self._used = {name: used for name, used in self._used.items() if name in self._waiting}
 
-    def discard(self, party: str, item: T) -> None:
-        """An item is not wanted any more."""
+    def discard(self, party: str, item: T) -> bool:
+        """An item is not wanted any more; whether it waited."""
         items = self._waiting.get(party)
-        if items and item in items:
-            items.remove(item)
-            self._length -= 1
-            if not items:
-                del self._waiting[party]
+        if not items or item not in items:
+            return False
+        items.remove(item)
+        self._length -= 1
+        if not items:
+            del self._waiting[party]
+        return True

@@ -9,24 +9,35 @@ from __future__ import annotations
 
 import select
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 
-from minga_node import metrics, tracing
-from minga_node.errors import BadRequest, RangeNotSatisfiable
+from minga_node import metrics
 from minga_node.swarm import Admission, FairQueue
 from minga_node.swarm.admission import OVERDUE
-from minga_node.transfer import http
-from minga_node.transfer.answers import Answer, answer, refusal, unsatisfiable
+from minga_node.transfer import flight, http
+from minga_node.transfer.answers import Answer, answer, refusal
+from minga_node.transfer.connections import Connections
 from minga_node.transfer.limiter import TokenBucket
-from minga_node.transfer.requests import Asked, Refusal
 from minga_node.transfer.shelf import Shelf
-from minga_node.transfer.uploads import Connection, Gossip, News, Request, pieces_of
+from minga_node.transfer.uploads import Attempt, Connection, Gossip, News, Request, pieces_of
 
 QUANTUM = 1024 * 1024
 SMALLEST_WRITE = 16 * 1024
 STALLED = 0.2
 """Seconds without progress after which a transfer no longer counts as using a slot."""
+UNREAD = 2.0
+"""Seconds without progress after which a transfer may be one that its receiver does not read."""
+MOST_UNREAD = 4
+"""Answers that one party does not read, with which it gets no further ones."""
+MOST_SENDING = 256
+"""Answers under way, also those that nobody reads."""
+GONE = 30.0
+"""Seconds that a receiver may take without reading; what it reads gives it more of them."""
+LEAST_RATE = 1024
+"""Bytes a second that it has to read."""
+IDLE = 120.0
+"""Seconds between two requests of one connection."""
 NO_NEWS = News()
 OUT = {kind: metrics.BYTES.labels("out", kind) for kind in ("peer", "client")}
 
@@ -36,10 +47,13 @@ class Answering:
 
     Args:
         slots: answers under way at a time, not counting those whose receiver has stalled.
-        queue: requests that may wait for a slot, however short they would.
+        queue: requests that may wait for a slot, however short they would; of one address half as many.
         limiter: limit on bytes out.
+        connections: which are kept.
         want: sets the events (of epoll) that a connection waits for.
         drop: closes a connection.
+        attempt: does something for a connection, which an error ends.
+        answered: told of every connection whose answer has gone.
     """
 
     def __init__(
@@ -50,17 +64,22 @@ class Answering:
         queue: int,
         limiter: TokenBucket,
         gossip: Gossip | None,
+        connections: Connections[Connection],
         want: Callable[[Connection, int], None],
         drop: Callable[[Connection], None],
+        attempt: Attempt,
+        answered: Callable[[Connection], None],
     ) -> None:
         self._shelf, self._slots, self._most_queued = shelf, slots, queue
-        self._limiter, self._gossip = limiter, gossip
-        self._want, self._drop = want, drop
+        self._limiter, self._gossip, self._connections = limiter, gossip, connections
+        self._want, self._drop, self._attempt, self._answered = want, drop, attempt, answered
         self._queue: FairQueue[Connection] = FairQueue()
+        self._queued: dict[str, int] = {}
+        """How many of an address wait."""
         self._admission = Admission(slots)
         self._sending: set[Connection] = set()
         self._limited: deque[Connection] = deque()
-        self._answered: deque[Connection] = deque()
+        self._next_look = 0.0
         self.refusals = 0
         """Requests sent away so far."""
 
@@ -76,109 +95,75 @@ class Answering:
 
     def patience(self, longest: float) -> float:
         """How long the listener may wait for events: seconds, at most ``longest``."""
-        if self._answered:
-            return 0.0
         return min(longest, max(0.001, self._limiter.delay())) if self._limited else longest
 
     def go_on(self, now: float) -> None:
         """Does what has become possible since the last call."""
-        for _ in range(len(self._answered)):
-            connection = self._answered.popleft()
-            if not connection.closed:
-                self.next_request(connection)
         for _ in range(len(self._limited)):
-            self.advance(self._limited.popleft(), now)
+            connection = self._limited.popleft()
+            self._attempt(connection, self.advance, connection, now)
         self._fill_slots(now)
+
+    def rests(self, connection: Connection, *, reading: bool) -> None:
+        """All that was asked on it is answered."""
+        if not reading:
+            connection.until = time.monotonic() + IDLE
+        self._connections.rests(connection, proven=connection.useful)
+        connection.useful = False
+
+    def works(self, connection: Connection) -> None:
+        """Something that was asked on it is being done."""
+        self._connections.works(connection)
 
     # requests
 
-    def read(self, connection: Connection) -> None:
-        """Something more was asked on a connection."""
-        if connection.request is None and not connection.sending and connection not in self._answered:
-            self.next_request(connection)
-
-    def next_request(self, connection: Connection) -> None:
-        """Looks at what was asked next; ends with it in the queue, an answer on its way, or nothing to do."""
-        self._want(connection, select.EPOLLIN)
-        if not connection.asked:
-            return
-        asked = connection.asked.popleft()
-        if isinstance(asked, Refusal):
-            said = refusal(asked.status, asked.text, allow=asked.allow)
-            self._say(connection, said, closing=asked.closing)
-            return
-        connection.closing = connection.closing or asked.closing
-        if asked.follows and asked.peer and self._gossip:
-            self._meet(connection, asked, self._gossip)
-            return
-        if asked.head_only and asked.peer and asked.have and self._gossip:
-            # Only news, which were heard when it was read.
-            self._say(connection, Answer("204 No Content"), told=self._news(asked.content_id, asked.peer))
-            return
-        served = self._shelf.open(asked.content_id) if asked.content_id else None
-        if served is None:
-            self._say(connection, refusal("404 Not Found", "this content is not here"))
-            return
-        try:
-            ranges = http.parse_ranges(asked.range, served.content.size) if asked.range else []
-        except BadRequest as error:
-            self._say(connection, refusal("400 Bad Request", str(error)), closing=True)
-            return
-        except RangeNotSatisfiable as error:
-            self._say(connection, unsatisfiable(error.size))
-            return
-        if asked.traceparent and connection.span is tracing.NOTHING:
-            attributes = {"minga.peer": asked.peer, "minga.content.id": asked.content_id}
-            connection.span = tracing.span("serve pieces", "server", attributes, parent=asked.traceparent)
-        request = Request(served, ranges, asked.head_only, asked.peer, time.monotonic(), asked.rate)
+    def queue(self, connection: Connection, request: Request) -> None:
+        """It may wait for a slot, or is sent away."""
         party = request.peer or connection.address
         later = self._admission.refuses(self._queue, party, request.since)
-        if not later and len(self._queue) >= self._most_queued:
+        of_one = self._queued.get(connection.address, 0)
+        if not later and (len(self._queue) >= self._most_queued or 2 * of_one > self._most_queued):
             later = self._admission.later(self._queue, party, request.since)
         if later:
             self._send_away(connection, later)
             return
         connection.request = request
-        self._shelf.take(served)
+        self._shelf.take(request.served)
         self._queue.add(connection.party, connection)
+        self._queued[connection.address] = of_one + 1
+
+    def _unqueued(self, connection: Connection) -> None:
+        """It waits no more."""
+        left = self._queued.pop(connection.address) - 1
+        if left:
+            self._queued[connection.address] = left
 
     def _send_away(self, connection: Connection, seconds: int) -> None:
         """It is to ask others meanwhile."""
         self.refusals += 1
         metrics.UPLOADS_REFUSED.inc()
         busy = refusal("503 Service Unavailable", "all upload slots are taken", retry_after=seconds)
-        self._say(connection, busy)
+        self.say(connection, busy)
 
     def send_away_overdue(self, now: float) -> None:
         """Answers those that wait much longer than it seemed when they came."""
         for connection in [one for one in self._queue if one.request and now - one.request.since > OVERDUE]:
             party = connection.party
             self._queue.discard(party, connection)
+            self._unqueued(connection)
             self._release(connection)
-            self._send_away(connection, self._admission.later(self._queue, party, now))
+            later = self._admission.later(self._queue, party, now)
+            self._attempt(connection, self._send_away, connection, later)
 
-    def _say(
+    def say(
         self, connection: Connection, said: Answer, *, closing: bool = False, told: News = NO_NEWS
     ) -> None:
         """Answers without a slot."""
         connection.closing = connection.closing or closing
         self._send(connection, said, time.monotonic(), told)
 
-    def _meet(self, connection: Connection, asked: Asked, gossip: Gossip) -> None:
-        """From now on every answer to this peer carries what is new."""
-        told = gossip.meet(asked.content_id, asked.peer) if asked.content_id else None
-        if told is None:
-            self._say(connection, Answer("404 Not Found", (("Content-Length", "0"),)))
-            return
-        key = asked.content_id, asked.peer
-        if key in connection.met:
-            # It asks once more, and is counted once.
-            gossip.part(*key)
-        elif told.follows:
-            connection.met.add(key)
-        self._say(connection, Answer("204 No Content"), told=told)
-
-    def _news(self, content_id: str, peer: str) -> News:
+    def news(self, content_id: str, peer: str) -> News:
+        """What to tell a peer with an answer."""
         gossip = self._gossip if peer else None
         return News(gossip.news(content_id, peer), gossip.others(content_id, peer)) if gossip else NO_NEWS
 
@@ -186,17 +171,44 @@ class Answering:
 
     def _fill_slots(self, now: float) -> None:
         turns = 0
-        while self._queue and len(self._sending) < 4 * self._slots:
-            busy = sum(now - connection.last_progress < STALLED for connection in self._sending)
-            if busy >= self._slots:
+        unread = Counter(one.party for one in self._sending if one.unread) if self._queue else Counter()
+        without = {party for party, count in unread.items() if count >= MOST_UNREAD}
+        while self._queue.ready(without):
+            under_way = [one for one in self._sending if not one.unread]
+            busy = sum(now - connection.last_progress < STALLED for connection in under_way)
+            if busy >= self._slots or not self._room(len(under_way), now):
                 break
-            connection = self._queue.take()
+            connection = self._queue.take(without)
+            self._unqueued(connection)
             turns += 1
-            try:
-                self._begin(connection, now)
-            except OSError:
-                self._drop(connection)
+            self._attempt(connection, self._begin, connection, now)
         self._admission.pace.moved(now, turns, len(self._queue))
+
+    def _room(self, under_way: int, now: float) -> bool:
+        """Whether one more answer may begin: not where a slow link holds up many already."""
+        if under_way < 4 * self._slots and len(self._sending) < MOST_SENDING:
+            return True
+        if now < self._next_look:
+            return False
+        self._next_look = now + UNREAD / 4
+        # What holds them up may be a link, which more answers would make worse, or their own receivers.
+        stuck = [one for one in self._sending if now - one.last_progress > UNREAD and self._look(one)]
+        if len(self._sending) >= MOST_SENDING and stuck:
+            self._drop(min(stuck, key=lambda one: one.last_progress))
+        return bool(stuck)
+
+    def _look(self, connection: Connection) -> bool:
+        """Whether an answer has waited for its receiver to read since the last look."""
+        try:
+            waited = flight.unread(connection.sock)
+        except OSError:
+            return False
+        connection.unread = waited > connection.waited
+        connection.waited = waited
+        if connection.unread and not connection.charged and connection.request is not None:
+            connection.charged = True
+            self._queue.charge(connection.party, connection.body)
+        return connection.unread
 
     def _begin(self, connection: Connection, now: float) -> None:
         """A queued request has its slot."""
@@ -211,7 +223,7 @@ class Answering:
             return
         for piece in pieces_of(said.start, said.end, served.piece_size):
             served.sent[piece] += 1
-        self._send(connection, said, now, self._news(served.id, request.peer))
+        self._send(connection, said, now, self.news(served.id, request.peer))
 
     def _send(self, connection: Connection, said: Answer, now: float, told: News = NO_NEWS) -> None:
         more = [("Minga-Have", http.format_pieces(told.pieces))] if told.pieces else []
@@ -222,14 +234,20 @@ class Answering:
         connection.pending = said.head(more)
         connection.offset, connection.end, connection.body = said.start, said.end, said.end - said.start
         connection.sending = True
+        connection.unread = connection.charged = False
         connection.last_progress = connection.begun = now
+        connection.until = now + GONE
         if connection.bound is not None:
             connection.bound.begin(said.start)
         self._sending.add(connection)
         self.advance(connection, now)
 
     def advance(self, connection: Connection, now: float) -> None:
-        """Sends what can be sent now."""
+        """Sends what can be sent now.
+
+        Raises:
+            OSError: the other side is gone, or the file.
+        """
         if not connection.sending:
             return
         if connection.draining:
@@ -239,12 +257,13 @@ class Answering:
         if most < SMALLEST_WRITE and connection.offset < connection.end:
             self._want(connection, connection.events & select.EPOLLIN)
             self._limited.append(connection)
+            connection.until = now + GONE
             return
-        try:
-            count = connection.send(most)
-        except OSError:
-            self._drop(connection)
-            return
+        before = len(connection.pending)
+        count = connection.send(most)
+        if moved := count + before - len(connection.pending):
+            connection.unread = False
+            connection.until = min(now + GONE, connection.until + moved / LEAST_RATE)
         if count:
             self._limiter.take(count)
             connection.last_progress = now
@@ -268,13 +287,14 @@ class Answering:
             connection.sent += connection.body
             # Whoever is no peer receives nothing else.
             rate = request.rate if request.peer else connection.body / max(1e-6, now - connection.begun)
-            self._queue.charge(connection.party, connection.body, rate)
+            if not connection.charged:
+                self._queue.charge(connection.party, connection.body, rate)
+            connection.useful = connection.useful or connection.body > 0
         self._release(connection)
         if connection.closing:
             self._drop(connection)
         else:
-            # Not from here: a long pipeline of requests must not become a deep recursion.
-            self._answered.append(connection)
+            self._answered(connection)
 
     def forget(self, connection: Connection) -> None:
         """It is being closed."""
@@ -282,8 +302,12 @@ class Answering:
             for content_id, peer in connection.met:
                 self._gossip.part(content_id, peer)
         connection.met.clear()
-        if connection.request is not None and not connection.sending:
-            self._queue.discard(connection.party, connection)
+        if connection.request is not None:
+            if connection in self._sending:
+                sent = connection.body - (connection.end - connection.offset)
+                self._queue.charge(connection.party, 0 if connection.charged else sent)
+            elif self._queue.discard(connection.party, connection):
+                self._unqueued(connection)
         self._sending.discard(connection)
         if connection in self._limited:
             self._limited.remove(connection)

@@ -37,6 +37,8 @@ SO_BUF_LOCK = 72
 """Whether the kernel may size the buffers (Linux 5.15, asm-generic/socket.h); Python has no name for it."""
 MIN_RTT = struct.Struct("148xI")
 """``tcpi_min_rtt`` in ``struct tcp_info`` (linux/tcp.h), microseconds."""
+UNREAD = struct.Struct("176xQ")
+"""``tcpi_rwnd_limited`` there: microseconds for which the other end had no room."""
 
 
 def bound(sock: socket.socket) -> Bound | None:
@@ -133,3 +135,13 @@ def round_trip(sock: socket.socket) -> float:
         return 0.0
     told = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, MIN_RTT.size)
     return float(MIN_RTT.unpack(told)[0]) / 1e6 if len(told) == MIN_RTT.size else 0.0
+
+
+def unread(sock: socket.socket) -> int:
+    """Microseconds for which what was to be sent waited for the other end to read; 0 where the system does
+    not tell.
+    """
+    if not hasattr(socket, "TCP_INFO"):
+        return 0
+    told = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, UNREAD.size)
+    return int(UNREAD.unpack(told)[0]) if len(told) == UNREAD.size else 0

@@ -120,7 +120,7 @@ class Receiver:
 
     def _send(self, stream: Stream, requests: bytes) -> None:
         with suppress(OSError):  # whoever reads will see it too
-            stream.send_all(requests)
+            stream.send(requests)
 
     def _request(self, ask: Ask) -> bytes:
         manifest = self._partial.manifest

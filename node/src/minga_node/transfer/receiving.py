@@ -91,6 +91,8 @@ class _Connection:
     """When it has waited for long enough."""
     descriptor: int = -1
     pauses: bool = False
+    events: int = 0
+    """Of epoll, that it is registered for."""
     count: int = 0
     """Steps since the last look."""
 
@@ -108,6 +110,8 @@ class _Loop:
         self._connections: dict[int, _Connection] = {}
         self._pausing: list[tuple[float, int, _Connection]] = []
         self._new: deque[_Connection] = deque()
+        self._filled: deque[_Connection] = deque()
+        """On which some waits to be sent."""
         self._wake_read, self._wake_write = socket.socketpair()
         self._wake_write.setblocking(False)
         self._epoll.register(self._wake_read.fileno(), select.EPOLLIN)
@@ -138,13 +142,15 @@ class _Loop:
     def _run(self) -> None:
         try:
             while not self._stopping:
+                while self._filled:
+                    self._listen(self._filled.popleft())
                 wait = LOOK
                 if self._pausing:
                     wait = max(0.0, min(wait, self._pausing[0][0] - time.monotonic()))
-                for descriptor, _ in self._epoll.poll(wait):
+                for descriptor, events in self._epoll.poll(wait):
                     connection = self._connections.get(descriptor)
                     if connection is not None:
-                        self._step(connection, there=True)
+                        self._happened(connection, events)
                     elif descriptor == self._wake_read.fileno():
                         self._wake_read.recv(64)
                 while self._new:
@@ -159,21 +165,67 @@ class _Loop:
     def _begin(self, connection: _Connection) -> None:
         connection.descriptor = connection.stream.fileno()
         self._connections[connection.descriptor] = connection
-        self._epoll.register(connection.descriptor, select.EPOLLIN)
+        connection.stream.on_full = lambda: self._fills(connection)
+        try:
+            self._listen(connection)
+        except OSError:
+            # It cannot be waited for, as there is no memory or no such socket: the others go on.
+            log.warning("a connection to a holder cannot be waited for", exc_info=True)
+            connection.steps.close()
+            del self._connections[connection.descriptor]
+            return
         if not connection.begun:
             self._step(connection, there=None)
+
+    def _fills(self, connection: _Connection) -> None:
+        """Some waits to be sent on it; told by whoever writes."""
+        self._filled.append(connection)
+        if threading.current_thread() is not self._thread:
+            self._wake()
+
+    def _listen(self, connection: _Connection) -> None:
+        """Waits for what can be done next on a connection."""
+        if self._connections.get(connection.descriptor) is not connection:
+            return
+        events = connection.stream.events | (0 if connection.pauses else select.EPOLLIN)
+        if events == connection.events:
+            return
+        if not connection.events:
+            self._epoll.register(connection.descriptor, events)
+        elif events:
+            self._epoll.modify(connection.descriptor, events)
+        else:
+            # While it pauses nobody wants to hear that it has ended.
+            self._epoll.unregister(connection.descriptor)
+        connection.events = events
+
+    def _happened(self, connection: _Connection, events: int) -> None:
+        if connection.stream.full:
+            # An error shows when it is read, too.
+            with suppress(OSError):
+                connection.stream.flush()
+            self._listen(connection)
+            if not events & ~select.EPOLLOUT:
+                return
+        if not connection.pauses:
+            self._step(connection, there=True)
 
     def _resume(self, now: float) -> None:
         while self._pausing and self._pausing[0][0] <= now:
             connection = heappop(self._pausing)[2]
             connection.pauses = False
-            self._epoll.register(connection.descriptor, select.EPOLLIN)
+            self._listen(connection)
             self._step(connection, there=True)
 
     def _look(self, now: float) -> None:
         spent = time.thread_time()
         self.busy = (spent - self._spent) / (now - self._looked)
         self._spent, self._looked = spent, now
+        for connection in self._connections.values():
+            if connection.stream.unread(now):
+                # Whoever reads sees it.
+                with suppress(OSError):
+                    connection.stream.shutdown()
         waiting = [connection for connection in self._connections.values() if not connection.pauses]
         for connection in waiting:
             if connection.until < now:
@@ -183,6 +235,7 @@ class _Loop:
             for connection in waiting[-2::-2]:
                 if connection.descriptor in self._connections:
                     self._epoll.unregister(connection.descriptor)
+                    connection.events = 0
                     del self._connections[connection.descriptor]
                     other.add(connection)
         for connection in waiting:
@@ -208,7 +261,7 @@ class _Loop:
             connection.stream.wake_at(wait.bytes)
         else:
             connection.pauses = True
-            self._epoll.unregister(connection.descriptor)
+            self._listen(connection)
             heappush(self._pausing, (connection.until, connection.descriptor, connection))
 
     def _end(self) -> None:

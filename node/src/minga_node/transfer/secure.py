@@ -97,11 +97,20 @@ class Door:
 
     def __init__(self, tls: PeerTls | None) -> None:
         self._tls = tls
+        self._context = tls.server() if tls is not None else None
+
+    def renew(self) -> None:
+        """Takes what has become of the certificate; reads files, so it is for another thread than the
+        listener's.
+        """
+        if self._tls is not None:
+            self._context = self._tls.server()
 
     def open(self, sock: socket.socket, address: str) -> Connection:
-        if self._tls is None:
+        """Raises OSError: it has gone already."""
+        if self._context is None:
             return Connection(sock, address)
-        secure = self._tls.server().wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
+        secure = self._context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
         return SecureConnection(secure, address)
 
     def admit(self, connection: Connection) -> int:
@@ -164,14 +173,12 @@ class SecureStream(Stream):
         # A part of a record may have been taken out of the socket already.
         super().wake_at(max(1, count - RECORD - 512))
 
-    def _send(self, data: memoryview) -> tuple[int, int]:
+    def _send(self, data: memoryview) -> int:
         with self._lock:
             try:
-                return self._secure.send(data[:RECORD]), 0
-            except ssl.SSLWantReadError:
-                return 0, select.POLLIN
-            except ssl.SSLWantWriteError:
-                return 0, select.POLLOUT
+                return self._secure.send(data[:RECORD])
+            except WAITING:
+                return 0
 
 
 def stream_of(sock: socket.socket) -> Stream:

@@ -1,6 +1,8 @@
 """The piece listener: HTTP/1.1 ranges by ``sendfile``, one thread for all connections.
 
-Here is what concerns connections; who is answered when is decided in :mod:`minga_node.transfer.answering`.
+Here is what concerns connections: who is let in, for how long, and that what goes wrong on one of them ends
+that one. What is asked on them is understood in :mod:`minga_node.transfer.intake`; who is answered when is
+decided in :mod:`minga_node.transfer.answering`. Nothing that may block is done on this thread.
 """
 
 from __future__ import annotations
@@ -11,12 +13,18 @@ import select
 import socket
 import threading
 import time
+from collections.abc import Callable
 
+from minga_node import descriptors
+from minga_node.metrics import PIECE_CONNECTIONS_ENDED
 from minga_node.peer_tls import PeerTls
 from minga_node.transfer import flight
+from minga_node.transfer.accepting import Accepting
 from minga_node.transfer.answering import Answering
+from minga_node.transfer.blocking import Blocking
+from minga_node.transfer.connections import Connections, party
+from minga_node.transfer.intake import Intake
 from minga_node.transfer.limiter import TokenBucket
-from minga_node.transfer.requests import Asked, heads
 from minga_node.transfer.secure import HANDSHAKE_SECONDS, Door
 from minga_node.transfer.shelf import Shelf
 from minga_node.transfer.uploads import Connection, Contents, Gossip, OpenContent
@@ -28,11 +36,13 @@ log = logging.getLogger(__name__)
 SLOTS = 8
 QUEUE = 512
 CONNECTIONS = 2048
-GONE = 30.0
-IDLE = 120.0
+SHARE = 4
+"""Connections take a quarter of the descriptors at most."""
+FIRST_SECONDS = 30.0
+"""In which a connection must have asked something."""
+STUCK = 10.0
+"""Seconds of one turn after which the listener counts as dead."""
 TICK = 0.05
-PIPELINE = 128
-"""Requests of one connection that are read before the first is answered."""
 
 
 class PieceServer:
@@ -63,31 +73,53 @@ class PieceServer:
         gossip: Gossip | None = None,
         tls: PeerTls | None = None,
     ) -> None:
-        self._gossip = gossip
         self._door = Door(tls)
-        family = socket.AF_INET6 if ":" in bind else socket.AF_INET
-        self._listener = socket.create_server((bind, port), family=family, backlog=512, reuse_port=False)
-        self._listener.setblocking(False)
-        self.port: int = self._listener.getsockname()[1]
         self._epoll = select.epoll()
+        try:
+            self._accepting = Accepting(bind, port, self._epoll, "piece listener")
+        except OSError:
+            self._epoll.close()
+            raise
+        self.port = self._accepting.port
         self._wake_read, self._wake_write = socket.socketpair()
-        self._connections: dict[int, Connection] = {}
-        self._shelf = Shelf(contents)
+        for end in (self._wake_read, self._wake_write):
+            end.setblocking(False)
+        self._by_descriptor: dict[int, Connection] = {}
+        most = max(16, min(CONNECTIONS, descriptors.limit() // SHARE))
+        self._connections: Connections[Connection] = Connections(most, most // 2)
+        self._blocking = Blocking(self._wake, "piece files")
+        self._shelf = Shelf(contents, self._blocking)
         self._answering = Answering(
             self._shelf,
             slots=slots,
             queue=queue,
             limiter=limiter or TokenBucket(0),
             gossip=gossip,
+            connections=self._connections,
             want=self._want,
             drop=self._drop,
+            attempt=self._attempt,
+            answered=lambda connection: self._intake.answered(connection),
+        )
+        self._intake = Intake(
+            self._shelf,
+            self._answering,
+            self._blocking,
+            gossip=gossip,
+            want=self._want,
+            drop=self._drop,
+            attempt=self._attempt,
         )
         self._stop_at: float | None = None
         self._next_sweep = 0.0
+        self._turn = time.monotonic()
+        """When the turn began that is being taken."""
+        self._resting = False
+        """It waits for something to happen."""
         self._thread = threading.Thread(target=self._run, name="pieces", daemon=True)
 
     def start(self) -> None:
-        self._epoll.register(self._listener.fileno(), select.EPOLLIN)
+        self._accepting.start()
         self._epoll.register(self._wake_read.fileno(), select.EPOLLIN)
         self._thread.start()
 
@@ -95,8 +127,7 @@ class PieceServer:
         """Accepts nothing more, lets running answers end for at most ``timeout`` seconds."""
         self._stop_at = time.monotonic() + timeout
         if self._thread.is_alive():
-            with contextlib.suppress(OSError):  # it has just ended
-                self._wake_write.send(b"x")
+            self._wake()
             self._thread.join(timeout + 5)
         else:
             self._close_all()
@@ -116,83 +147,132 @@ class PieceServer:
         """Requests that were sent away so far, since they would have waited too long."""
         return self._answering.refusals
 
+    @property
+    def connections(self) -> int:
+        """How many there are."""
+        return len(self._connections)
+
+    def problem(self) -> str | None:
+        """Why nobody gets pieces from here, in words; None while it works."""
+        if self._stop_at is not None:
+            return None
+        if not self._thread.is_alive():
+            return "the piece listener has ended"
+        if not self._resting and time.monotonic() - self._turn > STUCK:
+            return "the piece listener is stuck"
+        return None
+
     # the loop
 
     def _run(self) -> None:
         try:
             while not self._ended():
-                longest = TICK if self.uploads or self._stop_at else 1.0
-                for descriptor, event in self._epoll.poll(self._answering.patience(longest)):
-                    self._event(descriptor, event)
-                now = time.monotonic()
-                self._answering.go_on(now)
-                if now >= self._next_sweep:
-                    self._sweep(now)
-        except Exception:
-            log.exception("the piece listener ended")
-            raise
+                try:
+                    self._take_turn()
+                except Exception:
+                    # What concerns one connection never gets here.
+                    log.exception("the piece listener goes on after a fault")
+                    time.sleep(TICK)
         finally:
             self._close_all()
+
+    def _take_turn(self) -> None:
+        longest = TICK if self.uploads or self._stop_at else 1.0
+        wait = 0.0 if self._intake.pending else self._answering.patience(longest)
+        self._resting = True
+        events = self._epoll.poll(wait)
+        self._turn = time.monotonic()
+        self._resting = False
+        for descriptor, event in events:
+            self._event(descriptor, event)
+        self._blocking.deliver()
+        self._intake.go_on()
+        now = time.monotonic()
+        self._answering.go_on(now)
+        self._accepting.look(now)
+        if now >= self._next_sweep:
+            self._sweep(now)
+
+    def _wake(self) -> None:
+        with contextlib.suppress(OSError):  # it is awake, or has ended
+            self._wake_write.send(b"x")
 
     def _ended(self) -> bool:
         if self._stop_at is None:
             return False
-        if self._listener.fileno() >= 0:
-            self._epoll.unregister(self._listener.fileno())
-            self._listener.close()
+        self._accepting.close()
         return not self.uploads or time.monotonic() >= self._stop_at
 
     def _event(self, descriptor: int, event: int) -> None:
-        connection = self._connections.get(descriptor)
-        if connection is None:
-            if descriptor == self._wake_read.fileno():
-                self._wake_read.recv(64)
-            elif descriptor == self._listener.fileno():
-                self._accept()
-            return
+        connection = self._by_descriptor.get(descriptor)
+        if connection is not None:
+            self._attempt(connection, self._happened, connection, event)
+        elif descriptor == self._wake_read.fileno():
+            with contextlib.suppress(BlockingIOError):
+                self._wake_read.recv(4096)
+        elif descriptor == self._accepting.fileno():
+            for sock, address in self._accepting.accept():
+                self._let_in(sock, address)
+
+    def _attempt(self, connection: Connection, work: Callable[..., None], *args: object) -> None:
+        """Does something for a connection; what goes wrong ends this one."""
         try:
-            if event & (select.EPOLLHUP | select.EPOLLERR):
-                self._drop(connection)
-                return
-            if connection.shaking:
-                self._want(connection, self._door.admit(connection))
-                return
-            if event & select.EPOLLOUT:
-                self._answering.advance(connection, time.monotonic())
-            if event & select.EPOLLIN and descriptor in self._connections:
-                self._readable(connection)
+            work(*args)
         except OSError:
             self._drop(connection)
         except Exception:
             log.exception("a connection to the piece listener ended")
             self._drop(connection)
 
-    def _accept(self) -> None:
-        while True:
-            try:
-                sock, address = self._listener.accept()
-            except BlockingIOError:
-                return
-            except OSError as error:
-                log.warning("cannot accept a connection: %s", error)
-                return
-            if len(self._connections) >= CONNECTIONS:
+    def _happened(self, connection: Connection, event: int) -> None:
+        if event & (select.EPOLLHUP | select.EPOLLERR):
+            self._drop(connection)
+            return
+        if connection.shaking:
+            self._shake(connection)
+            return
+        if event & select.EPOLLOUT:
+            self._answering.advance(connection, time.monotonic())
+        if event & select.EPOLLIN and connection.sock.fileno() >= 0:
+            self._intake.readable(connection)
+
+    def _shake(self, connection: Connection) -> None:
+        self._want(connection, self._door.admit(connection))
+        if not connection.shaking:
+            connection.until = time.monotonic() + FIRST_SECONDS
+
+    # connections
+
+    def _let_in(self, sock: socket.socket, address: str) -> None:
+        whose = party(address)
+        if self._connections.full_for(whose):
+            other = self._connections.least_useful(whose)
+            if other is None:
+                PIECE_CONNECTIONS_ENDED.labels("full").inc()
                 sock.close()
-                continue
+                return
+            PIECE_CONNECTIONS_ENDED.labels("displaced").inc()
+            self._drop(other)
+        try:
             sock.setblocking(False)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            try:
-                bound = flight.bound(sock)
-                connection = self._door.open(sock, str(address[0]))
-            except OSError:  # it has gone already
-                sock.close()
-                continue
-            connection.bound = bound
-            connection.last_progress = time.monotonic()
-            descriptor = connection.sock.fileno()
-            self._connections[descriptor] = connection
-            connection.events = select.EPOLLIN
+            bound = flight.bound(sock)
+            connection = self._door.open(sock, address)
+        except OSError:  # it has gone already
+            sock.close()
+            return
+        connection.bound = bound
+        now = connection.last_progress = time.monotonic()
+        connection.until = now + (HANDSHAKE_SECONDS if connection.shaking else FIRST_SECONDS)
+        connection.events = select.EPOLLIN
+        descriptor = connection.sock.fileno()
+        try:
             self._epoll.register(descriptor, select.EPOLLIN)
+        except OSError:
+            connection.sock.close()
+            return
+        self._by_descriptor[descriptor] = connection
+        self._connections.add(connection, whose)
 
     def _want(self, connection: Connection, events: int) -> None:
         if connection.events != events:
@@ -201,58 +281,46 @@ class PieceServer:
 
     def _drop(self, connection: Connection) -> None:
         descriptor = connection.sock.fileno()
-        if self._connections.pop(descriptor, None) is None:
+        if self._by_descriptor.pop(descriptor, None) is None:
             return
-        self._answering.forget(connection)
-        connection.span.set({"minga.bytes": connection.sent})
-        connection.span.end()
-        self._epoll.unregister(descriptor)
-        connection.sock.close()
+        self._connections.remove(connection)
+        try:
+            self._answering.forget(connection)
+            connection.span.set({"minga.bytes": connection.sent})
+            connection.span.end()
+        finally:
+            with contextlib.suppress(OSError):
+                self._epoll.unregister(descriptor)
+            connection.sock.close()
 
     def _close_all(self) -> None:
-        for connection in list(self._connections.values()):
+        for connection in list(self._by_descriptor.values()):
             self._drop(connection)
+        self._blocking.close()
         self._shelf.close()
-        self._listener.close()
+        self._accepting.close()
         self._wake_read.close()
         self._wake_write.close()
         self._epoll.close()
 
     def _sweep(self, now: float) -> None:
         self._next_sweep = now + 1.0
-        for connection in list(self._connections.values()):
-            patience = GONE if connection.sending else IDLE
+        for connection in list(self._by_descriptor.values()):
+            if now <= connection.until or (connection.busy and not connection.sending):
+                continue
             if connection.shaking:
-                patience = HANDSHAKE_SECONDS
-            queued = connection.request is not None and not connection.sending
-            if not queued and now - connection.last_progress > patience:
-                if connection.shaking:
-                    self._door.late(connection)
-                self._drop(connection)
+                self._door.late(connection)
+            PIECE_CONNECTIONS_ENDED.labels(_late_for(connection)).inc()
+            self._drop(connection)
         self._answering.send_away_overdue(now)
         self._shelf.sweep(now)
+        self._blocking.run(self._door.renew)
 
-    def _readable(self, connection: Connection) -> None:
-        """Takes in what came. What a peer says it has counts at once, though its request may have to wait."""
-        try:
-            data = connection.receive()
-        except BlockingIOError:
-            return
-        if not data:
-            if connection.sending:
-                # It may only have ended its own side, and still read.
-                connection.closing = True
-                self._want(connection, connection.events & ~select.EPOLLIN)
-            else:
-                self._drop(connection)
-            return
-        connection.read += data
-        connection.last_progress = time.monotonic()
-        for asked in heads(connection.read):
-            connection.asked.append(asked)
-            if isinstance(asked, Asked) and asked.peer and asked.have and self._gossip:
-                self._gossip.heard(asked.content_id, asked.peer, asked.have)
-        self._answering.read(connection)
-        if len(connection.asked) > PIPELINE:
-            # It asks faster than it is answered: listen again when it is.
-            self._want(connection, connection.events & ~select.EPOLLIN)
+
+def _late_for(connection: Connection) -> str:
+    """What a connection has taken too long for."""
+    if connection.shaking:
+        return "handshake"
+    if connection.sending:
+        return "unread"
+    return "head" if connection.read else "idle"

@@ -1,20 +1,31 @@
-"""A connection that one thread reads, never waiting, and others write."""
+"""A connection that one thread reads and others write; nobody waits on it."""
 
 from __future__ import annotations
 
 import select
 import socket
+import threading
+import time
+from collections.abc import Callable
 
 SEND_SECONDS = 15.0
 """How long requests may wait until the other end reads some."""
+MOST_WAITING = 4 * 1024 * 1024
+"""Bytes of them."""
 
 
 class Stream:
-    """Takes over a connected socket."""
+    """Takes over a connected socket. What it cannot take is kept, until whoever reads says that it can."""
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
         self._wakes_at = 1
+        self._waiting = bytearray()
+        self._waits_since = 0.0
+        self._writing = threading.Lock()
+        """Guards what waits; never held while anything is waited for."""
+        self.on_full: Callable[[], None] = lambda: None
+        """Told that some waits: :meth:`flush` is to be called when the socket can take it."""
         sock.setblocking(False)
 
     def fileno(self) -> int:
@@ -40,31 +51,68 @@ class Stream:
             self._wakes_at = count
             self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, count)
 
-    def send_all(self, data: bytes) -> None:
-        """Sends all of it; waits while the socket is full.
+    def send(self, data: bytes) -> None:
+        """Sends what the socket takes, and keeps the rest for :meth:`flush`.
 
         Raises:
             OSError: the connection broke, or the other end does not read.
         """
-        rest = memoryview(data)
-        while rest:
-            count, event = self._send(rest)
-            rest = rest[count:]
-            if event:
-                self._wait(event)
+        with self._writing:
+            if len(self._waiting) + len(data) > MOST_WAITING:
+                raise TimeoutError("the other end does not read")
+            known = bool(self._waiting)
+            self._waiting += data
+            if not known:
+                self._send_waiting()
+                self._waits_since = time.monotonic()
+            fills = not known and bool(self._waiting)
+        if fills:
+            self.on_full()
 
-    def _send(self, data: memoryview) -> tuple[int, int]:
-        """How much was sent, and the event (of poll) to wait for before more can be."""
+    def flush(self) -> None:
+        """Sends what waits, as far as the socket takes it.
+
+        Raises:
+            OSError: the connection broke.
+        """
+        if self._waiting:
+            with self._writing:
+                try:
+                    self._send_waiting()
+                except OSError:
+                    # It can be sent never.
+                    self._waiting.clear()
+                    raise
+
+    @property
+    def full(self) -> bool:
+        """Whether some waits."""
+        return bool(self._waiting)
+
+    def unread(self, now: float) -> bool:
+        """Whether some has waited for too long."""
+        return bool(self._waiting) and now - self._waits_since > SEND_SECONDS
+
+    def _send_waiting(self) -> None:
+        while self._waiting:
+            with memoryview(self._waiting) as waiting:
+                count = self._send(waiting)
+            if not count:
+                return
+            del self._waiting[:count]
+            self._waits_since = time.monotonic()
+
+    def _send(self, data: memoryview) -> int:
+        """How much the socket took."""
         try:
-            return self._sock.send(data), 0
+            return self._sock.send(data)
         except BlockingIOError:
-            return 0, select.POLLOUT
+            return 0
 
-    def _wait(self, event: int) -> None:
-        poll = select.poll()
-        poll.register(self._sock, event)
-        if not poll.poll(SEND_SECONDS * 1000):
-            raise TimeoutError("the other end does not read")
+    @property
+    def events(self) -> int:
+        """Those of epoll to wait for, besides that something comes."""
+        return select.EPOLLOUT if self._waiting else 0
 
     def shutdown(self) -> None:
         """Ends both directions; whoever waits for it to be readable is woken."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -98,6 +98,12 @@ class Request:
     """Bytes a second that the peer says it receives; 0 if it does not say."""
 
 
+class Attempt(Protocol):
+    """Does something for a connection; an error ends this connection, and nothing else."""
+
+    def __call__(self, connection: Connection, work: Callable[..., None], *args: object) -> None: ...
+
+
 @dataclass(slots=True, eq=False)
 class Connection:
     """State of one accepted connection: reading a head, waiting for a slot, or sending."""
@@ -107,6 +113,10 @@ class Connection:
     read: bytearray = field(default_factory=bytearray)
     asked: deque[Asked | Refusal] = field(default_factory=deque)
     """Requests that were read and have not had their turn."""
+    backlog: int = 0
+    """Bytes at most that those take."""
+    looking: bool = False
+    """What its next request needs is being opened."""
     request: Request | None = None
     sending: bool = False
     draining: bool = False
@@ -116,6 +126,15 @@ class Connection:
     offset: int = 0
     end: int = 0
     last_progress: float = 0.0
+    """When the answer last moved on."""
+    until: float = 0.0
+    """When the other end has taken too long: for its handshake, a head, its next request or to read."""
+    unread: bool = False
+    """Its answer waits for the other end to read."""
+    charged: bool = False
+    """All of the answer was counted as its party's share, as it was not read."""
+    waited: int = 0
+    """Microseconds for which the socket has waited for that, when they were last looked at."""
     begun: float = 0.0
     """When its answer got a slot."""
     closing: bool = False
@@ -125,12 +144,19 @@ class Connection:
     """Of all that is sent to a peer that follows a trace."""
     sent: int = 0
     """Bytes of bodies, in all."""
+    useful: bool = False
+    """Since it last rested it got something that it may have come for."""
     met: set[tuple[str, str]] = field(default_factory=set)
     """Contents that are followed on it, and by whom."""
     bound: Bound | None = None
     """On what is on its way; None where there is none."""
     shaking: bool = False
     """A handshake comes first, and is not done."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether something that was asked on it is being done."""
+        return self.sending or self.looking or self.request is not None
 
     @property
     def party(self) -> str:

@@ -85,3 +85,24 @@ def test_ahead_of_a_party_are_those_that_get_their_turn_before_it() -> None:
         taken += 1
         queue.charge(item, 1.0)
     assert taken == expected
+
+
+def test_a_party_may_be_left_out() -> None:
+    queue: FairQueue[str] = FairQueue()
+    queue.add("slow", "of the slow")
+    assert queue.ready()
+    assert not queue.ready({"slow"})
+    queue.add("other", "of the other")
+    assert queue.take({"slow"}) == "of the other"
+    assert queue.take() == "of the slow"
+
+
+def test_what_does_not_wait_cannot_be_discarded() -> None:
+    queue: FairQueue[str] = FairQueue()
+    queue.add("a", "one")
+    assert [queue.discard("a", "two"), queue.discard("b", "one"), queue.discard("a", "one")] == [
+        False,
+        False,
+        True,
+    ]
+    assert not queue.ready()
