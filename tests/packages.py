@@ -17,6 +17,8 @@ TOOLS = {
     "/usr/bin/npm": "npm",
     "/usr/bin/prometheus": "prometheus",
     "/usr/bin/aria2c": "aria2",
+    "/usr/bin/wrk": "wrk",
+    "/usr/sbin/nginx": "nginx",
 }
 
 
