@@ -7,8 +7,8 @@ from typing import Any, cast
 
 from docs.reference.markdown import cell, code, prose, table, whole
 from minga_node import errors
+from minga_node.server.http.problems import TYPE_PREFIX
 from minga_node.server.openapi import describe
-from minga_node.server.problems import TYPE_PREFIX
 from minga_node.server.rest import create_app
 from minga_node.server.services import Services
 
@@ -23,7 +23,7 @@ class _NoParts:
 
 
 def _document() -> dict[str, Any]:
-    return describe(create_app(cast(Services, _NoParts())))
+    return describe(create_app(cast(Services, _NoParts()))[0])
 
 
 def _operations(document: Schema) -> Iterator[tuple[str, str, Schema]]:

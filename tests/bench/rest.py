@@ -1,12 +1,14 @@
 """What a REST request costs: ``wrk`` against one real node, beside nginx with the same files in one run.
 
     python -m tests.bench.rest [--connections 8] [--seconds 3] [--files 1000] [--idle 0]
-                               [--only get-1k,list-100] [--json]
+                               [--only get-1k,list-100] [--json] [--slow 0]
 
 Needs the Debian packages ``wrk`` and ``nginx`` (``python -m tests.packages`` installs them). HEAD, which
 ``wrk`` cannot do, is asked by a loop of this module, whose own pace is some 10,000/s. ``--idle`` holds that
 many kept-alive connections, each after one request, beside the measured ones. Processor time is that of the
-node's process, or of all of nginx's, for one request.
+node's process, or of all of nginx's, for one request. ``--slow 5000`` measures something else: what an honest
+client waits for, on one connection a request, while that many others send, read or wait slowly, a sixth of
+each kind.
 """
 
 from __future__ import annotations
@@ -30,9 +32,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from tests.nodes import HOST, Nodes, free_port
+from tests.support.slow_clients import kinds, latencies, more_descriptors, slow_clients
 from tests.waiting import wait_for
 
 TICKS = os.sysconf("SC_CLK_TCK")
+TOKEN = "write-token-0123456789"
 SMALL, BIG = "small.bin", "big.bin"
 
 REPORT = """
@@ -245,12 +249,55 @@ def bench(place: Path, options: argparse.Namespace) -> list[Result]:
     return results
 
 
+def among_slow(place: Path, count: int, seconds: int) -> dict[str, float]:
+    """Milliseconds that an honest client's requests take."""
+    more_descriptors()
+    nodes = Nodes(place)
+    found: dict[str, float] = {}
+    try:
+        far = nodes.start("far", files={"gone.bin": os.urandom(8 * 2**20)}, upload_limit=64 * 1024).ready()
+        files = {SMALL: os.urandom(1024), BIG: os.urandom(32 * 2**20)}
+        tokens = place / "tokens"
+        tokens.mkdir()
+        (tokens / "write").write_text(TOKEN)
+        near = nodes.start("near", far, files=files, tokens_directory=str(tokens)).ready()
+        bearer = {"Authorization": f"Bearer {TOKEN}"}
+        wait_for(lambda: near.request("HEAD", "/files/gone.bin", headers=bearer).status == 200, "it is known")
+        with slow_clients(near.config["port"]) as clients:
+            every = kinds(TOKEN.encode(), BIG.encode(), b"gone.bin")
+            for kind, first in every.items():
+                # Bodies come with a token and without.
+                clients.open(count // (12 if "bodies" in kind else 6), first)
+            far.kill()
+            found["slow clients"] = near.metric("minga_rest_connections")
+            for what, path in (
+                ("healthz", "/healthz"),
+                ("get-1k", f"/files/{SMALL}"),
+                ("list", "/api/v1/files"),
+            ):
+                head = f"GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\n"
+                head += "Connection: close\r\n\r\n"
+                took = latencies(near.config["port"], head.encode(), seconds)
+                found |= {
+                    f"{what} p50": took[len(took) // 2] * 1e3,
+                    f"{what} p99": took[int(len(took) * 0.99)] * 1e3,
+                }
+            began = cpu_seconds([near.process.pid])
+            time.sleep(seconds)
+            found["cpu, of a core"] = (cpu_seconds([near.process.pid]) - began) / seconds
+            found["threads"] = len(list(Path(f"/proc/{near.process.pid}/task").iterdir()))
+        return {key: round(value, 2) for key, value in found.items()}
+    finally:
+        nodes.stop()
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--connections", type=int, default=8)
     parser.add_argument("--seconds", type=int, default=3, help="of each case")
     parser.add_argument("--files", type=int, default=1000, help="small files in the library")
     parser.add_argument("--idle", type=int, default=0, help="kept-alive connections held meanwhile")
+    parser.add_argument("--slow", type=int, default=0, help="slow clients; then only that is measured")
     parser.add_argument("--only", help=f"of {', '.join(case.name for case in CASES)}")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args(arguments)
@@ -260,6 +307,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 1
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="minga-rest-") as place:
+        if options.slow:
+            print(json.dumps(among_slow(Path(place), options.slow, options.seconds), indent=2))
+            return 0
         results = bench(Path(place), options)
     if options.json:
         print(json.dumps([asdict(result) for result in results], indent=2))

@@ -277,7 +277,7 @@ def test_a_kept_alive_connection_waits_for_no_delayed_acknowledgement(node: Runn
 
 
 def test_it_is_not_werkzeugs_server(node: RunningNode) -> None:
-    assert node.request("GET", "/healthz").headers["Server"].startswith("gunicorn")
+    assert node.request("GET", "/healthz").headers["Server"] == "minga"
 
 
 def test_32_clients_at_once_get_right_answers(node: RunningNode) -> None:

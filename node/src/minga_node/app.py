@@ -47,8 +47,8 @@ from minga_node.pserver.service import GrpcServer
 from minga_node.pserver.transfers import NAME as TRANSFERS
 from minga_node.pserver.transfers import TransfersService
 from minga_node.reach import Reach
-from minga_node.server.gunicorn import HttpServer
-from minga_node.server.rest import create_app
+from minga_node.server.http import HttpServer, Limits
+from minga_node.server.rest import RESERVED, create_app, kind
 from minga_node.server.services import Services
 from minga_node.store import Store
 from minga_node.tokens import TokenDirectory
@@ -98,7 +98,15 @@ class Node:
         with ExitStack() as undo:
             lock = prepare(config)
             undo.callback(os.close, lock)
-            self.http = HttpServer(config.ip, config.port, threads=config.rest_threads, grace=GRACE)
+            self.http = HttpServer(
+                config.ip,
+                config.port,
+                spool=config.own_directory / "incoming",
+                limits=Limits(connections=config.rest_connections, threads=config.rest_threads),
+                grace=GRACE,
+                kind=kind,
+                reserved=RESERVED,
+            )
             undo.callback(self.http.stop)
             self.store = Store(config.state / "minga.sqlite3")
             undo.callback(self.store.close)
@@ -290,7 +298,7 @@ class Node:
         if not self.config.has_broker:
             without_broker()
         self._warn_when_open()
-        self.http.start(create_app(self.services))
+        self.http.start(*create_app(self.services))
         self.grpc.start()
         self.pieces.start()
         self.watcher.start()

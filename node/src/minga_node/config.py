@@ -88,6 +88,10 @@ class Config(BaseModel):
         8, description="Requests for pieces that are answered at once; further ones wait in a fair queue"
     )
     rest_threads: Annotated[int, Field(ge=2, le=1024)] = Field(64, description="REST requests served at once")
+    rest_connections: Annotated[int, Field(ge=16, le=1_000_000)] = Field(
+        10_000,
+        description="Connections to REST at once; beyond it, those go that wait longest for their client",
+    )
     gossip_seconds: Seconds = Field(1.0, description="Time between two rounds of gossip")
     suspect_seconds: Seconds = Field(5.0, description="Silence after which a peer is suspected")
     dead_seconds: Seconds = Field(15.0, description="Silence after which a peer counts as dead")

@@ -66,7 +66,6 @@ def configure(style: str, level: str) -> None:
     # Libraries tell of each reconnection attempt; we say it once ourselves.
     for name, least in (
         ("pika", logging.CRITICAL),
-        ("gunicorn", logging.WARNING),
         ("urllib3", logging.ERROR),
         ("watchdog", logging.WARNING),
     ):

@@ -120,6 +120,13 @@ REST_REFUSED = Counter(
     "REST requests refused for want of a right, by reason (token-needed, invalid-token, insufficient-scope)",
     ["reason"],
 )
+REST_CONNECTIONS = Gauge("minga_rest_connections", "Open connections to REST")
+REST_CUT = Counter(
+    "minga_rest_cut",
+    "REST connections that were closed since they waited for their client, by what it did not go on with"
+    " (head, body, answer); full: since their place was needed",
+    ["reason"],
+)
 GRPC_REQUESTS = Counter("minga_grpc_requests", "gRPC requests served, by method and code", ["method", "code"])
 GRPC_SECONDS = Histogram(
     "minga_grpc_request_duration_seconds", "Time to answer a gRPC request", ["method"], buckets=DURATIONS
@@ -156,6 +163,8 @@ def _begin_at_zero() -> None:
         PIECE_CONNECTIONS_ENDED.labels(reason)
     for reason in ("token-needed", "invalid-token", "insufficient-scope"):
         REST_REFUSED.labels(reason)
+    for reason in ("head", "body", "answer", "full"):
+        REST_CUT.labels(reason)
 
 
 _begin_at_zero()

@@ -6,6 +6,7 @@ the headers; the walk over them is here, since ``tarfile`` reads an extended hea
 
 from __future__ import annotations
 
+import re
 import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -141,8 +142,8 @@ def _member(reader: _Reader, info: tarfile.TarInfo, extended: dict[str, str]) ->
         problem = _KINDS[tarfile.GNUTYPE_SPARSE]
     size = info.size if regular else 0
     if regular and "size" in extended:
-        if not extended["size"].isdecimal():
-            raise BadRequest("the archive has a size that is no number")
+        if not re.fullmatch("[0-9]{1,18}", extended["size"]):
+            raise BadRequest("the archive has a size that is no number, or beyond any disk")
         size = int(extended["size"])
     elif info.type == tarfile.GNUTYPE_SPARSE:
         # Its map may go on in further blocks, which only who unpacks it needs to find.

@@ -19,6 +19,7 @@ from minga_node.disk import sync_filesystem
 from minga_node.downloads.model import AdoptMany, Network, no_room
 from minga_node.errors import MingaError, StorageFull
 from minga_node.manifest import SMALLEST_PIECE, Manifest
+from minga_node.streams import Changes, Pause
 from minga_node.transfer import OpenContent, Remote, TokenBucket
 from minga_node.transfer.many import fetch_many
 from minga_node.transfer.partial import storage_error
@@ -28,6 +29,8 @@ log = logging.getLogger(__name__)
 GROUP = 500
 """Files that are synced and taken into the library together."""
 CONNECTIONS = 4
+LOOK = 5.0
+"""Seconds after which a reader that was told of nothing looks by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +75,7 @@ class Batch:
         self._cancelled = False
         self._paths = (directory / f"{uuid.uuid4().hex}.{number}.small" for number in itertools.count())
         self._taken: list[SmallFile] = []
-        self._news = threading.Condition(self._lock)
+        self._news = Changes(self._lock)
         self._ended = False
         self.syncing = False
         """Whether it waits for the disk just now."""
@@ -90,18 +93,20 @@ class Batch:
     def cancel(self) -> None:
         self._cancelled = True
 
-    def taken(self) -> Iterator[Sequence[SmallFile]]:
+    def taken(self) -> Iterator[Sequence[SmallFile] | Pause]:
         """The files that got into the library since the last look, each once, to the end of the batch."""
         seen = 0
         while True:
+            version = self._news.signal.version
             with self._news:
-                while seen == len(self._taken) and not self._ended:
-                    self._news.wait()
-                fresh = self._taken[seen:]
-            if not fresh:
+                fresh, ended = self._taken[seen:], self._ended
+            if fresh:
+                yield fresh
+                seen += len(fresh)
+            elif ended:
                 return
-            yield fresh
-            seen += len(fresh)
+            else:
+                yield Pause(LOOK, self._news.signal, version)
 
     def run(self) -> None:
         """Fetches from all holders at once; what one does not give is asked of another.

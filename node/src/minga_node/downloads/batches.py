@@ -14,6 +14,7 @@ from minga_node.downloads.model import Download, DownloadState, Here, held_back_
 from minga_node.errors import BadRequest, MingaError, NoHolders
 from minga_node.manifest import SMALLEST_PIECE
 from minga_node.names import check_name
+from minga_node.streams import Pause
 from minga_node.swarm import Why
 from minga_node.transfer import TokenBucket
 
@@ -53,10 +54,11 @@ class RunningBatch:
             if self._error is not None:
                 span.fail(str(self._error))
 
-    def taken(self) -> Iterator[Sequence[SmallFile]]:
+    def taken(self) -> Iterator[Sequence[SmallFile] | Pause]:
         """Its files as they get into the library, until it is known what came of it."""
         yield from self._batch.taken()
-        self.ended.wait()
+        while not self.ended.is_set():
+            yield Pause(0.05)
 
     def why(self) -> str:
         """Why it is not faster, or has ended."""

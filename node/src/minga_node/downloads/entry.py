@@ -12,6 +12,7 @@ from minga_node.downloads.model import Download, DownloadState
 from minga_node.downloads.records import Record
 from minga_node.downloads.task import Task
 from minga_node.errors import MingaError
+from minga_node.streams import Signal
 from minga_node.swarm.pieces import Pieces
 from minga_node.transfer.partial import pieces_bytes
 
@@ -40,6 +41,8 @@ class Entry:
     trace: str = ""
     """What asked for it, as a traceparent."""
     done: threading.Event = field(default_factory=threading.Event)
+    changed: Signal = field(default_factory=Signal)
+    """Given when its task begins and at its end."""
 
     @classmethod
     def new(cls, content_id: str, name: str, limit: float) -> Entry:

@@ -23,6 +23,7 @@ from minga_node.manifests import Manifests
 from minga_node.model import Flow
 from minga_node.names import check_name
 from minga_node.store import Store
+from minga_node.streams import Pause, blocking
 from minga_node.swarm.pieces import Pieces
 from minga_node.transfer import OpenContent, TokenBucket
 
@@ -161,7 +162,15 @@ class Downloads:
         return self._batches.start(files, label, limit)
 
     def taken(self, download_id: str) -> Iterator[Sequence[SmallFile]]:
-        """The files of a batch as they get into the library, to its end.
+        """The files of a batch as they get into the library, to its end; waits for them.
+
+        Raises:
+            NotFound: there is no such batch.
+        """
+        return blocking(self.taking(download_id))
+
+    def taking(self, download_id: str) -> Iterator[Sequence[SmallFile] | Pause]:
+        """The same, with pauses instead of waiting.
 
         Raises:
             NotFound: there is no such batch.
@@ -274,12 +283,16 @@ class Downloads:
             done.wait(interval)
 
     def read(self, content_id: str, start: int, end: int) -> Iterator[bytes]:
-        """Bytes [start, end) of a content that is on its way, in order, as they come.
+        """Bytes [start, end) of a content that is on its way, in order, as they come; waits for them.
 
         Raises:
             NotFound: it is neither here nor on its way.
             MingaError: the download ended without success.
         """
+        return blocking(self.reading(content_id, start, end))
+
+    def reading(self, content_id: str, start: int, end: int) -> Iterator[bytes | Pause]:
+        """The same, with pauses instead of waiting."""
         with self._lock:
             entry = self._active.get(content_id)
         if entry is None:

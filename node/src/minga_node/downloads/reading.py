@@ -10,34 +10,42 @@ from minga_node.downloads.entry import Entry
 from minga_node.downloads.model import Cancelled, DownloadState
 from minga_node.downloads.task import Task
 from minga_node.errors import NotFound
+from minga_node.streams import Pause
 from minga_node.swarm import pieces as sets
 from minga_node.transfer import OpenContent
 
 CHUNK = 1024 * 1024
 AHEAD_SECONDS = 0.5
 AHEAD_LEAST = 4
+LOOK = 5.0
+"""Seconds after which a reader that was told of nothing looks by itself."""
 
 Library = Callable[[str], OpenContent | None]
 
 
-def read(entry: Entry, library: Library, start: int, end: int) -> Iterator[bytes]:
-    """Bytes [start, end) of a download, in order, as they come; from the library once it is there.
+def read(entry: Entry, library: Library, start: int, end: int) -> Iterator[bytes | Pause]:
+    """Bytes [start, end) of a download, in order, as they come; from the library once it is there. Pauses
+    where there is nothing yet: whoever reads may go away meanwhile, and holds no thread.
 
     Raises:
         NotFound: the download ended without success.
     """
-    while entry.task is None and not entry.done.wait(0.02):
-        pass
-    task = entry.task
-    if task is not None:
-        try:
-            position = start
-            for chunk in Reading(task, start, end):
-                position += len(chunk)
-                yield chunk
-            return
-        except Cancelled:
-            start = position
+    while True:
+        seen = entry.changed.version
+        task = entry.task
+        if task is not None and not task.ended:
+            try:
+                for chunk in Reading(task, start, end):
+                    if not isinstance(chunk, Pause):
+                        start += len(chunk)
+                    yield chunk
+                return
+            except Cancelled:
+                continue
+        if entry.done.is_set():
+            break
+        # It waits for its turn, or has just ended: then its state is about to be known.
+        yield Pause(LOOK, entry.changed, seen)
     if entry.state is not DownloadState.COMPLETE:
         raise NotFound(entry.error or f"the download of {entry.name} was ended")
     yield from read_local(library, entry.content_id, start, end)
@@ -73,12 +81,16 @@ class Reading:
     def __init__(self, task: Task, start: int, end: int) -> None:
         self._task, self._start, self._end = task, start, end
 
-    def __iter__(self) -> Iterator[bytes]:
+    def __iter__(self) -> Iterator[bytes | Pause]:
         task, position = self._task, self._start
         descriptor = -1
         try:
             while position < self._end:
-                reach = self._wait_for(position)
+                seen = task.changed.signal.version
+                reach = self._reach(position)
+                if reach == position:
+                    yield Pause(LOOK, task.changed.signal, seen)
+                    continue
                 if descriptor < 0:
                     with task.lock:
                         if task.partial is None or task.partial.closed:
@@ -94,28 +106,23 @@ class Reading:
             if descriptor >= 0:
                 os.close(descriptor)
 
-    def _wait_for(self, position: int) -> int:
-        """How far the verified bytes from ``position`` on reach; waits until there are some."""
+    def _reach(self, position: int) -> int:
+        """How far the verified bytes from ``position`` on reach; ``position`` itself if there are none."""
         task = self._task
         with task.lock:
-            while task.swarm is None or task.manifest is None:
-                if task.ended:
+            manifest, swarm, ended = task.manifest, task.swarm, task.ended
+            if swarm is None or manifest is None:
+                if ended:
                     raise Cancelled
-                task.changed.wait(1.0)
-            manifest, swarm = task.manifest, task.swarm
+                return position
             piece = position // manifest.piece_size
             last = -(-self._end // manifest.piece_size)
-        while True:
-            with task.lock:
-                run = sets.run_from(swarm.have, piece, last - piece)
-                ended = task.ended
-                window = max(AHEAD_LEAST, int(swarm.rate.pieces(time.monotonic()) * AHEAD_SECONDS))
-            if run < min(window, last - piece):
-                task.prefer(sets.all_pieces(min(window, last - piece)) << piece)
-            if run:
-                return min((piece + run) * manifest.piece_size, self._end)
-            if ended:
-                raise Cancelled
-            with task.lock:
-                if not swarm.have >> piece & 1 and not task.ended:
-                    task.changed.wait(1.0)
+            run = sets.run_from(swarm.have, piece, last - piece)
+            window = max(AHEAD_LEAST, int(swarm.rate.pieces(time.monotonic()) * AHEAD_SECONDS))
+        if run < min(window, last - piece):
+            task.prefer(sets.all_pieces(min(window, last - piece)) << piece)
+        if run:
+            return min((piece + run) * manifest.piece_size, self._end)
+        if ended:
+            raise Cancelled
+        return position

@@ -107,6 +107,7 @@ class Runner:
         )
         metrics.ACTIVE_DOWNLOADS.inc()
         entry.thread.start()
+        entry.changed.notify()
 
     def _traced(self, entry: Entry, task: Task) -> None:
         attributes = {"minga.file.name": entry.name, "minga.content.id": entry.content_id}
@@ -194,3 +195,4 @@ class Runner:
         with suppress(MingaError):
             self._records.put(entry.record())
         entry.done.set()
+        entry.changed.notify()

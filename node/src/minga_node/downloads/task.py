@@ -17,6 +17,7 @@ from minga_node.downloads.neighbours import LONGEST_RETRY, RETRY, Neighbours
 from minga_node.errors import NotFound, PeerMisbehaved, PeerUnreachable, VerificationFailed
 from minga_node.manifest import Manifest
 from minga_node.model import Peer
+from minga_node.streams import Changes
 from minga_node.swarm import Swarm, Why
 from minga_node.swarm.pieces import Pieces
 from minga_node.transfer import PartialFile, Receiving, TokenBucket
@@ -55,7 +56,7 @@ class Task:
         self.partial: PartialFile | None = None
         self.swarm: Swarm | None = None
         self.lock = threading.Lock()
-        self.changed = threading.Condition(self.lock)
+        self.changed = Changes(self.lock)
         """Notified when pieces arrive and at the end."""
         self._random = random.Random()
         self._neighbours = Neighbours(name, self._random)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import queue
 import sqlite3
 import threading
+from collections import deque
 from collections.abc import Iterator
-from contextlib import suppress
 
 from minga_node.events.cloud import Event, make
 from minga_node.events.files import events_of
 from minga_node.index import Delta
 from minga_node.model import PeerStatus
 from minga_node.store import Store
+from minga_node.streams import Pause, Signal
 
 WAITING = 10_000
 """Events that may wait for one follower; one that is slower than that misses some."""
@@ -24,14 +24,13 @@ class Feed:
     def __init__(self, network: str, store: Store) -> None:
         self._network, self._store = network, store
         self._lock = threading.Lock()
-        self._followers: list[queue.Queue[Event]] = []
+        self._followers: list[_Follower] = []
 
     def put(self, event: Event) -> None:
         with self._lock:
             followers = list(self._followers)
         for follower in followers:
-            with suppress(queue.Full):
-                follower.put_nowait(event)
+            follower.put(event)
 
     def on_entries(self, _db: sqlite3.Connection, delta: Delta) -> None:
         """A hook of the logs: tells of entries once they are committed."""
@@ -50,17 +49,30 @@ class Feed:
         peer = status.peer
         self.put(make(self._network, f"peer.{status.state}", peer.id, peer=peer.id, epoch=peer.epoch))
 
-    def follow(self, patience: float) -> Iterator[Event | None]:
-        """Events from now on, without end; ``None`` whenever there was none for ``patience`` seconds."""
-        box: queue.Queue[Event] = queue.Queue(WAITING)
+    def follow(self, patience: float) -> Iterator[Event | Pause | None]:
+        """Events from now on, without end; a pause where there is none, and ``None`` after each pause."""
+        follower = _Follower()
         with self._lock:
-            self._followers.append(box)
+            self._followers.append(follower)
         try:
             while True:
-                try:
-                    yield box.get(timeout=patience)
-                except queue.Empty:
+                seen = follower.news.version
+                if follower.waiting:
+                    yield follower.waiting.popleft()
+                else:
+                    yield Pause(patience, follower.news, seen)
                     yield None
         finally:
             with self._lock:
-                self._followers.remove(box)
+                self._followers.remove(follower)
+
+
+class _Follower:
+    def __init__(self) -> None:
+        self.waiting: deque[Event] = deque()
+        self.news = Signal()
+
+    def put(self, event: Event) -> None:
+        if len(self.waiting) < WAITING:
+            self.waiting.append(event)
+        self.news.notify()

@@ -52,6 +52,13 @@ class Library(Holdings):
     What happens on the disk behind its back is brought in by :class:`~.watch.Watcher`.
     """
 
+    def may_put(self, name: str, judge: Judge = whatever) -> None:
+        """Raises what :meth:`put` would be refused for, as of now, whatever the body is."""
+        check_name(name)
+        with self._changing(name) as root:
+            placing.check(root, name)
+            judge(self._here(root, name)[0])
+
     def put(
         self, name: str, body: IO[bytes], length: int | None, judge: Judge = whatever
     ) -> tuple[LocalFile, bool]:
@@ -66,10 +73,7 @@ class Library(Holdings):
         Raises:
             InvalidName, BadRequest, Conflict, StorageFull, ReadOnly, DirectoryAway, PreconditionFailed
         """
-        check_name(name)
-        with self._changing(name) as root:
-            placing.check(root, name)
-            judge(self._here(root, name)[0])
+        self.may_put(name, judge)
         partial = self._incoming.new(name)
         try:
             incoming.write(partial, name, body, length)

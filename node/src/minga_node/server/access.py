@@ -95,8 +95,8 @@ def challenge(error: MingaError) -> str | None:
     return None
 
 
-def install(app: Flask, services: Services) -> None:
-    """Refuses what may not be."""
+def install(app: Flask, services: Services) -> Callable[[], None]:
+    """Refuses what may not be. Returns the check."""
 
     def view() -> Callable[..., Any] | None:
         return current_app.view_functions.get(request.endpoint) if request.endpoint else None
@@ -130,6 +130,8 @@ def install(app: Flask, services: Services) -> None:
                 response.cache_control.public = False
                 response.cache_control.private = True
         return response
+
+    return _check
 
 
 def _permit(who: Caller, wanted: Scope) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from flask import Blueprint, Response, request
 from pydantic import BaseModel, Field
 
@@ -12,10 +14,12 @@ from minga_node.model import FileRow
 from minga_node.names import check_name
 from minga_node.server.documented import Operation, Parameter, documented
 from minga_node.server.filters import FILTERS, Filters, filters
+from minga_node.server.http import Stream
 from minga_node.server.packing import Packing
 from minga_node.server.schemas import answer
 from minga_node.server.services import Services
 from minga_node.server.unpacking import Unpacking
+from minga_node.streams import Pause
 
 LISTED = 1000
 
@@ -135,8 +139,8 @@ def chosen(services: Services, text: str, peer: str | None) -> list[FileRow]:
     return list(rows.values())
 
 
-def _tar(stream: object, name: str) -> Response:
-    response = Response(stream, content_type=tar.MEDIA_TYPE, direct_passthrough=True)  # type: ignore[arg-type]
+def _tar(stream: Iterator[bytes | Pause], name: str) -> Response:
+    response = Response(Stream(stream), content_type=tar.MEDIA_TYPE, direct_passthrough=True)
     response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
     response.headers["X-Content-Type-Options"] = "nosniff"
     return response

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os.path
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from flask import Blueprint, Response, request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -17,14 +17,11 @@ from minga_node.names import check_name
 from minga_node.server.access import for_readers, need_write
 from minga_node.server.documented import Operation, Parameter, documented
 from minga_node.server.files import choose
+from minga_node.server.following import Following
+from minga_node.server.http import Stream
 from minga_node.server.names import content_id
-from minga_node.server.origins import Origins
 from minga_node.server.schemas import answer
 from minga_node.server.services import Services
-
-EVENT_SECONDS = 0.25
-"""Time between two events of one download."""
-
 
 MOST_FILES = 100_000
 """Files in one batch."""
@@ -134,6 +131,9 @@ def label(files: Sequence[SmallFile]) -> str:
 def blueprint(services: Services) -> Blueprint:
     routes = Blueprint("downloads", __name__, url_prefix="/api/v1/downloads")
     downloads = services.downloads
+    following = Following(
+        downloads, services.stopping, lambda download: DownloadOut.of(download).model_dump_json()
+    )
 
     @routes.post("")
     @documented(
@@ -191,20 +191,13 @@ def blueprint(services: Services) -> Blueprint:
     )
     def events(identity: str) -> Response:
         downloads.get(identity)
+        with_pieces = request.args.get("pieces") == "true"
         return Response(
-            follow(identity, request.args.get("pieces") == "true"),
+            Stream(following.follow(identity, with_pieces)),
             content_type="text/event-stream",
             headers={"Cache-Control": "no-store"},
+            direct_passthrough=True,
         )
-
-    def follow(identity: str, with_pieces: bool) -> Iterator[str]:
-        origins = Origins()
-        for download in downloads.watch(identity, EVENT_SECONDS):
-            if with_pieces and (news := origins.news(download.pieces, downloads.origins(identity))):
-                yield f"event: pieces\ndata: {news}\n\n"
-            yield f"event: {download.state}\ndata: {DownloadOut.of(download).model_dump_json()}\n\n"
-            if services.stopping.is_set():
-                return
 
     @routes.delete("/<identity>")
     @documented(Operation("Cancels a download", {204: "done"}), "DELETE")

@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from flask import Blueprint, Response
 
 from minga_node.server.documented import Operation, documented
+from minga_node.server.http import Stream
 from minga_node.server.services import Services
+from minga_node.streams import Pause
 
-PATIENCE = 0.5
 KEEP_ALIVE = 15.0
 """Seconds after which a line is sent though nothing happened: it shows whether the client is still there."""
 
@@ -23,17 +24,24 @@ def blueprint(services: Services) -> Blueprint:
         Operation("What happens in the network from now on", {200: "server-sent events: a CloudEvent each"})
     )
     def events() -> Response:
-        return Response(follow(), content_type="text/event-stream", headers={"Cache-Control": "no-store"})
+        return Response(
+            Stream(follow()),
+            content_type="text/event-stream",
+            headers={"Cache-Control": "no-store"},
+            direct_passthrough=True,
+        )
 
-    def follow() -> Iterator[bytes]:
+    def follow() -> Iterator[bytes | Pause]:
         # The client knows at once that it is heard.
         yield b": following\n\n"
         said = time.monotonic()
-        for event in services.feed.follow(PATIENCE):
+        for event in services.feed.follow(KEEP_ALIVE):
             if services.stopping.is_set():
                 return
             now = time.monotonic()
-            if event is not None:
+            if isinstance(event, Pause):
+                yield event
+            elif event is not None:
                 yield b"event: " + event.routing_key.encode() + b"\ndata: " + event.encode() + b"\n\n"
                 said = now
             elif now - said > KEEP_ALIVE:

@@ -11,10 +11,12 @@ from minga_node.index import Index, Query
 from minga_node.model import FileRow, Holder, LocalFile
 from minga_node.names import check_name
 from minga_node.server.documented import Operation, Parameter, documented
+from minga_node.server.early import before_body
 from minga_node.server.filters import FILTERS, filters
 from minga_node.server.names import content_id, name_from_path, number
 from minga_node.server.schemas import FileOut, FilesOut, answer
 from minga_node.server.sending import (
+    check_match,
     empty,
     from_chunks,
     from_file,
@@ -127,6 +129,7 @@ def blueprint(services: Services) -> Blueprint:
 
     def send_local(file: LocalFile) -> Response:
         fields = headers(file.name, file.media_type, file.id, file.modified_ms)
+        check_match(file.id)
         if not_modified(file.id, file.modified_ms):
             return empty(304, fields)
         bounds = wanted_range(file.size, file.id, file.modified_ms)
@@ -138,6 +141,7 @@ def blueprint(services: Services) -> Blueprint:
 
     def send_remote(row: FileRow, peer: str | None) -> Response:
         fields = headers(row.name, row.media_type, row.id, row.modified_ms)
+        check_match(row.id)
         if not_modified(row.id, row.modified_ms):
             return empty(304, fields)
         bounds = wanted_range(row.size, row.id, row.modified_ms)
@@ -150,9 +154,20 @@ def blueprint(services: Services) -> Blueprint:
             raise NoHolders(f"nobody who has {row.name} is online")
         services.downloads.start(row.id, row.name, peer)
         start, end = bounds or (0, row.size)
-        return from_chunks(services.downloads.read(row.id, start, end), row.size, bounds, fields)
+        return from_chunks(services.downloads.reading(row.id, start, end), row.size, bounds, fields)
+
+    def whole() -> None:
+        if "Content-Range" in request.headers:
+            raise BadRequest("a file is put as a whole, without Content-Range")
+
+    def may_write(name: str) -> None:
+        """Raises what a PUT would be refused for, whatever its body is."""
+        name = name_from_path("/files/")
+        whole()
+        library.may_put(name, check_preconditions)
 
     @routes.put("/files/<name:name>")
+    @before_body(may_write)
     @documented(
         Operation(
             "Puts a file into this node's library; all of it or nothing",
@@ -163,9 +178,10 @@ def blueprint(services: Services) -> Blueprint:
     )
     def write(name: str) -> Response:
         name = name_from_path("/files/")
-        if "Content-Range" in request.headers:
-            raise BadRequest("a file is put as a whole, without Content-Range")
-        file, is_new = library.put(name, request.stream, request.content_length, check_preconditions)
+        whole()
+        # Not by Flask's stream, which would hide that the body may be a file already.
+        body = request.environ["wsgi.input"]
+        file, is_new = library.put(name, body, request.content_length, check_preconditions)
         response = answer(FileOut.of(local_row(file)), 201 if is_new else 200)
         response.headers["ETag"] = f'"{file.id}"'
         if is_new:

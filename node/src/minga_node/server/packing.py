@@ -15,6 +15,7 @@ from minga_node.metrics import BYTES
 from minga_node.model import FileRow
 from minga_node.server.downloads import label
 from minga_node.server.services import Services
+from minga_node.streams import Pause
 
 log = logging.getLogger(__name__)
 
@@ -30,19 +31,19 @@ class Packing:
     def __init__(self, services: Services) -> None:
         self._library, self._downloads = services.library, services.downloads
 
-    def everything(self, rows: Sequence[FileRow]) -> Iterator[bytes]:
+    def everything(self, rows: Sequence[FileRow]) -> Iterator[bytes | Pause]:
         """Some files of the network: first those that are here, then the small ones, then the others."""
         return _whole(_gathered(self._everything(rows)))
 
-    def batch(self, identity: str) -> Iterator[bytes]:
+    def batch(self, identity: str) -> Iterator[bytes | Pause]:
         """The files of a batch, as they are here.
 
         Raises:
             NotFound: there is no such batch.
         """
-        return _whole(_gathered(self._batch(identity, self._downloads.taken(identity))))
+        return _whole(_gathered(self._batch(identity, self._downloads.taking(identity))))
 
-    def _everything(self, rows: Sequence[FileRow]) -> Iterator[bytes | None]:
+    def _everything(self, rows: Sequence[FileRow]) -> Iterator[bytes | Pause | None]:
         small: list[SmallFile] = []
         big: list[FileRow] = []
         for row in rows:
@@ -54,15 +55,20 @@ class Packing:
                 big.append(row)
         if small:
             identity = self._downloads.start_many(small, label(small)).id
-            yield from self._batch(identity, self._downloads.taken(identity))
+            yield from self._batch(identity, self._downloads.taking(identity))
         ahead = iter(big)
         started = [self._begin(row) for row in islice(ahead, AT_ONCE)]
         while started:
             yield from self._coming(started.pop(0))
             started += [self._begin(row) for row in islice(ahead, 1)]
 
-    def _batch(self, identity: str, groups: Iterable[Sequence[SmallFile]]) -> Iterator[bytes | None]:
+    def _batch(
+        self, identity: str, groups: Iterable[Sequence[SmallFile] | Pause]
+    ) -> Iterator[bytes | Pause | None]:
         for group in groups:
+            if isinstance(group, Pause):
+                yield group
+                continue
             for file in group:
                 yield from self._local(file.name, file.content_id)
             yield None
@@ -74,9 +80,9 @@ class Packing:
         self._downloads.start(row.id, row.name)
         return row
 
-    def _coming(self, row: FileRow) -> Iterator[bytes]:
+    def _coming(self, row: FileRow) -> Iterator[bytes | Pause]:
         yield tar.header(row.name, row.size, row.modified_ms, row.id)
-        yield from self._downloads.read(row.id, 0, row.size)
+        yield from self._downloads.reading(row.id, 0, row.size)
         yield tar.padding(row.size)
 
     def _local(self, name: str, identity: str) -> Iterator[bytes]:
@@ -96,7 +102,7 @@ class Packing:
             yield tar.padding(file.size)
 
 
-def _gathered(parts: Iterable[bytes | None]) -> Iterator[bytes]:
+def _gathered(parts: Iterable[bytes | Pause | None]) -> Iterator[bytes | Pause]:
     """The same bytes in fewer parts, with the end of the archive behind them.
 
     ``None`` among the parts says that the next one may take a while.
@@ -108,20 +114,22 @@ def _gathered(parts: Iterable[bytes | None]) -> Iterator[bytes]:
     yield b""
     try:
         for part in parts:
-            if part is not None:
+            if isinstance(part, bytes):
                 waiting.append(part)
                 size += len(part)
-            if size >= BLOCK or part is None:
+            if size >= BLOCK or not isinstance(part, bytes):
                 counter.inc(size)
                 yield b"".join(waiting)
                 waiting, size = [], 0
+            if isinstance(part, Pause):
+                yield part
     except MingaError:
         yield b"".join(waiting)
         raise
     yield b"".join([*waiting, tar.END])
 
 
-def _whole(stream: Iterator[bytes]) -> Iterator[bytes]:
+def _whole(stream: Iterator[bytes | Pause]) -> Iterator[bytes | Pause]:
     """A stream that ends as a broken connection does, not as if it were complete, when it cannot go on."""
     try:
         yield from stream

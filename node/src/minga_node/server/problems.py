@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 from http import HTTPStatus
@@ -13,17 +12,15 @@ from werkzeug.exceptions import HTTPException
 
 from minga_node.errors import Busy, MingaError, RangeNotSatisfiable
 from minga_node.server.access import challenge
+from minga_node.server.http.problems import document
 
 log = logging.getLogger(__name__)
-
-TYPE_PREFIX = "urn:minga:problem:"
 
 
 def problem(kind: str, title: str, status: int, detail: str, extra: dict[str, Any] | None = None) -> Response:
     """One problem document."""
-    body = {"type": TYPE_PREFIX + kind, "title": title, "status": status, "detail": detail, **(extra or {})}
     return Response(
-        json.dumps(body, ensure_ascii=False) + "\n", status, content_type="application/problem+json"
+        document(kind, status, detail, title, extra), status, content_type="application/problem+json"
     )
 
 
@@ -41,7 +38,7 @@ def install(app: Flask) -> None:
             response.headers["WWW-Authenticate"] = wanted
         if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             log.warning("%s %s: %s", request.method, request.path, error)
-        return _after_unread_body(response)
+        return response
 
     @app.errorhandler(HTTPException)
     def _http(error: HTTPException) -> Response:
@@ -51,16 +48,9 @@ def install(app: Flask) -> None:
         for name, value in error.get_headers():
             if name in {"Allow", "Retry-After"}:
                 response.headers[name] = value
-        return _after_unread_body(response)
+        return response
 
     @app.errorhandler(Exception)
     def _bug(_error: Exception) -> Response:
         log.exception("%s %s failed", request.method, request.path)
         return problem("internal", "Something went wrong", 500, "see the node's log")
-
-
-def _after_unread_body(response: Response) -> Response:
-    # A refused upload may still be on its way: it is not read just to keep the connection.
-    if request.content_length or request.headers.get("Transfer-Encoding"):
-        response.headers["Connection"] = "close"
-    return response

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 from flask import Flask, Response, g, request
 
@@ -26,22 +27,33 @@ from minga_node.server import (
     same_origin,
     session,
 )
+from minga_node.server.early import Early
 from minga_node.server.names import NameConverter
 from minga_node.server.services import Services
 
+RESERVED = {"probes": 2, "control": 4}
+"""Lanes that nothing else can fill, and their threads: for what must be answered on the worst of days."""
 METHODS = {"GET", "HEAD", "PUT", "POST", "DELETE", "OPTIONS", "PATCH"}
 
 
-def create_app(services: Services) -> Flask:
+def kind(method: str, target: bytes) -> str:
+    """The lane of a request; "" for the one of most."""
+    if target in {b"/healthz", b"/readyz"}:
+        return "probes"
+    if target == b"/metrics" or (method == "DELETE" and target.startswith(b"/api/v1/downloads/")):
+        return "control"
+    return ""
+
+
+def create_app(services: Services) -> tuple[Flask, Early]:
+    """The app, and what is asked before the body of a request has come."""
     app = Flask("minga_node.server", static_folder=None)
     app.url_map.converters["name"] = NameConverter
     # A name with // in it is a wrong name, not another address.
     app.url_map.merge_slashes = False
     tracing.flask(app)
     problems.install(app)
-    _measure(app)
-    same_origin.install(app)
-    access.install(app, services)
+    checks = [_measure(app), same_origin.install(app), access.install(app, services)]
     for blueprint in (
         files.blueprint(services),
         pieces.blueprint(services),
@@ -58,10 +70,10 @@ def create_app(services: Services) -> Flask:
         page.blueprint(),
     ):
         app.register_blueprint(blueprint)
-    return app
+    return app, Early(app, checks)
 
 
-def _measure(app: Flask) -> None:
+def _measure(app: Flask) -> Callable[[], None]:
     @app.before_request
     def _begin() -> None:
         g.began = time.monotonic()
@@ -73,3 +85,5 @@ def _measure(app: Flask) -> None:
         REST_REQUESTS.labels(method, route, response.status_code).inc()
         REST_SECONDS.labels(method, route).observe(time.monotonic() - g.began)
         return response
+
+    return _begin

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from flask import Flask, request
@@ -11,10 +12,11 @@ from minga_node.errors import Forbidden
 SAFE = {"GET", "HEAD", "OPTIONS"}
 
 
-def install(app: Flask) -> None:
+def install(app: Flask) -> Callable[[], None]:
     """Refuses requests that change something and that a page of another origin made.
 
     Browsers name that origin (Fetch Standard, 3.1); programs other than browsers send none.
+    Returns the check.
     """
 
     @app.before_request
@@ -24,3 +26,5 @@ def install(app: Flask) -> None:
             return
         if urlsplit(origin).netloc != request.host:
             raise Forbidden(f"a page of {origin} must not change anything here")
+
+    return _refuse

@@ -2,48 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from typing import IO
 from urllib.parse import quote
 
 from flask import Response, request
-from werkzeug.http import http_date, is_resource_modified, parse_if_range_header, parse_range_header
+from werkzeug.http import http_date, is_resource_modified
 
-from minga_node.errors import RangeNotSatisfiable
+from minga_node.errors import PreconditionFailed
 from minga_node.metrics import BYTES
+from minga_node.server import ranges
+from minga_node.server.http import FileWrapper, Stream
+from minga_node.streams import Pause
 
 BLOCK = 256 * 1024
+MEDIA_TYPE = re.compile(r"[\w!#$&^.+-]{1,127}/[\w!#$&^.+-]{1,127}", re.ASCII)
+"""RFC 6838, 4.2."""
+UNKNOWN_TYPE = "application/octet-stream"
 SANDBOX = "sandbox; default-src 'none'; media-src 'self'; img-src 'self'; style-src 'unsafe-inline'"
 
 
 def wanted_range(size: int, etag: str, modified_ms: int) -> tuple[int, int] | None:
     """The one range that the request asks for, as [start, end) in bytes; ``None`` for all of it.
 
-    Several ranges are answered with everything, which a server may do (RFC 9110, 14.2).
-
     Raises:
         RangeNotSatisfiable
     """
-    header = request.headers.get("Range")
-    if header is None:
+    # Of other methods a range says nothing (RFC 9110, 14.2).
+    if request.method != "GET" or "Range" not in request.headers:
         return None
-    condition = parse_if_range_header(request.headers.get("If-Range"))
-    if condition.etag is not None and condition.etag != etag:
+    if not ranges.still_holds(request.headers.get("If-Range"), etag, modified_ms):
         return None
-    if condition.date is not None and _seconds(modified_ms) > condition.date:
-        return None
-    parsed = parse_range_header(header)
-    if parsed is None or parsed.units != "bytes" or len(parsed.ranges) != 1:
-        return None
-    bounds = parsed.range_for_length(size)
-    if bounds is None:
-        raise RangeNotSatisfiable(f"{header} is outside of {size} bytes", size)
-    return bounds
+    return ranges.wanted(request.headers["Range"], size)
 
 
 def _seconds(modified_ms: int) -> datetime:
     return datetime.fromtimestamp(modified_ms // 1000, UTC)
+
+
+def check_match(etag: str) -> None:
+    """Raises PreconditionFailed where the request wants only another content (RFC 9110, 13.1.1)."""
+    if request.if_match and not request.if_match.contains(etag):
+        raise PreconditionFailed("the file here is another one")
 
 
 def not_modified(etag: str, modified_ms: int) -> bool:
@@ -57,7 +60,8 @@ def headers(name: str, media_type: str, etag: str, modified_ms: int) -> dict[str
     """What goes with a content whatever part of it is sent. Nothing in it may act in our page's name."""
     leaf = name.rsplit("/", 1)[-1]
     return {
-        "Content-Type": media_type,
+        # Another node said what it is: no more than a type can come out of it.
+        "Content-Type": media_type if MEDIA_TYPE.fullmatch(media_type) else UNKNOWN_TYPE,
         "ETag": f'"{etag}"',
         "Last-Modified": http_date(_seconds(modified_ms)),
         "Accept-Ranges": "bytes",
@@ -77,26 +81,39 @@ def empty(status: int, fields: dict[str, str]) -> Response:
 def from_file(
     stream: IO[bytes], size: int, bounds: tuple[int, int] | None, fields: dict[str, str]
 ) -> Response:
-    """Part or all of an open file; the server closes it afterwards."""
+    """Part or all of an open file; the server closes it afterwards. Where the file changes meanwhile, the
+    answer is broken off before its last byte: it would mix two versions under the name of one.
+    """
     start, end = bounds or (0, size)
     stream.seek(start)
-    wrapper = request.environ["wsgi.file_wrapper"]
     BYTES.labels("out", "client").inc(end - start)
-    return _respond(wrapper(stream, BLOCK), start, end, size, bounds is not None, fields)
+    return _respond(
+        FileWrapper(stream, BLOCK, _unchanged(stream)), start, end, size, bounds is not None, fields
+    )
+
+
+def _unchanged(stream: IO[bytes]) -> Callable[[], bool]:
+    def identity() -> tuple[int, int]:
+        status = os.fstat(stream.fileno())
+        return status.st_size, status.st_mtime_ns
+
+    before = identity()
+    return lambda: identity() == before
 
 
 def from_chunks(
-    chunks: Iterator[bytes], size: int, bounds: tuple[int, int] | None, fields: dict[str, str]
+    chunks: Iterator[bytes | Pause], size: int, bounds: tuple[int, int] | None, fields: dict[str, str]
 ) -> Response:
     """Content that is being fetched right now, in order."""
     start, end = bounds or (0, size)
-    return _respond(_counted(chunks), start, end, size, bounds is not None, fields)
+    return _respond(Stream(_counted(chunks)), start, end, size, bounds is not None, fields)
 
 
-def _counted(chunks: Iterator[bytes]) -> Iterator[bytes]:
+def _counted(chunks: Iterator[bytes | Pause]) -> Iterator[bytes | Pause]:
     counter = BYTES.labels("out", "client")
     for chunk in chunks:
-        counter.inc(len(chunk))
+        if not isinstance(chunk, Pause):
+            counter.inc(len(chunk))
         yield chunk
 
 

@@ -1,0 +1,77 @@
+"""Server-sent events of downloads: one look at a download for all who follow it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from threading import Event
+
+from minga_node.downloads import Download, Downloads
+from minga_node.server.origins import Origins
+from minga_node.streams import Pause
+
+EVENT_SECONDS = 0.25
+"""Time between two events of one download."""
+QUIET_SECONDS = 1.0
+"""Time between them while nothing but the time changes."""
+KEPT = 1000
+"""Looks that are kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    at: float
+    download: Download
+    text: bytes
+
+
+class Following:
+    """Makes the streams.
+
+    Args:
+        stopping: ends all of them.
+        encode: a download as JSON.
+    """
+
+    def __init__(self, downloads: Downloads, stopping: Event, encode: Callable[[Download], str]) -> None:
+        self._downloads, self._stopping, self._encode = downloads, stopping, encode
+        self._lock = threading.Lock()
+        self._looks: dict[str, _Look] = {}
+
+    def _look(self, identity: str) -> _Look:
+        """As it is now, or was a moment ago. Raises NotFound."""
+        now = time.monotonic()
+        with self._lock:
+            look = self._looks.get(identity)
+        if look is not None and (look.download.state.ended or now - look.at < EVENT_SECONDS / 2):
+            return look
+        download = self._downloads.get(identity)
+        text = f"event: {download.state}\ndata: {self._encode(download)}\n\n".encode()
+        look = _Look(now, download, text)
+        with self._lock:
+            if len(self._looks) >= KEPT:
+                self._looks.clear()
+            self._looks[identity] = look
+        return look
+
+    def follow(self, identity: str, with_pieces: bool) -> Iterator[bytes | Pause]:
+        """Events of one download, to its end."""
+        origins = Origins()
+        last: Download | None = None
+        told = 0.0
+        while True:
+            look = self._look(identity)
+            now = time.monotonic()
+            quiet = last is not None and replace(look.download, seconds=last.seconds) == last
+            if not quiet or (look.download != last and now - told >= QUIET_SECONDS):
+                if with_pieces:
+                    news = origins.news(look.download.pieces, self._downloads.origins(identity))
+                    if news:
+                        yield f"event: pieces\ndata: {news}\n\n".encode()
+                yield look.text
+                last, told = look.download, now
+            if look.download.state.ended or self._stopping.is_set():
+                return
+            yield Pause(2 * EVENT_SECONDS if quiet else EVENT_SECONDS)

@@ -1,0 +1,410 @@
+"""One connection: what it is waiting for, and what to do when that has come.
+
+A connection belongs to one thread at a time, from an event of epoll to :meth:`Connection.release`. Its events
+come one by one (EPOLLONESHOT) and tell of a level, so one that is missed while the connection is owned comes
+again when it is let go.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import logging
+import math
+import select
+import socket
+import threading
+import time
+from contextlib import suppress
+from enum import Enum, auto
+from http import HTTPStatus
+from typing import IO, Protocol
+
+from minga_node.errors import MingaError
+from minga_node.metrics import REST_CUT
+from minga_node.server.http.answers import Answer, Environments, Stream, Wsgi, ask
+from minga_node.server.http.bodies import Body
+from minga_node.server.http.lanes import Lane
+from minga_node.server.http.limits import Limits
+from minga_node.server.http.outgoing import BURST, After, Outgoing
+from minga_node.server.http.parsing import ParseError, Parser, Request
+from minga_node.server.http.problems import document, phrase
+from minga_node.streams import Pause, Signal
+
+log = logging.getLogger(__name__)
+
+READ_HEAD = 16 * 1024
+READ_BODY = 256 * 1024
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+class Phase(Enum):
+    """What a connection waits for."""
+
+    HEAD = auto()
+    """A request, or the rest of its head."""
+    BODY = auto()
+    """The rest of a body that has been allowed."""
+    SEND = auto()
+    """Room for more of the answer."""
+    PAUSED = auto()
+    """Something to answer with; the client may leave meanwhile."""
+    LINGER = auto()
+    """The client's end, after the last answer."""
+    CLOSED = auto()
+
+
+MASKS = {
+    Phase.HEAD: select.EPOLLIN,
+    Phase.BODY: select.EPOLLIN,
+    Phase.SEND: select.EPOLLOUT,
+    Phase.PAUSED: select.EPOLLRDHUP,
+    Phase.LINGER: select.EPOLLIN,
+}
+
+
+class Owner(Protocol):
+    """The server, as a connection sees it."""
+
+    @property
+    def limits(self) -> Limits: ...
+    @property
+    def app(self) -> Wsgi: ...
+    @property
+    def early(self) -> Wsgi: ...
+    @property
+    def environments(self) -> Environments: ...
+    @property
+    def stopping(self) -> bool: ...
+    @property
+    def moving(self) -> Lane[Connection]: ...
+    def date(self) -> str: ...
+    def new_body(self) -> Body: ...
+    def lane(self, request: Request) -> Lane[Connection]: ...
+    def arm(self, connection: Connection, mask: int) -> None: ...
+    def forget(self, connection: Connection) -> None: ...
+
+
+class Connection:
+    """Made for a fresh socket that does not block; all methods but :meth:`take` and :meth:`wake` are the
+    owning thread's.
+    """
+
+    def __init__(self, server: Owner, sock: socket.socket, address: str) -> None:
+        self._server, self._sock, self.fd = server, sock, sock.fileno()
+        self.address = address
+        self.phase = Phase.HEAD
+        self.since = time.monotonic()
+        """Since when it waits for its client."""
+        self.deadline = self.since + server.limits.head_seconds
+        """When it has waited for too long."""
+        self._lock = threading.Lock()
+        self._owned = False
+        self._woken = False
+        self._parser = Parser(server.limits)
+        self._ready = False
+        """Whether epoll says that there is something to move."""
+        self._taken = 0
+        """Bytes of bodies."""
+        self._marked = 0
+        """Bytes that had moved when the deadline was set."""
+        self._body: Body | None = None
+        self._out = Outgoing(sock, server.limits.in_memory)
+        self._signal: Signal | None = None
+        self._closing = False
+
+    # whose it is
+
+    def take(self) -> bool:
+        """Makes it this thread's, unless it is another's."""
+        with self._lock:
+            if self._owned or self.phase is Phase.CLOSED:
+                return False
+            self._owned = True
+            return True
+
+    def release(self) -> None:
+        """Waits for the next event."""
+        with self._lock:
+            if self.phase is Phase.CLOSED:
+                return
+            self._owned = False
+            if self._woken and self.phase is Phase.PAUSED:
+                self.phase, self.deadline = Phase.SEND, math.inf
+            self._server.arm(self, MASKS[self.phase])
+
+    def wake(self) -> None:
+        """There may be something to answer with. From any thread, also one that holds locks."""
+        with self._lock:
+            self._woken = True
+            if self.phase is Phase.PAUSED and not self._owned:
+                self.phase, self.deadline = Phase.SEND, math.inf
+                # There is room, or it would not have been paused: some thread of the pool takes it at once.
+                self._server.arm(self, select.EPOLLOUT)
+
+    @property
+    def waits(self) -> bool:
+        """Whether it waits for its client just now."""
+        return not self._owned and self.phase not in {Phase.PAUSED, Phase.CLOSED}
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing of a request is here, and no answer on its way."""
+        return self.phase is Phase.HEAD and not self._parser.begun and not self._parser.requests
+
+    # what there is to do
+
+    def event(self, mask: int) -> None:
+        """Epoll says that it is ready."""
+        if self.phase is Phase.HEAD:
+            self._read_head()
+        elif self.phase is Phase.LINGER:
+            self._read_away()
+        elif self.phase is Phase.PAUSED:
+            if mask & (select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR):
+                self.close()
+        else:
+            self._ready = True
+
+    def lane(self) -> Lane[Connection] | None:
+        """Where its next :meth:`work` belongs; ``None`` if there is nothing to do before the next event."""
+        if self._ready:
+            return self._server.moving
+        if self.phase is Phase.HEAD and self._parser.requests:
+            return self._server.lane(self._parser.requests[0])
+        return None
+
+    def work(self) -> None:
+        """Does it. Blocks as the app does, never for the client."""
+        try:
+            if self.phase is Phase.HEAD:
+                self._next_request()
+            elif self.phase is Phase.BODY:
+                self._ready = False
+                self._receive()
+            elif self.phase is Phase.SEND:
+                self._ready = False
+                self._go_on(self._out.more())
+        except OSError as error:
+            # The client went; anything else of the system is a fault of ours that a user should hear of.
+            if error.errno not in {errno.EPIPE, errno.ECONNRESET, errno.ETIMEDOUT, errno.ENOTCONN}:
+                log.warning("an answer to %s breaks off: %s", self.address, error)
+            self.close()
+        except MingaError as error:
+            log.warning("an answer breaks off: %s", error)
+            self.close()
+
+    # receiving
+
+    def _recv(self, size: int) -> bytes | None:
+        """What is there; ``None`` for nothing yet, empty at the end or when the client is gone."""
+        try:
+            return self._sock.recv(size)
+        except (BlockingIOError, InterruptedError):
+            return None
+        except OSError:
+            return b""
+
+    def _read_head(self) -> None:
+        data = self._recv(READ_HEAD)
+        if data is None:
+            return
+        if not data:
+            if self._parser.begun:
+                self._refuse(400, "bad-request", "the request is cut off")
+            else:
+                self.close()
+            return
+        if self.idle:
+            self._wait(self._server.limits.head_seconds)
+        self._feed(data)
+
+    def _feed(self, data: bytes) -> bool:
+        try:
+            self._parser.feed(data)
+        except ParseError as error:
+            kind = "bad-request" if error.status == 400 else f"http-{error.status}"
+            self._refuse(error.status, kind, str(error))
+            return False
+        return True
+
+    def _next_request(self) -> None:
+        request = self._parser.requests[0]
+        if self._body is None:
+            self._body = self._server.new_body()
+        self._take_parts(request)
+        if request.complete:
+            body, self._body = self._body, None
+            self._ask(request, body.complete())
+            return
+        # Before anything more is read: whether it may come, and whether it would be in vain.
+        answer = ask(self._server.early, self._server.environments.make(request, self.address, io.BytesIO()))
+        if answer.code != HTTPStatus.CONTINUE:
+            self._begin(answer, request)
+            return
+        if request.expects:
+            self._out.push(CONTINUE)
+        self.phase = Phase.BODY
+        self._wait(self._server.limits.body_seconds)
+
+    def _take_parts(self, request: Request) -> None:
+        if request.parts and self._body is not None:
+            parts, request.parts = request.parts, []
+            self._taken += sum(map(len, parts))
+            self._body.add(parts)
+
+    def _discard_body(self) -> None:
+        body, self._body = self._body, None
+        if body is not None:
+            body.discard()
+
+    def _receive(self) -> None:
+        request = self._parser.requests[0]
+        budget = BURST
+        while budget > 0:
+            data = self._recv(READ_BODY)
+            if data is None:
+                return
+            if not data:
+                self._refuse(400, "bad-request", f"the body ended after {request.received} bytes")
+                return
+            budget -= len(data)
+            if not self._feed(data):
+                return
+            try:
+                self._take_parts(request)
+            except MingaError as error:
+                self._refuse(error.status, error.type, str(error))
+                return
+            if request.complete:
+                self.phase = Phase.HEAD
+                self.deadline = math.inf
+                return
+
+    # answering
+
+    def _ask(self, request: Request, body: IO[bytes]) -> None:
+        self.deadline = math.inf
+        try:
+            answer = ask(self._server.app, self._server.environments.make(request, self.address, body))
+        finally:
+            body.close()
+        self._begin(answer, request)
+
+    def _refuse(self, status: int, kind: str, detail: str) -> None:
+        """Answers what cannot be read on; the connection is of no use then."""
+        self._discard_body()
+        request = Request()
+        self._parser.requests.clear()
+        self._parser.requests.append(request)
+        body = document(kind, status, detail)
+        headers = [("Content-Type", "application/problem+json"), ("Content-Length", str(len(body)))]
+        self._begin(Answer(f"{status} {phrase(status)}", headers, [body]), request)
+
+    def _begin(self, answer: Answer, request: Request) -> None:
+        """Sends the head, and of the body what may go at once."""
+        more: list[str] = []
+        silent = request.method == "HEAD" or not answer.has_body
+        self._closing = (
+            answer.closing or not request.keep_alive or not request.complete or self._server.stopping
+        )
+        chunked = False
+        if isinstance(answer.body, Stream) and answer.length is None and not silent:
+            chunked = request.version == "1.1"
+            if chunked:
+                more.append("Transfer-Encoding: chunked\r\n")
+            else:
+                self._closing = True
+        if self._closing:
+            more.append("Connection: close\r\n")
+        elif request.version == "1.0":
+            more.append("Connection: keep-alive\r\n")
+        head = answer.head(self._server.date(), *more)
+        self.phase = Phase.SEND
+        self._go_on(self._out.begin(answer, head, silent=silent, chunked=chunked), at_once=True)
+
+    def _go_on(self, after: After | Pause, at_once: bool = False) -> None:
+        """What is next, as sending has ended so."""
+        if after is After.DONE:
+            self._finish()
+        elif isinstance(after, Pause):
+            self._pause(after)
+        else:
+            self._ready = at_once and after is After.TURN
+            self._wait(self._server.limits.answer_seconds)
+
+    def _pause(self, pause: Pause) -> None:
+        self._woken = False
+        self.phase = Phase.PAUSED
+        self.deadline = time.monotonic() + pause.seconds
+        self._signal = pause.signal
+        if self._signal is not None:
+            self._signal.wait(self, pause.seen, self.wake)
+
+    def _finish(self) -> None:
+        """The answer is on its way; what is next?"""
+        request = self._parser.requests.popleft()
+        if not self._closing:
+            self.phase = Phase.HEAD
+            limits = self._server.limits
+            self._wait(limits.head_seconds if self._parser.begun else limits.idle_seconds)
+        elif request.complete:
+            self.close()
+        else:
+            with suppress(OSError):
+                self._sock.shutdown(socket.SHUT_WR)
+            self.phase = Phase.LINGER
+            self._wait(self._server.limits.linger_seconds)
+
+    def _read_away(self) -> None:
+        for _ in range(32):
+            data = self._recv(READ_BODY)
+            if data is None:
+                return
+            if not data:
+                self.close()
+                return
+
+    # waiting
+
+    def _wait(self, seconds: float) -> None:
+        self.since = time.monotonic()
+        self.deadline = self.since + seconds
+        self._marked = self._taken + self._out.moved
+
+    def expire(self) -> None:
+        """The deadline is over: looks whether there was progress, and ends what makes none."""
+        limits = self._server.limits
+        enough = self._taken + self._out.moved - self._marked >= limits.least_progress
+        if self.phase is Phase.BODY:
+            if enough:
+                self._wait(limits.body_seconds)
+            else:
+                REST_CUT.labels("body").inc()
+                self._refuse(408, "http-408", "the body does not come")
+        elif self.phase is Phase.SEND:
+            if enough:
+                self._wait(limits.answer_seconds)
+            else:
+                REST_CUT.labels("answer").inc()
+                self.close()
+        elif self.phase is Phase.HEAD and not self.idle:
+            REST_CUT.labels("head").inc()
+            self._refuse(408, "http-408", "the head does not come")
+        else:
+            self.close()
+
+    def close(self) -> None:
+        with self._lock:
+            if self.phase is Phase.CLOSED:
+                return
+            self.phase = Phase.CLOSED
+        if self._signal is not None:
+            self._signal.leave(self)
+        try:
+            self._out.close()
+        except Exception:
+            log.exception("an answer did not end well")
+        self._discard_body()
+        self._server.forget(self)
+        self._sock.close()
