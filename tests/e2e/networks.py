@@ -10,7 +10,7 @@ import subprocess
 import threading
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http.client import HTTPConnection
 from pathlib import Path
@@ -189,7 +189,9 @@ class Rest:
         connection = HTTPConnection("127.0.0.1", self.port, timeout=300)
         with file.open("rb") as content:
             headers = {"Content-Length": str(file.stat().st_size)} | self._headers
-            connection.request("PUT", f"/files/{name}", body=content, headers=headers)
+            # A refusal may come before all of the body has been sent.
+            with suppress(BrokenPipeError, ConnectionResetError):
+                connection.request("PUT", f"/files/{name}", body=content, headers=headers)
             answer = connection.getresponse()
             answer.read()
         connection.close()

@@ -74,16 +74,16 @@ def test_a_peer_that_leaves_is_not_rolled_and_loses_nothing(network: Network, tm
         "seeds": VOLUME,
         "peers": VOLUME | {"replicas": 3},
         "broker": BROKER,
-        # Six MB take the others several seconds.
-        "sharing": {"downloadLimit": "500k"},
+        # 24 MB take the others longer than the seed takes to be rolled, which goes first.
+        "sharing": {"downloadLimit": "200k"},
         **GOES_AT_ONCE,
     }
     network.apply(spec)
     network.wait(timeout=300)
-    files = put(network, "library-peer-2", tmp_path, 6)
+    files = put(network, "library-peer-2", tmp_path, 12, 2_000_000)
     before = uid(network, "library-peer-2")
     network.apply(
-        spec | {"peers": VOLUME | {"replicas": 2}, "sharing": {"uploadLimit": "50M", "downloadLimit": "500k"}}
+        spec | {"peers": VOLUME | {"replicas": 2}, "sharing": {"uploadLimit": "50M", "downloadLimit": "200k"}}
     )
     seen = set()
 

@@ -6,13 +6,13 @@ import fcntl
 import ipaddress
 import logging
 import os
-import shutil
 import threading
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
 from minga_node import tracing
+from minga_node.capacity import Capacity, Limit
 from minga_node.config import Config
 from minga_node.downloads import Downloads
 from minga_node.downloads.contents import CompleteContent
@@ -123,6 +123,7 @@ class Node:
         tls = PeerTls(config.peer_tls_directory, config.network) if config.peer_tls_directory else None
         self.channels = Channels(Credentials(tls))
         self.manifests = Manifests(self.store)
+        self.capacity = Capacity(config.directory, Limit(config.storage_limit, config.storage_limit_file))
         self.library = Library(
             config.directory,
             config.own_directory,
@@ -131,6 +132,7 @@ class Node:
             self.manifests,
             hash_open,
             together=self.store.write,
+            capacity=self.capacity,
         )
         self.watcher = Watcher(self.library, config.quiet_seconds, config.rescan_seconds)
         gossip = GossipClient(self.channels)
@@ -159,6 +161,7 @@ class Node:
             here=self.library.has,
             parallelism=config.parallelism,
             download_limit=config.download_limit,
+            capacity=self.capacity,
         )
         self.drain = Drain(
             self.index,
@@ -223,6 +226,7 @@ class Node:
         self.copies = Copies(self.index)
         self.services = Services(
             config=config,
+            capacity=self.capacity,
             self_peer=self.self_peer,
             library=self.library,
             digests=self.digests,
@@ -244,7 +248,7 @@ class Node:
 
     def _room(self) -> int:
         """Bytes that it can still take."""
-        return shutil.disk_usage(self.config.directory).free
+        return self.capacity.disk().free
 
     def self_peer(self) -> Peer:
         """This node as others are told of it."""
@@ -291,7 +295,7 @@ class Node:
             self.copies,
             self.downloads,
             self.pieces,
-            config.directory,
+            self.capacity,
             config.upload_slots,
             config.replication_target,
         )

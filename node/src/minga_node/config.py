@@ -66,6 +66,14 @@ class Config(BaseModel):
     state_directory: Path | None = Field(
         None, description="Where the node keeps its own state; by default `.minga` inside `directory`"
     )
+    storage_limit: Annotated[int, Field(ge=0)] = Field(
+        0,
+        description="Bytes that the directory may hold together with the node's own files in it; more is"
+        " refused, as on a full disk. 0: no limit but the disk's",
+    )
+    storage_limit_file: Path | None = Field(
+        None, description="File that holds this number instead; a change of it needs no restart"
+    )
     tokens_directory: Path | None = Field(
         None,
         description="Directory whose files `read` and `write` hold the tokens that REST takes, one a line;"
@@ -169,7 +177,12 @@ class Config(BaseModel):
         return value
 
     @field_validator(
-        "tokens_directory", "peer_tls_directory", "broker_url_file", "broker_ca_file", mode="before"
+        "storage_limit_file",
+        "tokens_directory",
+        "peer_tls_directory",
+        "broker_url_file",
+        "broker_ca_file",
+        mode="before",
     )
     @classmethod
     def _unset(cls, value: Any) -> Any:
@@ -178,6 +191,7 @@ class Config(BaseModel):
     @field_validator(
         "directory",
         "state_directory",
+        "storage_limit_file",
         "tokens_directory",
         "peer_tls_directory",
         "broker_url_file",

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 
+from minga_node.capacity import Capacity
 from minga_node.downloads import Downloads
 from minga_node.errors import StorageFailed
 from minga_node.index import Index
@@ -60,7 +59,12 @@ class Copies:
 
 
 def observe(
-    copies: Copies, downloads: Downloads, pieces: PieceServer, directory: Path, upload_slots: int, target: int
+    copies: Copies,
+    downloads: Downloads,
+    pieces: PieceServer,
+    capacity: Capacity,
+    upload_slots: int,
+    target: int,
 ) -> None:
     """Gives the gauges their figures."""
     for name in by_copies({}):
@@ -70,5 +74,5 @@ def observe(
     STALLED_DOWNLOADS.set_function(lambda: downloads.stalled(STALLED_SECONDS))
     UPLOAD_SLOTS.labels("busy").set_function(lambda: pieces.uploads)
     UPLOAD_SLOTS.labels("all").set(upload_slots)
-    DISK_BYTES.labels("all").set_function(lambda: shutil.disk_usage(directory).total)
-    DISK_BYTES.labels("free").set_function(lambda: shutil.disk_usage(directory).free)
+    DISK_BYTES.labels("all").set_function(lambda: capacity.disk().total)
+    DISK_BYTES.labels("free").set_function(lambda: capacity.disk().free)

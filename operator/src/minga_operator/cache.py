@@ -25,8 +25,10 @@ _SHORT_SECONDS = 1.0
 class Cache:
     """Objects by kind, namespace and network. Safe for threads; what it returns is not to be changed."""
 
-    def __init__(self, changed: Callable[[Key], None]) -> None:
-        self._changed = changed
+    def __init__(
+        self, changed: Callable[[Key], None], noticed: Callable[[Object], None] = lambda _: None
+    ) -> None:
+        self._changed, self._noticed = changed, noticed
         self._lock = threading.Lock()
         self._objects: dict[tuple[str, str, str], dict[str, Object]] = {}
 
@@ -51,6 +53,8 @@ class Cache:
             if known is not None and _version(known) >= _version(item):
                 return
             objects[metadata["name"]] = item
+        # What is gone again before anybody looks, such as an evicted pod, is seen here.
+        self._noticed(item)
         self._changed(place[1:])
 
     def drop(self, item: Object) -> None:

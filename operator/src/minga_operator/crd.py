@@ -115,7 +115,8 @@ def _status() -> Schema:
         },
         "conditions": {
             "type": "array",
-            "description": "Ready, SeedsReady, PeersReady, BrokerReady, Reconciled, UpToDate, Paused",
+            "description": "Ready, SeedsReady, PeersReady, BrokerReady, Reconciled, UpToDate, NotEvicted and"
+            " Paused",
             "x-kubernetes-list-type": "map",
             "x-kubernetes-list-map-keys": ["type"],
             "items": _condition(),

@@ -164,7 +164,7 @@ def _unbound(claim: Object) -> bool:
 
 def _together(pod: Object, claim: Object) -> bool:
     made = [item["metadata"].get("creationTimestamp") for item in (claim, pod)]
-    return None not in made and _seconds(str(made[0]), str(made[1])) <= _TOGETHER_SECONDS
+    return None not in made and seconds_between(str(made[0]), str(made[1])) <= _TOGETHER_SECONDS
 
 
 def decide(
@@ -199,7 +199,7 @@ def decide(
                 continue
             began = before.get(name, now)
             since[name], notes[name] = began, _note(name, report, (last or {}).get(name))
-            if _seconds(began, now) >= group.seconds:
+            if seconds_between(began, now) >= group.seconds:
                 late[place] = name
             else:
                 stays = place
@@ -223,6 +223,7 @@ def _note(name: str, report: Report | None, last: Report | None) -> str:
     return f"{name} does not answer: files and bytes that are only on it are unknown"
 
 
-def _seconds(began: str, now: str) -> float:
+def seconds_between(began: str, now: str) -> float:
+    """From one time of the API server's to another."""
     moments = [datetime.datetime.strptime(text, FORMAT) for text in (began, now)]
     return (moments[1] - moments[0]).total_seconds()

@@ -12,6 +12,7 @@ from minga_operator.cache import Cache
 from minga_operator.children import Children
 from minga_operator.errors import InvalidSpec, OperatorError, Refused, Unavailable
 from minga_operator.events import Events
+from minga_operator.evictions import Evictions
 from minga_operator.kinds import CLAIM, DAEMON_SET, NETWORK, POD, STATEFUL_SET, Kind
 from minga_operator.known import Known
 from minga_operator.kube import Kube
@@ -63,8 +64,17 @@ class Outcome:
 class Reconciler:
     """Holds no state that matters: killed anywhere, the next reconcile goes on."""
 
-    def __init__(self, kube: Kube, cache: Cache, nodes: Nodes, settings: Settings, identity: str) -> None:
+    def __init__(
+        self,
+        kube: Kube,
+        cache: Cache,
+        nodes: Nodes,
+        settings: Settings,
+        identity: str,
+        evictions: Evictions | None = None,
+    ) -> None:
         self._kube, self._cache, self._nodes, self._settings = kube, cache, nodes, settings
+        self._evictions = evictions or Evictions()
         self._events = Events(kube, identity)
         self._children = Children(kube, cache)
         self._brokers = Brokers(kube, cache, self._children)
@@ -80,6 +90,7 @@ class Reconciler:
         self.known.forget(key)
         self._nodes.know(key, None)
         self._children.forget(key)
+        self._evictions.forget(key)
 
     def reconcile(self, key: Key) -> Result:
         """Makes everything so. Doing it twice changes nothing.
@@ -193,6 +204,9 @@ class Reconciler:
     def _report(self, network: Network, outcome: Outcome, error: OperatorError | None) -> int:
         """Writes the status where it is not what it should be; returns whether that was so."""
         key, totals = network.key, self.known.totals(network.key)
+        for item in self._evictions.untold(key):
+            note = f"{item.pod} was evicted: {item.message}"
+            self._events.post(network, "Warning", "PodEvicted", "Look", note)
         kind = DAEMON_SET if network.spec.peers.mode == "DaemonSet" else STATEFUL_SET
         observed = status.Observed(
             seeds=self._cache.get(STATEFUL_SET, key, common.seed_name(network)),
@@ -200,6 +214,7 @@ class Reconciler:
             broker=self._cache.get(STATEFUL_SET, key, common.broker_name(network)),
             pods=self._cache.of(POD, key),
             pending=outcome.pending,
+            evicted=[f"{item.pod}: {item.message}" for item in self._evictions.recent(key)],
             # Time goes on while a network is paused.
             draining=network.status.get("draining", {}) if network.spec.paused else outcome.drain.since,
             drain_notes=outcome.drain.notes,

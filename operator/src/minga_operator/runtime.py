@@ -9,6 +9,7 @@ import time
 from minga_operator import metrics
 from minga_operator.cache import Cache, Follower
 from minga_operator.errors import OperatorError, Unavailable, Waiting
+from minga_operator.evictions import Evictions
 from minga_operator.kinds import WATCHED, Kind
 from minga_operator.kube import Conflict, Kube
 from minga_operator.nodes import Nodes
@@ -31,9 +32,10 @@ class Runtime:
         self.queue = WorkQueue()
         metrics.QUEUE_DEPTH.set_function(self.queue.depth)
         self._kube, self._settings = kube, settings
-        self._cache = Cache(self.queue.add)
+        self._evictions = Evictions()
+        self._cache = Cache(self.queue.add, self._evictions.notice)
         self._nodes = Nodes()
-        self.reconciler = Reconciler(kube, self._cache, self._nodes, settings, identity)
+        self.reconciler = Reconciler(kube, self._cache, self._nodes, settings, identity, self._evictions)
         self._followers: dict[tuple[str, str | None], Follower] = {}
         self._threads: list[threading.Thread] = []
         self._stopped = threading.Event()

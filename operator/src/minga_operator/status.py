@@ -6,13 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from minga_operator.draining import seconds_between
 from minga_operator.errors import OperatorError
 from minga_operator.network import RESTARTED_AT, Network, Plan
 from minga_operator.planning import rolled_out
 from minga_operator.resources import common
 from minga_operator.resources.common import Object
 
-TYPES = ("Ready", "SeedsReady", "PeersReady", "BrokerReady", "Reconciled", "UpToDate", "Paused")
+TYPES = ("Ready", "SeedsReady", "PeersReady", "BrokerReady", "Reconciled", "UpToDate", "NotEvicted", "Paused")
+EVICTION_SECONDS = 3600.0
+"""How long an eviction is told of."""
 _QUIET = frozenset({"ContainerCreating", "PodInitializing"})
 _STATES = {"True": True, "False": False, "Unknown": None}
 _WRONG = frozenset({"PodsInTrouble", "SecretMissing", "RabbitmqClusterMissing", "KindMissing"})
@@ -29,6 +32,8 @@ class Observed:
     pods: Sequence[Object] = ()
     files: int | None = None
     bytes: int | None = None
+    evicted: Sequence[str] = ()
+    """Pods that the kubelet evicted of late, and why."""
     pending: Sequence[str] = ()
     """What would be changed if the network were not paused."""
     draining: Mapping[str, str] = field(default_factory=dict)
@@ -57,7 +62,7 @@ def status(
     now: str,
 ) -> Object:
     """The whole status; ``now`` is RFC 3339. Without a plan, only conditions and counts are new."""
-    verdicts = _verdicts(network, plan, observed, error, broker_error)
+    verdicts = _verdicts(network, plan, observed, error, broker_error, now)
     seeds, ready_seeds = _counts(observed.seeds)
     peers, ready_peers = _counts(observed.peers)
     previous = network.status
@@ -144,6 +149,7 @@ def _verdicts(
     observed: Observed,
     error: OperatorError | None,
     broker_error: OperatorError | None,
+    now: str,
 ) -> list[Verdict]:
     paused = network.spec.paused
     groups = [
@@ -160,7 +166,20 @@ def _verdicts(
         ready = Verdict("Ready", wrong[0].status, wrong[0].reason, wrong[0].message)
     note = "The operator changes nothing until spec.paused is false" if paused else "The operator is at work"
     last = Verdict("Paused", paused, "Paused" if paused else "NotPaused", note)
-    return [ready, *groups, _up_to_date(network, plan), last]
+    return [ready, *groups, _up_to_date(network, plan), _not_evicted(network, observed, now), last]
+
+
+def _not_evicted(network: Network, observed: Observed, now: str) -> Verdict:
+    """Whether pods stayed of late. Not a part of Ready: they are made again, perhaps without files."""
+    if observed.evicted:
+        return Verdict("NotEvicted", False, "Evicted", _short("; ".join(observed.evicted)))
+    for item in network.status.get("conditions") or ():
+        # An operator that was restarted has not seen it.
+        since = str(item["lastTransitionTime"])
+        evicted = item["type"] == "NotEvicted" and item["status"] == "False"
+        if evicted and seconds_between(since, now) < EVICTION_SECONDS:
+            return Verdict("NotEvicted", False, item["reason"], item["message"])
+    return Verdict("NotEvicted", True, "NoEvictions", "No pod was evicted within the last hour")
 
 
 def _reconciled(network: Network, observed: Observed, error: OperatorError | None) -> Verdict:

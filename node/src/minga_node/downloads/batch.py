@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from minga_node import metrics
+from minga_node.capacity import Capacity
 from minga_node.disk import sync_filesystem
 from minga_node.downloads.model import AdoptMany, Network, no_room
 from minga_node.errors import MingaError, StorageFull
@@ -50,6 +51,7 @@ class Batch:
         library: opens a content that is here already, under whatever name.
         here: whether a name has a content here already: then nothing is done.
         adopt: takes files into the library.
+        capacity: how much may be kept.
     """
 
     def __init__(
@@ -63,11 +65,13 @@ class Batch:
         here: Callable[[str, str], bool],
         adopt: AdoptMany,
         limiter: TokenBucket,
+        capacity: Capacity | None = None,
     ) -> None:
         self.files = list(files)
         self.size = sum(file.size for file in self.files)
         self.limiter = limiter
         self._directory, self._name, self._network = directory, name, network
+        self._capacity = capacity or Capacity(directory.parent)
         self._library, self._here, self._adopt = library, here, adopt
         self._lock = threading.Lock()
         self._ready: queue.SimpleQueue[tuple[Path, SmallFile, Manifest] | None] = queue.SimpleQueue()
@@ -124,6 +128,8 @@ class Batch:
             self.missing += [file.name for files in left.values() for file in files]
         except OSError as error:
             self._error = storage_error(error, self._directory)
+        except StorageFull as error:
+            self._error = error
         finally:
             self._ready.put(None)
             taker.join()
@@ -131,7 +137,7 @@ class Batch:
                 self._ended = True
                 self._news.notify_all()
         if isinstance(self._error, StorageFull):
-            raise no_room(self._name, self._directory, None)
+            raise no_room(self._name, self._capacity, None)
         if self._error is not None:
             raise self._error
 
@@ -228,6 +234,8 @@ class Batch:
                     self.sources[remote.peer_id] = self.sources.get(remote.peer_id, 0) + len(body)
         except OSError as error:
             self._error = storage_error(error, self._directory)
+        except StorageFull as error:
+            self._error = error
         except MingaError as error:
             log.debug("small files from %s: %s", remote.peer_id, error)
         finally:
@@ -236,6 +244,7 @@ class Batch:
 
     def _store(self, files: Sequence[SmallFile], body: bytes, manifest: Manifest) -> None:
         for file in files:
+            self._capacity.check(len(body), file.name)
             with self._lock:
                 path = next(self._paths)
             path.write_bytes(body)

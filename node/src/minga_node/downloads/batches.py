@@ -141,6 +141,7 @@ class Batches:
             library=self._node.library,
             here=self._node.has,
             adopt=self._node.adopt_many,
+            capacity=self._node.capacity,
             limiter=TokenBucket(limit, above=self._node.limiter),
         )
         running = RunningBatch(uuid.uuid4().hex, label, batch)

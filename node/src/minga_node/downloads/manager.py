@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from minga_node.capacity import Capacity
 from minga_node.downloads.batch import SmallFile
 from minga_node.downloads.batches import Batches
 from minga_node.downloads.contents import AllContents
@@ -47,6 +48,7 @@ class Downloads:
         adopt_many: the same for a group of files.
         parallelism: how many run at once; others wait.
         download_limit: bytes a second, 0 for none.
+        capacity: how much may be kept.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class Downloads:
         here: Callable[[str, str], bool] = lambda _name, _content_id: False,
         parallelism: int = PARALLEL,
         download_limit: float = 0,
+        capacity: Capacity | None = None,
     ) -> None:
         self._node = Here(
             name,
@@ -73,6 +76,7 @@ class Downloads:
             here,
             adopt,
             adopt_many or (lambda files: [adopt(*file) for file in files]),
+            capacity or Capacity(directory.parent),
             TokenBucket(download_limit),
         )
         self._records = Records(store)

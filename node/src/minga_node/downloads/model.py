@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
+from minga_node.capacity import Capacity
 from minga_node.errors import StorageFull
 from minga_node.manifest import Manifest
 from minga_node.manifests import Manifests
@@ -137,6 +137,8 @@ class Here:
     adopt: Callable[[Path, str, Manifest], object]
     """Moves a complete file into the library under a name and publishes it."""
     adopt_many: AdoptMany
+    capacity: Capacity
+    """How much may be kept."""
     limiter: TokenBucket
     """Of all downloads together."""
 
@@ -145,9 +147,9 @@ class Cancelled(Exception):
     """A download was told to end, or ended while somebody read from it."""
 
 
-def no_room(node: str, directory: Path, manifest: Manifest | None) -> StorageFull:
+def no_room(node: str, capacity: Capacity, manifest: Manifest | None) -> StorageFull:
     """Why a download ended, in words that name the disk and what to do."""
-    free = shutil.disk_usage(directory).free
+    free = capacity.disk().free
     takes = f"it takes {mib(manifest.size)} and " if manifest is not None else ""
     return StorageFull(f"no room on the disk of {node}: {takes}{mib(free)} are free; make room and ask again")
 

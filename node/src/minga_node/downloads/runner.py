@@ -96,6 +96,7 @@ class Runner:
             directory=node.directory,
             network=node.network,
             exchange=self._exchange,
+            capacity=node.capacity,
             limiter=TokenBucket(entry.limit, above=node.limiter),
             known_manifest=node.manifests.get(entry.content_id),
             keep_manifest=node.manifests.put,
@@ -160,7 +161,7 @@ class Runner:
             return DownloadState.CANCELLED if entry.cancelled else DownloadState.QUEUED, None
         except StorageFull:
             return DownloadState.FAILED, no_room(
-                node.name, node.directory, node.manifests.get(entry.content_id)
+                node.name, node.capacity, node.manifests.get(entry.content_id)
             )
         except MingaError as problem:
             return DownloadState.FAILED, problem
@@ -178,7 +179,7 @@ class Runner:
         if content is not None:
             try:
                 if manifest is not None and manifest.size == content.size:
-                    partial = PartialFile(self._node.directory, manifest)
+                    partial = PartialFile(self._node.directory, manifest, self._node.capacity)
                     try:
                         copy_pieces(content.fileno(), partial)
                     finally:

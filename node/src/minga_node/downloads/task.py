@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from minga_node import tracing
+from minga_node.capacity import Capacity
 from minga_node.downloads.asking import Asking, Tally
 from minga_node.downloads.connecting import Connecting
 from minga_node.downloads.exchange import Exchange
@@ -44,13 +45,14 @@ class Task:
         directory: Path,
         network: Network,
         exchange: Exchange,
+        capacity: Capacity,
         limiter: TokenBucket,
         known_manifest: Manifest | None,
         keep_manifest: Callable[[Manifest], None],
     ) -> None:
         self.content_id, self._file_name = content_id, file_name
         self._name, self._directory, self._network = name, directory, network
-        self._exchange, self._limiter = exchange, limiter
+        self._exchange, self._capacity, self._limiter = exchange, capacity, limiter
         self._keep_manifest = keep_manifest
         self.manifest = known_manifest
         self.partial: PartialFile | None = None
@@ -85,7 +87,7 @@ class Task:
         try:
             with tracing.span("find manifest"):
                 manifest = self._find_manifest()
-            partial = PartialFile(self._directory, manifest)
+            partial = PartialFile(self._directory, manifest, self._capacity)
             swarm = Swarm(manifest.pieces, have=partial.have, seed=self._random.getrandbits(32))
             asking = Asking(
                 manifest,

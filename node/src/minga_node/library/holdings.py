@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Protocol
 
 from minga_node.beneath import born_ns
+from minga_node.capacity import Capacity
 from minga_node.disk import disk_errors
 from minga_node.errors import Conflict, NotFound
 from minga_node.library.catalogue import Catalogue, OpenFile, Shared, open_same
@@ -51,6 +52,7 @@ class Holdings:
     Args:
         hash_open: the manifest of an open file, given its descriptor and its name.
         together: a transaction around what belongs together in the hashes and in the index.
+        capacity: how much may be kept.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class Holdings:
         manifests: ManifestKeeper,
         hash_open: Callable[[int, str], Manifest],
         together: Callable[[], AbstractContextManager[object]] = nullcontext,
+        capacity: Capacity | None = None,
     ) -> None:
         self.root = Root(directory, own_directory, hashes.marker)
         hashes.marker = self.root.marker
@@ -70,6 +73,7 @@ class Holdings:
         self._manifests = manifests
         self._hash_open = hash_open
         self._together = together
+        self._capacity = capacity or Capacity(directory)
         self._lock = threading.RLock()
         """Orders changes, and is held while the disk is waited for; looks at what is here take none."""
         self._catalogue = Catalogue()

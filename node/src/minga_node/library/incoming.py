@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Protocol, runtime_checkable
 
@@ -41,8 +42,10 @@ class Incoming:
         return self.path / uuid.uuid4().hex
 
 
-def write(partial: Path, name: str, body: IO[bytes], length: int | None) -> None:
+def write(partial: Path, name: str, body: IO[bytes], length: int | None, more: Callable[[int], None]) -> None:
     """Writes a body to a new file and syncs it; ``length`` is what the sender announced, in bytes.
+
+    Where nothing was announced, ``more`` is asked for the room of each part.
 
     Raises:
         BadRequest: it ended before.
@@ -59,6 +62,8 @@ def write(partial: Path, name: str, body: IO[bytes], length: int | None) -> None
     with disk_errors(name), partial.open("xb") as out:
         received = 0
         while chunk := _read(body, length, received):
+            if length is None:
+                more(len(chunk))
             out.write(chunk)
             received += len(chunk)
         if length is not None and received != length:

@@ -76,7 +76,8 @@ class Library(Holdings):
         self.may_put(name, judge)
         partial = self._incoming.new(name)
         try:
-            incoming.write(partial, name, body, length)
+            with self._capacity.reserved(length or 0, name) as more:
+                incoming.write(partial, name, body, length, more)
             manifest = self._manifest_of(partial)
             with self._changing(name) as root:
                 here, known = self._here(root, name)
@@ -118,6 +119,7 @@ class Library(Holdings):
                 except (BadRequest, Conflict) as error:
                     refused.append((name, error))
                     continue
+                self._capacity.check(len(body), name)
                 partial = self._incoming.new(name)
                 fresh.append((partial, name, manifest))
                 with disk_errors(name):

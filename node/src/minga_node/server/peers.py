@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-
 from flask import Blueprint, Response
 
 from minga_node.model import PeerState, PeerStatus
@@ -42,7 +40,7 @@ def blueprint(services: Services) -> Blueprint:
     @documented(Operation("This node", {200: NodeOut}))
     def node() -> Response:
         problems = services.problems()
-        disk = shutil.disk_usage(services.config.directory)
+        disk = services.capacity.disk()
         files, total = services.library.totals()
         alive = sum(status.state is PeerState.ALIVE for status in services.membership.statuses())
         return answer(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from threading import Event
 from typing import Protocol
 
+from minga_node.capacity import Capacity
 from minga_node.config import Config
 from minga_node.downloads import Downloads
 from minga_node.drain import Drain
@@ -33,6 +34,8 @@ class Messages(Protocol):
 @dataclass(frozen=True)
 class Services:
     config: Config
+    capacity: Capacity
+    """How much this node may keep."""
     self_peer: Callable[[], Peer]
     library: Library
     digests: Digests

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from blake3 import blake3
 
+from minga_node.capacity import Capacity
 from minga_node.errors import StorageFailed, StorageFull
 from minga_node.manifest import Manifest
 from minga_node.swarm import pieces as sets
@@ -45,10 +46,14 @@ class PartialFile:
 
     Raises:
         StorageFull, StorageFailed: the disk says no.
+
+    Args:
+        capacity: how much may be kept.
     """
 
-    def __init__(self, directory: Path, manifest: Manifest) -> None:
+    def __init__(self, directory: Path, manifest: Manifest, capacity: Capacity | None = None) -> None:
         self.manifest = manifest
+        self._capacity = capacity or Capacity(directory)
         self.path = directory / manifest.id
         self._bitmap_path = directory / f"{manifest.id}.pieces"
         self._lock = threading.Lock()
@@ -108,25 +113,31 @@ class PartialFile:
         size = self.manifest.size
         part = max(RESERVED_AT_ONCE, -(-size // PARTS))
         try:
-            self._look_for_room()
-            for start in range(0, size, part):
-                yield
-                os.posix_fallocate(self._descriptor, start, min(part, size - start))
+            with self._capacity.reserved(self._look_for_room(), self.path.name):
+                for start in range(0, size, part):
+                    yield
+                    os.posix_fallocate(self._descriptor, start, min(part, size - start))
+        except StorageFull:
+            if not self._resumed:
+                self.remove()
+            raise
         except OSError as error:
             if not self._resumed:
                 self.remove()
             raise storage_error(error, self.path) from error
 
-    def _look_for_room(self) -> None:
-        """Before all room that there is has been taken for what does not fit.
+    def _look_for_room(self) -> int:
+        """Before all room that there is has been taken for what does not fit; returns what is still to take.
 
         Raises:
             OSError
         """
         disk = os.fstatvfs(self._descriptor)
         here = os.fstat(self._descriptor).st_blocks * 512
-        if self.manifest.size - here > disk.f_bavail * disk.f_frsize:
+        lacking = max(0, self.manifest.size - here)
+        if lacking > disk.f_bavail * disk.f_frsize:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return lacking
 
     def fileno(self) -> int:
         return self._descriptor

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from minga_operator.network import Network, Plan, quantity
-from minga_operator.resources import access, common, peer_tls
+from minga_operator.resources import access, common, peer_tls, storage
 from minga_operator.resources.common import Object
 
 DIRECTORY = "/data"
@@ -46,6 +46,11 @@ def effective(network: Network, plan: Plan, component: str) -> dict[str, Any]:
     return held.rendering.files if held else node(network, component)
 
 
+def limit_file(component: str) -> str:
+    """The ConfigMap's key with the bytes that a node may keep."""
+    return f"{component}.storage-limit"
+
+
 def _seed_urls(network: Network, plan: Plan, without: str = "") -> list[str]:
     names = (f"{common.seed_name(network)}-{ordinal}" for ordinal in range(plan.seed_replicas))
     domain = f"{common.nodes_name(network)}.{network.namespace}.svc"
@@ -61,4 +66,7 @@ def config_map(network: Network, plan: Plan) -> Object:
         others = _seed_urls(network, plan, without=name)
         files[f"{name}.json"] = {**effective(network, plan, common.SEED), "seed_peer": others}
     data = {name: json.dumps(content, indent=2) + "\n" for name, content in files.items()}
+    # Not in the files above: nodes follow a change of it, so a volume that grows restarts nobody.
+    storages = {common.SEED: network.spec.seeds.storage, common.PEER: network.spec.peers.storage}
+    data |= {limit_file(component): f"{storage.limit(found)}\n" for component, found in storages.items()}
     return common.make(network, "v1", "ConfigMap", common.config_name(network), data=data)

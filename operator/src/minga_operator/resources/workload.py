@@ -153,7 +153,13 @@ def _container(network: Network, plan: Plan, component: str, *, stateful: bool) 
         "image": plan.node_image,
         "imagePullPolicy": network.spec.image.pull_policy,
         "args": ["--config", f"/etc/minga/{file}"],
-        "env": [*_identity(network, stateful=stateful), _broker_url(network), *_tracing(network)],
+        "env": [
+            *_identity(network, stateful=stateful),
+            _broker_url(network),
+            # By the environment, of which a node of an earlier version ignores what it does not know.
+            {"name": "MINGA_STORAGE_LIMIT_FILE", "value": f"/etc/minga/{config.limit_file(component)}"},
+            *_tracing(network),
+        ],
         "ports": [
             {"name": "rest", "containerPort": common.REST_PORT, "protocol": "TCP"},
             {"name": "grpc", "containerPort": common.GRPC_PORT, "protocol": "TCP"},

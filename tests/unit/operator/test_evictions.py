@@ -1,0 +1,66 @@
+"""Pods that were evicted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from minga_operator import status
+from minga_operator.cache import Cache
+from minga_operator.evictions import Eviction, Evictions
+from minga_operator.status import Observed
+from tests.unit.operator.networks import NOW, network
+
+KEY = ("shelf", "library")
+MESSAGE = 'Usage of EmptyDir volume "data" exceeds the limit "20Mi".'
+
+
+def pod(uid: str = "p-1", version: str = "5", **state: Any) -> dict[str, Any]:
+    labels = {"app.kubernetes.io/instance": "library"}
+    metadata = {"name": "library-peer-0", "namespace": "shelf", "labels": labels}
+    return {
+        "kind": "Pod",
+        "metadata": metadata | {"uid": uid, "resourceVersion": version},
+        "status": {"phase": "Failed", "reason": "Evicted", "message": MESSAGE} | state,
+    }
+
+
+def test_one_that_is_gone_before_anybody_looks_is_told_of_once() -> None:
+    evictions = Evictions()
+    cache = Cache(lambda _: None, evictions.notice)
+    cache.put(pod(version="4", phase="Running", reason=None))
+    cache.put(pod())
+    cache.drop(pod())
+    assert evictions.untold(KEY) == [Eviction("library-peer-0", "p-1", MESSAGE)]
+    assert evictions.untold(KEY) == []
+    assert len(evictions.recent(KEY)) == 1
+    cache.put(pod("p-2", "7"))
+    assert [item.uid for item in evictions.untold(KEY)] == ["p-2"]
+
+
+def test_other_ends_are_none_and_an_hour_later_it_is_forgotten() -> None:
+    now = 0.0
+    evictions = Evictions(lambda: now)
+    evictions.notice(pod(reason="Completed"))
+    evictions.notice(pod(phase="Running"))
+    assert evictions.recent(KEY) == []
+    evictions.notice(pod())
+    now = 3599
+    assert evictions.recent(KEY)
+    now = 3601
+    assert evictions.recent(KEY) == []
+
+
+def not_evicted(status_: dict[str, Any]) -> dict[str, Any]:
+    (found,) = [item for item in status_["conditions"] if item["type"] == "NotEvicted"]
+    return dict(found)
+
+
+def test_the_condition_names_the_pod_and_outlives_the_operator() -> None:
+    first = status.status(network(), None, Observed(evicted=[f"library-peer-0: {MESSAGE}"]), None, None, NOW)
+    assert (not_evicted(first)["status"], not_evicted(first)["reason"]) == ("False", "Evicted")
+    assert "library-peer-0" in not_evicted(first)["message"]
+    soon, late = "2026-01-02T03:34:05Z", "2026-01-02T04:34:05Z"
+    again = status.status(network(status=first), None, Observed(), None, None, soon)
+    assert not_evicted(again) == not_evicted(first)
+    over = status.status(network(status=first), None, Observed(), None, None, late)
+    assert not_evicted(over)["status"] == "True"
