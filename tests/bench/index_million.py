@@ -177,12 +177,9 @@ class Reader:
 
 def lacks_indices(node: IndexNode) -> bool:
     """Whether there are rows that the full-text or the sorted indices do not have yet."""
-    (behind,) = (
-        node.store
-        .read()
-        .execute("SELECT (SELECT min(file, ordered) FROM names_until) < (SELECT max(file) FROM files)")
-        .fetchone()
-    )
+    behind = node.store.rows(
+        "SELECT (SELECT min(file, ordered) FROM names_until) < (SELECT max(file) FROM files)"
+    )[0][0]
     return bool(behind)
 
 

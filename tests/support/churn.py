@@ -20,4 +20,4 @@ def churn(index: Index, round_: int) -> None:
 def rows(index: Index, *more: str) -> int:
     """Of all tables that entries are in, and of more."""
     of = ("files", "held", "tombstones", *more)
-    return sum(index._store.read().execute(f"SELECT count(*) FROM {each}").fetchone()[0] for each in of)
+    return sum(index._store.rows(f"SELECT count(*) FROM {each}")[0][0] for each in of)

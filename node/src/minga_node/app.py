@@ -54,9 +54,12 @@ from minga_node.store import Store
 from minga_node.tokens import TokenDirectory
 from minga_node.transfer import PieceServer, TokenBucket
 from minga_node.version import VERSION
+from minga_node.workers import Worker, Workers
 
 log = logging.getLogger(__name__)
 
+STATE_SECONDS = 60.0
+"""Between two looks whether the state can be written, while it fails nobody."""
 GRACE = 5.0
 """Seconds that running requests and pieces get at the end; the whole end takes below ten."""
 
@@ -110,6 +113,8 @@ class Node:
             undo.callback(self.http.stop)
             self.store = Store(config.state / "minga.sqlite3")
             undo.callback(self.store.close)
+            self.state = Worker("state", self.store.probe, interval=STATE_SECONDS, delay=STATE_SECONDS)
+            self.store.on_problem = self.state.wake
             self.index = Index(self.store, config.peer_id(self.http.port), config.network)
             undo.callback(self.index.close)
             self._build()
@@ -223,6 +228,8 @@ class Node:
             config.seed,
             VERSION,
         )
+        self.workers = Workers()
+        self.workers.watch([self.state])
         self.copies = Copies(self.index)
         self.services = Services(
             config=config,
@@ -265,6 +272,7 @@ class Node:
             found.append(self.membership.problem or "joining the network")
         if (problem := self.pieces.problem()) is not None:
             found.append(problem)
+        found += self.workers.problems()
         return found
 
     def _adopt(self, files: Sequence[tuple[Path, str, Manifest]]) -> None:
@@ -302,6 +310,7 @@ class Node:
         if not self.config.has_broker:
             without_broker()
         self._warn_when_open()
+        self.state.start()
         self.http.start(*create_app(self.services))
         self.grpc.start()
         self.pieces.start()
@@ -345,5 +354,6 @@ class Node:
         self.grpc.stop(0.5)
         self.content.close()
         self.channels.close()
+        self.state.stop()
         tracing.end()
         self._undo.close()

@@ -23,9 +23,8 @@ class Manifests:
 
     def get(self, id: str) -> Manifest | None:  # noqa: A002
         """The manifest of an id (64 hex digits), if known."""
-        row = self._store.read().execute("SELECT encoded FROM manifest WHERE id = ?", (bytes.fromhex(id),))
-        found = row.fetchone()
-        return Manifest.decode(found[0]) if found else None
+        found = self._store.rows("SELECT encoded FROM manifest WHERE id = ?", (bytes.fromhex(id),))
+        return Manifest.decode(found[0][0]) if found else None
 
     def put(self, manifest: Manifest) -> None:
         self.put_many((manifest,))

@@ -132,6 +132,20 @@ GRPC_SECONDS = Histogram(
     "minga_grpc_request_duration_seconds", "Time to answer a gRPC request", ["method"], buckets=DURATIONS
 )
 
+WORKER_FAILURES = Counter(
+    "minga_worker_failures", "Steps of background work that failed and are tried again, by worker", ["worker"]
+)
+WORKER_FAILING = Gauge(
+    "minga_worker_failing",
+    "1 while a piece of background work fails again and again, has ended or does not move, by worker",
+    ["worker"],
+)
+WORKER_SUCCESS = Gauge(
+    "minga_worker_last_success_timestamp_seconds",
+    "When a step of background work ended well for the last time, seconds since 1970, by worker",
+    ["worker"],
+)
+
 
 def without_broker() -> None:
     """A node that has no broker says nothing of one: 0 would look like an outage."""

@@ -35,7 +35,7 @@ def pair(tmp_path: Path) -> Iterator[tuple[Index, Index]]:
 
 def pages(index: Index) -> int:
     """Of the database on disk."""
-    return int(index._store.read().execute("PRAGMA page_count").fetchone()[0])
+    return int(index._store.rows("PRAGMA page_count")[0][0])
 
 
 def digest(index: Index, peer_id: str) -> Digest | None:
@@ -87,4 +87,5 @@ def test_a_million_versions_leave_a_log_and_its_copy_as_small_as_its_files(pair:
     assert reader.logs.state("writer") == replace(writer.logs.own, compacted=ANY)
     for index in pair:
         known = index.logs._known.now("writer")
-        assert known.total == tables.total(index._store.read(), known.log)
+        with index._store.read() as db:
+            assert known.total == tables.total(db, known.log)

@@ -165,7 +165,7 @@ def test_tombstones_go_when_every_live_node_has_seen_them(nodes: Nodes) -> None:
         network[0].index.remove([f"churn-{round_}"])
 
     def tombstones() -> int:
-        rows = [node.store.read().execute("SELECT count(*) FROM tombstones").fetchone() for node in network]
+        rows = [node.store.rows("SELECT count(*) FROM tombstones")[0] for node in network]
         return sum(count for (count,) in rows)
 
     until(lambda: tombstones() == 0 and all(node.names() == [] for node in network), 20)

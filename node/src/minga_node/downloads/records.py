@@ -53,7 +53,7 @@ class Records:
 
     def all(self) -> list[Record]:
         """Oldest first; too many ended ones are forgotten on the way."""
-        rows = self._store.read().execute("SELECT * FROM download ORDER BY created_ms, id").fetchall()
+        rows = self._store.rows("SELECT * FROM download ORDER BY created_ms, id")
         records = [
             Record(id, content, name, DownloadState(state), *rest)
             for id, content, name, state, *rest in rows  # noqa: A001

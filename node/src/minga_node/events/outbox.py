@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from minga_node import tracing
+from minga_node.errors import StorageFailed
 from minga_node.events.cloud import Event
 from minga_node.store import Store
 
@@ -61,7 +62,7 @@ class Outbox:
             listener()
 
     def after(self, seq: int, limit: int) -> list[Waiting]:
-        rows = self._store.read().execute(
+        rows = self._store.rows(
             "SELECT seq, target, type, body FROM outbox WHERE seq > ? ORDER BY seq LIMIT ?", (seq, limit)
         )
         return [Waiting(*row) for row in rows]
@@ -86,14 +87,13 @@ class Outbox:
             db.executemany("DELETE FROM outbox WHERE seq = ?", [(number,) for number in numbers])
 
     def __len__(self) -> int:
-        found: int = self._store.read().execute("SELECT count(*) FROM outbox").fetchone()[0]
-        return found
+        return int(self._store.rows("SELECT count(*) FROM outbox")[0][0])
 
     def waiting(self) -> int:
         """How many messages wait; 0 when nobody can say any more."""
         try:
             return len(self)
-        except sqlite3.Error:
+        except StorageFailed:
             return 0  # the node is ending
 
     def first_time(self, db: sqlite3.Connection, event: Event) -> bool:

@@ -40,7 +40,7 @@ class Index:
         self.online: Callable[[str], bool] = lambda peer_id: peer_id == self_id
         """Whether a peer is online; the membership puts its own here."""
         self.on_change: list[Callable[[str], None]] = []
-        """Called with the id of the peer whose log has news, after they are committed."""
+        """Called with the id of the peer whose log has news, once they are committed and outside of locks."""
         self._rows = RowReader(self.logs, lambda peer_id: peer_id == self_id or self.online(peer_id))
         self._searcher = Searcher(store, self.logs, self._rows)
         self._counted = -COUNT_SECONDS
@@ -88,7 +88,7 @@ class Index:
     def local(self) -> dict[str, LocalFile]:
         """This node's own files by name."""
         own = self.logs.number(self.self_id)
-        found = self._store.read().execute(
+        found = self._store.rows(
             "SELECT f.name, f.content, f.size, f.media_type, h.modified, h.complete FROM held h "
             "CROSS JOIN files f ON f.file = h.file WHERE h.log = ?",
             (own,),
@@ -100,7 +100,7 @@ class Index:
 
     def files_of(self, peer_id: str) -> dict[str, str]:
         """The ids by name of what a peer shares."""
-        found = self._store.read().execute(
+        found = self._store.rows(
             "SELECT f.name, f.content FROM held h CROSS JOIN files f ON f.file = h.file WHERE h.log = ?",
             (self.logs.number(peer_id),),
         )
@@ -146,17 +146,17 @@ class Index:
 
     def by_name(self, name: str) -> tuple[FileRow, ...]:
         """All contents under exactly this name."""
-        return self._rows.select(
-            self._store.read(), "WHERE folded = ? AND name = ? ORDER BY content", (fold(name), name)
-        )
+        with self._store.read() as db:
+            return self._rows.select(db, "WHERE folded = ? AND name = ? ORDER BY content", (fold(name), name))
 
     def by_id(self, identity: str) -> tuple[FileRow, ...]:
         """All names of a content."""
-        return self._rows.select(
-            self._store.read(),
-            "WHERE substr(content, 1, 8) = substr(?1, 1, 8) AND content = ?1 ORDER BY folded, name",
-            (bytes.fromhex(identity),),
-        )
+        with self._store.read() as db:
+            return self._rows.select(
+                db,
+                "WHERE substr(content, 1, 8) = substr(?1, 1, 8) AND content = ?1 ORDER BY folded, name",
+                (bytes.fromhex(identity),),
+            )
 
     def holders(self, identity: str) -> tuple[Holder, ...]:
         """Everybody who has a content under any name, each once."""
@@ -169,15 +169,12 @@ class Index:
 
     def count(self) -> int:
         """Entries that count, of all logs together."""
-        found: int = self._store.read().execute("SELECT count(*) FROM held").fetchone()[0]
-        return found
+        return int(self._store.rows("SELECT count(*) FROM held")[0][0])
 
     def totals(self) -> tuple[int, int]:
         """How many contents under a name everybody shares together, and their bytes, each once."""
-        found = self._store.read().execute(
-            "SELECT count(*), ifnull(sum(size), 0) FROM files WHERE holders > 0"
-        )
-        files, size = found.fetchone()
+        found = self._store.rows("SELECT count(*), ifnull(sum(size), 0) FROM files WHERE holders > 0")
+        files, size = found[0]
         return int(files), int(size)
 
     def held(self) -> dict[str, tuple[int, int]]:
@@ -197,10 +194,15 @@ class Index:
         return scarce(self._store, self.logs, counts, target, after, limit)
 
     def _changed(self, *peer_ids: str, rows: int = 1) -> None:
-        self._tidier.wake(rows)
-        for peer_id in peer_ids:
-            for listener in self.on_change:
-                listener(peer_id)
+        """The caller's transaction may go on, and may yet fail."""
+
+        def tell() -> None:
+            self._tidier.wake(rows)
+            for peer_id in peer_ids:
+                for listener in self.on_change:
+                    listener(peer_id)
+
+        self._store.after_commit(tell)
 
     def _tidied(self) -> None:
         if time.monotonic() - self._counted > COUNT_SECONDS:

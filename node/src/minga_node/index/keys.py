@@ -22,7 +22,7 @@ class Keys:
             if row is None:
                 db.execute("INSERT INTO identity VALUES (?)", (secret,))
         self.own = Signer(secret)
-        self._keys: dict[str, bytes] = dict(store.read().execute("SELECT peer, key FROM keys").fetchall())
+        self._keys: dict[str, bytes] = dict(store.rows("SELECT peer, key FROM keys"))
 
     def get(self, peer_id: str) -> bytes | None:
         """A peer's public key; None while it has not told any."""

@@ -222,7 +222,8 @@ class Logs:
         known = self._known.get(peer_id)
         if known is None or known.state.unproven or known.state.version < from_version:
             return None
-        return deltas.read(self._store.read(), peer_id, from_version, max_bytes, reset=reset)
+        with self._store.read() as db:
+            return deltas.read(db, peer_id, from_version, max_bytes, reset=reset)
 
     def compact(self, peer_id: str, floor: int) -> int:
         """Drops the tombstones of a log up to a version; how many."""

@@ -29,8 +29,7 @@ def scarce(
     """
     peers = logs.peers()
     here = ",".join(str(number) for number, peer_id in peers.items() if counts(peer_id))
-    db = store.read()
-    found = db.execute(
+    found = store.rows(
         "SELECT DISTINCT f.content FROM files f"
         " WHERE substr(f.content, 1, 8) >= ifnull(substr(:after, 1, 8), x'') AND f.content > :after"
         " AND EXISTS (SELECT 1 FROM held o WHERE o.file = f.file AND o.log = :own AND o.complete)"
@@ -39,10 +38,10 @@ def scarce(
         "  WHERE substr(g.content, 1, 8) = substr(f.content, 1, 8) AND g.content = f.content) < :target"
         " ORDER BY substr(f.content, 1, 8), f.content LIMIT :limit",
         {"after": bytes.fromhex(after), "own": logs.number(logs.self_id), "target": target, "limit": limit},
-    ).fetchall()
+    )
     copies: dict[str, list[HeldAt]] = {}
     for (content,) in found:
-        rows = db.execute(
+        rows = store.rows(
             "SELECT h.log, min(h.modified) FROM files f CROSS JOIN held h ON h.file = f.file AND h.complete"
             " WHERE substr(f.content, 1, 8) = substr(?1, 1, 8) AND f.content = ?1 GROUP BY h.log",
             (content,),

@@ -111,15 +111,15 @@ class Searcher:
 
     @contextmanager
     def _snapshot(self) -> Iterator[sqlite3.Connection]:
-        db = self._store.read()
-        if db.in_transaction:
-            yield db
-            return
-        db.execute("BEGIN")
-        try:
-            yield db
-        finally:
-            db.execute("ROLLBACK")
+        with self._store.read() as db:
+            if db.in_transaction:
+                yield db
+                return
+            db.execute("BEGIN")
+            try:
+                yield db
+            finally:
+                db.execute("ROLLBACK")
 
 
 class _Run:

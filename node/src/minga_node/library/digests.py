@@ -65,7 +65,7 @@ class Digests:
         wanted = iter(dict.fromkeys(ids))
         while some := [bytes.fromhex(identity) for identity in islice(wanted, GROUP)]:
             marks = ",".join("?" * len(some))
-            rows = self._store.read().execute(f"SELECT id, digest FROM sha256 WHERE id IN ({marks})", some)
+            rows = self._store.rows(f"SELECT id, digest FROM sha256 WHERE id IN ({marks})", some)
             found.update((identity.hex(), digest.hex()) for identity, digest in rows)
         return found
 

@@ -94,7 +94,7 @@ class Hashes:
     @property
     def marker(self) -> str:
         """What the marker in the directory said; empty before there was one."""
-        return str(self._store.read().execute("SELECT marker FROM library").fetchone()[0])
+        return str(self._store.rows("SELECT marker FROM library")[0][0])
 
     @marker.setter
     def marker(self, marker: str) -> None:
@@ -103,11 +103,11 @@ class Hashes:
 
     def get(self, signature: Signature) -> Known | None:
         """The id of the content with this signature, if it was hashed before."""
-        rows = self._store.read().execute(
+        rows = self._store.rows(
             "SELECT ctime_ns, device, id FROM hashed WHERE inode = ? AND size = ? AND mtime_ns = ?",
             (signature.inode, signature.size, signature.mtime_ns),
         )
-        return judge(rows.fetchall(), signature, self.devices)
+        return judge(rows, signature, self.devices)
 
     def put(self, hashed: Collection[tuple[Signature, str]]) -> None:
         with self._store.write() as db:

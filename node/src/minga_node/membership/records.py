@@ -33,7 +33,7 @@ class Records:
         """The members of before; silent for as long as nobody has heard of them."""
         found: dict[str, Known] = {}
         wall = time.time()
-        for row in self._store.read().execute("SELECT * FROM members"):
+        for row in self._store.rows("SELECT * FROM members"):
             (
                 id_,
                 epoch,

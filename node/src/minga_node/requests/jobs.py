@@ -135,7 +135,7 @@ class Jobs:
         return self._select("WHERE replication = ? ORDER BY asked", replication)
 
     def _select(self, where: str, value: str | int) -> tuple[SentJob, ...]:
-        rows = self._store.read().execute(f"SELECT * FROM sent_jobs {where}", (value,))
+        rows = self._store.rows(f"SELECT * FROM sent_jobs {where}", (value,))
         return tuple(
             SentJob(
                 id_, JobKind(kind), content, name, peer, replication, JobState(state), problem, asked, ended

@@ -171,7 +171,7 @@ class Replications:
         if self._jobs is None:
             return ()
         columns = "id, content, name, size, copies, state, created, problem, upkeep"
-        rows = self._store.read().execute(f"SELECT {columns} FROM replications {where}", values).fetchall()
+        rows = self._store.rows(f"SELECT {columns} FROM replications {where}", values)
         return tuple(
             Replication(
                 id_,

@@ -134,7 +134,7 @@ class Wants:
 
     def list(self) -> tuple[Want, ...]:
         """All of this node, the newest first."""
-        rows = self._store.read().execute(
+        rows = self._store.rows(
             "SELECT id, name, content, fetch, state, created, expires, found_peer, found_name, found_id "
             "FROM wants ORDER BY created DESC"
         )
@@ -199,7 +199,7 @@ class Wants:
                     peer = next(h.peer_id for h in row.holders if h.online and h.complete)
                     self._found(want.id, peer, row.name, row.id)
         own = self._index.self_id
-        heard = self._store.read().execute("SELECT id, peer, name, content FROM heard_wants").fetchall()
+        heard = self._store.rows("SELECT id, peer, name, content FROM heard_wants")
         for id_, peer, name, content in heard:
             row = self._match(name, content, _held_by(own))
             if row is None:

@@ -104,8 +104,7 @@ def test_a_log_that_churns_does_not_grow(index: Index) -> None:
         index.publish([LocalFile("same", f"{n:064x}", 1, "x/y", 1)])
     assert index.logs.compact("me", index.logs.own.version) == 300
     rows = [
-        index._store.read().execute(f"SELECT count(*) FROM {table}").fetchone()[0]
-        for table in ("files", "held", "tombstones")
+        index._store.rows(f"SELECT count(*) FROM {table}")[0][0] for table in ("files", "held", "tombstones")
     ]
     assert rows == [1, 1, 0]
 

@@ -55,7 +55,7 @@ class Changing:
             self.put("peer-4", [Entry(0, name, content, dice.randrange(ROWS // 7), "x/y", 1, True)])
 
     def sorted_by(self) -> dict[str, tuple[int, int]]:
-        rows = self.store.read().execute("SELECT name, holders, modified FROM files")
+        rows = self.store.rows("SELECT name, holders, modified FROM files")
         return {name: (holders, modified) for name, holders, modified in rows}
 
     def close(self) -> None:
@@ -122,5 +122,5 @@ def test_the_history_of_changes_is_bounded(changing: Changing, monkeypatch: pyte
     monkeypatch.setattr(tables, "MOVES", 30)
     for _ in range(20):
         changing.change()
-    (kept,) = changing.store.read().execute("SELECT count(*) FROM moved").fetchone()
+    ((kept,),) = changing.store.rows("SELECT count(*) FROM moved")
     assert kept <= 30

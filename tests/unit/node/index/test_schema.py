@@ -27,7 +27,7 @@ def test_the_tables_of_the_first_version_are_brought_up_to_date(tmp_path: Path) 
         db.execute("INSERT INTO tombstones VALUES (1, 'gone', 5)")
     index = Index(store, "me", "test")
     behind = "SELECT (SELECT min(file, ordered) FROM names_until) < (SELECT max(file) FROM files)"
-    wait_for(lambda: not store.read().execute(behind).fetchone()[0], "every row is in every index")
+    wait_for(lambda: not store.rows(behind)[0][0], "every row is in every index")
     assert [row.name for row in index.search(Query("informacion")).rows] == ["Información.pdf"]
     assert index.search(Query(sort="-holders")).rows[0].name == "b.bin"
     assert index.files_of("peer") == {"b.bin": "02" * 32}

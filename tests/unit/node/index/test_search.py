@@ -46,7 +46,7 @@ def index(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReque
     behind = "SELECT (SELECT min(file, ordered) FROM names_until) < (SELECT max(file) FROM files)"
 
     def lags() -> bool:
-        return bool(store.read().execute(behind).fetchone()[0])
+        return bool(store.rows(behind)[0][0])
 
     for log in range(4):
         if log == 2 and request.param == "with a tail":
@@ -65,7 +65,8 @@ def index(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReque
 
 @pytest.fixture(scope="module")
 def everything(index: Index) -> list[FileRow]:
-    return list(index._rows.select(index._store.read(), "", ()))
+    with index._store.read() as db:
+        return list(index._rows.select(db, "", ()))
 
 
 def wanted(row: FileRow, query: Query) -> bool:

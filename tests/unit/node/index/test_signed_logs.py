@@ -47,7 +47,8 @@ class Node:
     def checks(self, peer_id: str) -> None:
         """What is kept of a log is what is in the tables, and what its writer signed."""
         known = self.logs._known.now(peer_id)
-        assert known.total == index_tables.total(self.store.read(), known.log)
+        with self.store.read() as db:
+            assert known.total == index_tables.total(db, known.log)
         if known.state.signature:
             signature, state = known.state.signature, known.state
             said = log_statement(self._network, peer_id, state.epoch, state.version, known.total)

@@ -1,0 +1,141 @@
+"""Connections to SQLite: who owns them, and what its errors are called outside."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from minga_node.errors import StorageFailed, StorageFull
+
+MOST = 8
+"""Connections for reading: two descriptors and a cache each."""
+PATIENCE = 1.0
+"""Seconds to wait for one of them, before one more is opened for this once."""
+BUSY_SECONDS = 30.0
+"""How long a statement waits for another process that holds the database."""
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """Raises sqlite3.Error."""
+    connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        # With WAL, NORMAL loses nothing when the process dies; a power cut may lose the last transactions,
+        # never consistency.
+        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute("PRAGMA foreign_keys = ON")
+    except sqlite3.Error:
+        connection.close()
+        raise
+    return connection
+
+
+def ours(error: sqlite3.Error) -> StorageFailed | StorageFull:
+    """What the rest of the node knows an error as."""
+    code = getattr(error, "sqlite_errorcode", None)
+    primary = code & 0xFF if isinstance(code, int) else None  # https://www.sqlite.org/rescode.html
+    if primary == sqlite3.SQLITE_FULL or (primary is None and "full" in str(error)):
+        return StorageFull("no room on the disk for the node's state")
+    return StorageFailed(f"state database: {error}")
+
+
+def is_of_the_disk(error: sqlite3.Error) -> bool:
+    """Whether the database is at fault, not what was asked of it."""
+    return isinstance(error, sqlite3.OperationalError) or type(error) is sqlite3.DatabaseError
+
+
+def is_damage(error: sqlite3.OperationalError) -> bool:
+    return "malformed" in str(error) or "not a database" in str(error)
+
+
+def statements(script: str) -> Iterator[str]:
+    """Single statements of a script: ``executescript`` would commit the transaction around it."""
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
+    if statement.strip():
+        yield statement
+
+
+class Readers:
+    """Connections for reading, lent to one thread at a time.
+
+    A connection of each thread would stay open after its thread, and threads come and go. Opening as many as
+    are wanted at once is no way either: SQLite keeps a descriptor of each until the last is closed, lest it
+    lose its locks (https://www.sqlite.org/howtocorrupt.html, 2.2). And a hard limit could lock up: who reads
+    may wait for the writer, and the writer may want to read. So there are few, and one more when it is long
+    that none of them came back.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._change = threading.Condition()
+        self._open = 0
+        self._free: list[sqlite3.Connection] = []
+        self._closed = False
+        self._local = threading.local()
+
+    @contextmanager
+    def lend(self) -> Iterator[sqlite3.Connection]:
+        """Nested in one thread it is the same connection, and so the same snapshot.
+
+        Raises:
+            sqlite3.Error: it cannot be opened; one that was lent when an error arose is not used again.
+        """
+        lent: sqlite3.Connection | None = getattr(self._local, "lent", None)
+        if lent is not None:
+            yield lent
+            return
+        connection = self._local.lent = self._take()
+        good = True
+        try:
+            yield connection
+        except sqlite3.Error:
+            good = False
+            raise
+        finally:
+            self._local.lent = None
+            self._give_back(connection, good and not connection.in_transaction)
+
+    def _take(self) -> sqlite3.Connection:
+        with self._change:
+            self._change.wait_for(lambda: self._closed or self._free or self._open < MOST, PATIENCE)
+            if self._closed:
+                raise sqlite3.ProgrammingError("it is closed")
+            if self._free:
+                return self._free.pop()
+            self._open += 1
+        try:
+            connection = connect(self._path)
+            connection.execute("PRAGMA query_only = ON")
+        except sqlite3.Error:
+            with self._change:
+                self._open -= 1
+                self._change.notify()
+            raise
+        return connection
+
+    def _give_back(self, connection: sqlite3.Connection, good: bool) -> None:
+        with self._change:
+            self._change.notify()
+            if good and not self._closed and self._open <= MOST:
+                self._free.append(connection)
+                return
+            self._open -= 1
+        with suppress(sqlite3.Error):
+            connection.close()
+
+    def close(self) -> None:
+        """Nobody gets one any more; those that are lent are closed when they come back."""
+        with self._change:
+            self._closed = True
+            free, self._free = self._free, []
+            self._change.notify_all()
+        for connection in free:
+            connection.close()
