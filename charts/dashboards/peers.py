@@ -223,6 +223,16 @@ REQUESTS = (
 
 PROCESS = (
     Panel(
+        "Background work: failures",
+        "Steps that failed and are tried again, by worker.",
+        [
+            Query(
+                f"sum by (pod, worker) (increase(minga_worker_failures_total{{{WHERE}}}[{RATE}])) > 0",
+                "{{worker}} of {{pod}}",
+            )
+        ],
+    ),
+    Panel(
         "Memory",
         "Resident; mapped files of the library count while they are being sent.",
         [Query(f"process_resident_memory_bytes{{{WHERE}}}", "{{pod}}")],

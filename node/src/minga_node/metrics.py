@@ -140,11 +140,6 @@ WORKER_FAILING = Gauge(
     "1 while a piece of background work fails again and again, has ended or does not move, by worker",
     ["worker"],
 )
-WORKER_SUCCESS = Gauge(
-    "minga_worker_last_success_timestamp_seconds",
-    "When a step of background work ended well for the last time, seconds since 1970, by worker",
-    ["worker"],
-)
 
 
 def without_broker() -> None:

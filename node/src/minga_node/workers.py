@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
 from minga_node.errors import MingaError
-from minga_node.metrics import WORKER_FAILING, WORKER_FAILURES, WORKER_SUCCESS
+from minga_node.metrics import WORKER_FAILING, WORKER_FAILURES
 
 log = logging.getLogger(__name__)
 
@@ -148,7 +148,6 @@ class Worker:
         if self.failures:
             log.info("%s works again", self.name)
             self.failures, self.error = 0, ""
-        WORKER_SUCCESS.labels(self.name).set(time.time())
 
     def _failed(self, error: Exception) -> float:
         if self.stopping.is_set():
