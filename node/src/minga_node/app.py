@@ -229,7 +229,15 @@ class Node:
             VERSION,
         )
         self.workers = Workers()
-        self.workers.watch([self.state])
+        self.workers.watch([
+            self.state,
+            *self.index.workers,
+            self.digests.worker,
+            self.downloads.exchange.worker,
+            *self.membership.workers,
+            *self.messaging.workers,
+            self.drain.worker,
+        ])
         self.copies = Copies(self.index)
         self.services = Services(
             config=config,

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from minga_node.index import Index
 from minga_node.membership import Membership
 from minga_node.model import Holder, LocalFile, Peer, PeerState
+from minga_node.workers import Worker
 
 log = logging.getLogger(__name__)
 
@@ -77,8 +78,8 @@ class Drain:
         self._index, self._membership, self._ask, self._self_id = index, membership, ask, self_id
         self._looked = looked
         self._lock = threading.Lock()
-        self._thread: threading.Thread | None = None
-        self._stopped = threading.Event()
+        self._draining = False
+        self.worker = Worker("drain", self._round, interval=_ROUND_SECONDS)
         self._leaving: frozenset[str] = frozenset()
         self._state = DrainState(draining=False, files=0, bytes=0, checked=False)
         self._asked: dict[str, float] = {}
@@ -89,12 +90,13 @@ class Drain:
         """Begins, or takes note that other peers leave as well: what they have does not count."""
         with self._lock:
             news = frozenset(leaving) - {self._self_id}
-            if news != self._leaving or self._thread is None:
+            if news != self._leaving or not self._draining:
                 self._leaving = news
                 self._state = DrainState(draining=True, files=0, bytes=0, checked=False)
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="drain", daemon=True)
-                self._thread.start()
+            if not self._draining:
+                self._draining = True
+                log.info("draining: what only this node has is handed over")
+                self.worker.start()
         return self.state()
 
     def state(self) -> DrainState:
@@ -102,13 +104,7 @@ class Drain:
             return self._state
 
     def stop(self) -> None:
-        self._stopped.set()
-
-    def _run(self) -> None:
-        log.info("draining: what only this node has is handed over")
-        while not self._stopped.is_set():
-            self._round()
-            self._stopped.wait(_ROUND_SECONDS)
+        self.worker.stop(1.0)
 
     def _round(self) -> None:
         if not self._looked():
@@ -129,7 +125,7 @@ class Drain:
         self._asked = {key: when for key, when in self._asked.items() if key in unique}
         waiting = sum(now - when < _PATIENCE_SECONDS for when in self._asked.values())
         for file in unique.values():
-            if waiting >= _AT_ONCE or self._stopped.is_set():
+            if waiting >= _AT_ONCE or self.worker.stopping.is_set():
                 return
             if now - self._asked.get(file.id, float("-inf")) >= _PATIENCE_SECONDS and self._hand_over(
                 file, leaving

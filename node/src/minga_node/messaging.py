@@ -22,6 +22,7 @@ from minga_node.model import NODE_NAME, Letter, Peer
 from minga_node.mom import Addresses, Mom, trust
 from minga_node.requests import Copies, Drops, Jobs, Presence, Replications, SentJob, Upkeep, Wants
 from minga_node.store import Store
+from minga_node.workers import Worker
 
 log = logging.getLogger(__name__)
 
@@ -110,6 +111,10 @@ class Messaging:
         )
         membership.eager = lambda: self.mom is None or not self.mom.state.carries
         membership.on_joined.append(self._tell_joined)
+
+    @property
+    def workers(self) -> tuple[Worker, ...]:
+        return (self.replications.worker, self.upkeep.worker)
 
     def connected(self) -> bool | None:
         """Whether the broker is there; None where there is none to connect to."""

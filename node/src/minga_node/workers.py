@@ -49,6 +49,7 @@ class Worker:
         delay: seconds before the first step; None: not before it is woken.
         stuck_after: seconds of one step after which it counts as stuck; None: it may take any time. A step
             that is long by nature calls :meth:`beat` on its way.
+        longest_pause: seconds after a failure, at most.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class Worker:
         interval: float | None = None,
         delay: float | None = 0.0,
         stuck_after: float | None = STUCK_SECONDS,
+        longest_pause: float = LONGEST_PAUSE,
         clock: Clock = time.monotonic,
     ) -> None:
         self.name = name
@@ -68,7 +70,7 @@ class Worker:
         self.error = ""
         """What the last step that failed raised; empty after one that did not."""
         self._step, self._interval, self._delay = step, interval, delay
-        self._stuck_after, self._clock = stuck_after, clock
+        self._stuck_after, self._longest, self._clock = stuck_after, longest_pause, clock
         self._woken = False
         self._change = threading.Condition()
         self._thread: threading.Thread | None = None
@@ -160,7 +162,7 @@ class Worker:
             # An error of ours says what it is; of others only the place tells.
             unforeseen = None if isinstance(error, MingaError) else error
             log.warning("%s fails, and is tried again: %s", self.name, self.error, exc_info=unforeseen)
-        return pause_after(self.failures)
+        return min(self._longest, pause_after(self.failures))
 
     def _run(self) -> None:
         self._wait(self._delay)

@@ -22,6 +22,7 @@ from minga_node.swarm import pieces as sets
 from minga_node.swarm.news import seconds_until_told
 from minga_node.swarm.pieces import Pieces
 from minga_node.transfer.uploads import News
+from minga_node.workers import Worker
 
 REPEAT = 5.0
 """Seconds after which a stream repeats everything, in case a header got lost with its connection."""
@@ -89,25 +90,22 @@ class Exchange:
         self._swarms: dict[str, _Swarm] = {}
         self._lock = threading.Lock()
         self._dirty: set[str] = set()
-        self._news = threading.Condition(self._lock)
         self._stopped = False
         self._random = random.Random()
-        self._thread = threading.Thread(target=self._run, name="exchange", daemon=True)
+        self.worker = Worker("exchange", self._tell_late, delay=None)
 
     def start(self) -> None:
-        self._thread.start()
+        self.worker.start()
 
     def stop(self) -> None:
         """Ends all streams."""
-        with self._news:
+        with self._lock:
             self._stopped = True
             for swarm in self._swarms.values():
                 for follower in swarm.followers.values():
                     if follower.box is not None:
                         follower.box.put(None)
-            self._news.notify_all()
-        if self._thread.is_alive():
-            self._thread.join(5)
+        self.worker.stop(5.0)
 
     # the piece listener's and the receivers' side (see transfer.Gossip)
 
@@ -162,15 +160,16 @@ class Exchange:
 
     def announce(self, content_id: str, piece: int) -> None:
         """A piece has been verified here."""
-        with self._news:
+        with self._lock:
             swarm = self._swarms.get(content_id)
             if swarm is None:
                 return
             swarm.log.append(piece)
-            # Once awake the thread looks again by itself; waking it at every piece would cost more than that.
-            if not self._dirty:
-                self._news.notify()
+            # Once awake it looks again by itself; waking it at every piece would cost more than that.
+            idle = not self._dirty
             self._dirty.add(content_id)
+        if idle:
+            self.worker.wake()
 
     def followers(self, content_id: str) -> int:
         with self._lock:
@@ -261,17 +260,13 @@ class Exchange:
         pieces, count = here
         return Availability(pieces, pieces == sets.all_pieces(count), others, everything=True)
 
-    def _run(self) -> None:
-        """Tells what no header has carried in time."""
-        while True:
-            urgent, wait = self._urgent()
-            for content_id, peer in urgent:
-                if not self._tell(content_id, peer):
-                    self._put(content_id, peer)
-            with self._news:
-                if self._stopped:
-                    return
-                self._news.wait(min(wait, LOOK) if self._dirty else wait)
+    def _tell_late(self) -> float | None:
+        """Tells what no header has carried in time; seconds until it may be somebody else's turn."""
+        urgent, wait = self._urgent()
+        for content_id, peer in urgent:
+            if not self._tell(content_id, peer):
+                self._put(content_id, peer)
+        return min(wait, LOOK) if self._dirty else None
 
     def _urgent(self) -> tuple[list[tuple[str, str]], float]:
         """Who has to be told now, and seconds until it is somebody else's turn."""

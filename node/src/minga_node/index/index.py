@@ -20,6 +20,7 @@ from minga_node.index.tidier import Tidier
 from minga_node.metrics import INDEX_ENTRIES
 from minga_node.model import FileRow, Holder, LocalFile, Page
 from minga_node.store import Store
+from minga_node.workers import Worker
 
 COUNT_SECONDS = 2.0
 """Least time between two counts of all entries for the metric."""
@@ -208,6 +209,10 @@ class Index:
         if time.monotonic() - self._counted > COUNT_SECONDS:
             INDEX_ENTRIES.set(self.count())
             self._counted = time.monotonic()
+
+    @property
+    def workers(self) -> tuple[Worker, ...]:
+        return (self._tidier.worker,)
 
     def close(self) -> None:
         """Ends the work in the background."""

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import logging
-import sqlite3
 import threading
 import time
 from collections.abc import Callable
 
-from minga_node.errors import StorageFailed
 from minga_node.index import tables
 from minga_node.store import Store
-
-log = logging.getLogger(__name__)
+from minga_node.workers import Worker
 
 NAMES_AT_ONCE = 4_000
 """Names that one transaction takes into the full-text index: some tens of milliseconds."""
@@ -33,56 +29,42 @@ class Tidier:
 
     def __init__(self, store: Store, done: Callable[[], None]) -> None:
         self._store, self._done = store, done
-        self._wake = threading.Condition()
-        self._behind = True
+        self._lock = threading.Lock()
         self._last = self._since = -PATIENCE
         """When much came last, and since when it has been coming."""
-        self._closed = False
-        self._thread = threading.Thread(target=self._run, name="index-tidier", daemon=True)
-        self._thread.start()
+        self._more = True
+        """Whether it is in the midst of it."""
+        self.worker = Worker("index-tidier", self._step)
+        self.worker.start()
 
     def wake(self, rows: int) -> None:
         """There is something new."""
         now = time.monotonic()
-        with self._wake:
+        with self._lock:
             if rows > FEW:
                 if now - self._last > QUIET_SECONDS:
                     self._since = now
                 self._last = now
-            self._behind = True
-            self._wake.notify()
+        self.worker.wake()
 
     def close(self) -> None:
-        with self._wake:
-            self._closed = True
-            self._wake.notify()
-        self._thread.join(10)
+        self.worker.stop(10)
 
-    def _run(self) -> None:
-        while self._wait():
-            try:
-                more = self._some()
-                if not more:
-                    self._done()
-            except (StorageFailed, sqlite3.Error) as error:
-                more = False
-                log.warning("names wait for the full-text index: %s", error)
-            with self._wake:
-                self._behind |= more
+    def _step(self) -> float | None:
+        """Takes in some; None where there is nothing left."""
+        if not self._more and (self.worker.rest(PAUSE) or self._is_coming()):
+            return PAUSE
+        self._more = self._some()
+        if self._more:
+            return 0.0
+        self._done()
+        return None
 
-    def _wait(self) -> bool:
-        """Until there is something to do; False at the end."""
-        with self._wake:
-            while not self._behind and not self._closed:
-                self._wake.wait()
-                self._wake.wait_for(lambda: self._closed, PAUSE)
-            while not self._closed:
-                now = time.monotonic()
-                if now - self._last >= QUIET_SECONDS or now - self._since >= PATIENCE:
-                    break
-                self._wake.wait_for(lambda: self._closed, PAUSE)
-            self._behind = False
-            return not self._closed
+    def _is_coming(self) -> bool:
+        """Whether a catch-up is still under way."""
+        now = time.monotonic()
+        with self._lock:
+            return now - self._last < QUIET_SECONDS and now - self._since < PATIENCE
 
     def _some(self) -> bool:
         """One transaction of each kind; whether there is more. Sorted indices first: they are soon made."""

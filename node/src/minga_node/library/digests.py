@@ -14,11 +14,11 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 
-from minga_node.errors import MingaError
 from minga_node.library.catalogue import OpenFile
 from minga_node.library.library import Library
 from minga_node.model import LocalFile
 from minga_node.store import Store
+from minga_node.workers import Worker
 
 log = logging.getLogger(__name__)
 
@@ -44,20 +44,17 @@ class Digests:
         store.migrate("sha256", SCHEMA)
         self._new: deque[str] = deque(maxlen=NEWEST)
         self._overflow = True
-        self._wake = threading.Event()
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="sha256", daemon=True)
+        # A file of terabytes takes hours.
+        self.worker = Worker("sha256", self._look, stuck_after=None)
+        self._lowered = False
 
     def start(self) -> None:
         """Begins with what is in the library, and goes on with what comes."""
         self._library.on_shared.append(self._add)
-        self._thread.start()
+        self.worker.start()
 
     def stop(self) -> None:
-        self._stopping.set()
-        self._wake.set()
-        if self._thread.is_alive():
-            self._thread.join(5)
+        self.worker.stop(5.0)
 
     def known(self, ids: Iterable[str]) -> dict[str, str]:
         """The digests of these contents, as far as they are known, 64 hex digits each."""
@@ -72,22 +69,20 @@ class Digests:
     def _add(self, files: Sequence[LocalFile]) -> None:
         self._overflow |= len(self._new) + len(files) > NEWEST
         self._new.extend(file.id for file in files)
-        self._wake.set()
+        self.worker.wake()
 
-    def _run(self) -> None:
+    def _look(self) -> None:
         # Only Linux gives each thread a priority of its own.
-        if hasattr(os, "setpriority"):
+        if not self._lowered and hasattr(os, "setpriority"):
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
-        while not self._stopping.is_set():
-            try:
-                for group in self._unknown():
-                    self._find(group)
-                self._wake.wait()
-                self._wake.clear()
-            except MingaError as error:
-                log.warning("SHA-256: %s", error)
-                self._overflow = True
-                self._stopping.wait(60)
+            self._lowered = True
+        try:
+            for group in self._unknown():
+                self._find(group)
+        except Exception:
+            # What was taken off the list is found again in the library.
+            self._overflow = True
+            raise
 
     def _unknown(self) -> Iterator[list[str]]:
         """Contents of the library whose digest is to be found, some at a time."""
@@ -103,12 +98,12 @@ class Digests:
     def _find(self, ids: Sequence[str]) -> None:
         found: list[tuple[bytes, bytes]] = []
         for identity in ids:
-            while self._busy() and not self._stopping.wait(QUIET_SECONDS):
+            while self._busy() and not self.worker.rest(QUIET_SECONDS):
                 pass
             opened = self._library.open_id(identity)
             if opened is not None and (digest := self._read(opened)) is not None:
                 found.append((bytes.fromhex(identity), digest))
-            if self._stopping.is_set():
+            if self.worker.stopping.is_set():
                 break
         with self._store.write() as db:
             db.executemany("INSERT OR REPLACE INTO sha256 VALUES (?, ?)", found)
@@ -122,9 +117,9 @@ class Digests:
                 while chunk := stream.read(READ):
                     hasher.update(chunk)
                     count += len(chunk)
-                    while self._busy() and not self._stopping.wait(QUIET_SECONDS):
+                    while self._busy() and not self.worker.rest(QUIET_SECONDS):
                         pass
-                    if self._stopping.is_set():
+                    if self.worker.stopping.is_set():
                         return None
                 # Changed meanwhile, the content is not the one that the id says.
                 same = os.fstat(stream.fileno()).st_mtime_ns == before

@@ -23,6 +23,7 @@ from minga_node.membership.states import States
 from minga_node.membership.view import View
 from minga_node.model import Peer, PeerState, PeerStatus
 from minga_node.store import Store
+from minga_node.workers import Worker
 
 log = logging.getLogger(__name__)
 
@@ -84,7 +85,9 @@ class Membership:
             protected=protected,
         )
         self._stop = threading.Event()
-        self._threads: list[threading.Thread] = []
+        # Others take one that is silent for dead: trouble with its disk must not keep it from its rounds.
+        self.worker = Worker("membership", self._step, longest_pause=gossip_seconds)
+        self._rounds, self._next_save = 0, time.monotonic() + SAVE_SECONDS
         self._pool = ThreadPoolExecutor(8, thread_name_prefix="gossip")
         self._meetings = Meetings(self._gossip, self._view, self._pool, fanout, self._met)
         self._noticed = States()
@@ -202,10 +205,8 @@ class Membership:
     def start(self) -> None:
         if self.joined:
             self._joining.tell_joined()
-        for target in (self._run, self._newsboy.run):
-            thread = threading.Thread(target=target, name="membership", daemon=True)
-            thread.start()
-            self._threads.append(thread)
+        self.worker.start()
+        self._newsboy.worker.start()
 
     def stop(self) -> None:
         """Says goodbye and ends."""
@@ -236,30 +237,30 @@ class Membership:
         """Ends without a word, as a node that is killed."""
         self._end()
         self._pool.shutdown(wait=True, cancel_futures=True)
-        for thread in self._threads:
-            thread.join(3.0)
+        self.worker.stop()
+        self._newsboy.worker.stop()
         self._joining.close()
 
     def _end(self) -> None:
         self._stop.set()
+        self.worker.stopping.set()
         self._gossip.stop()
         self._newsboy.stop()
 
-    def _run(self) -> None:
-        next_save, rounds = time.monotonic() + SAVE_SECONDS, 0
-        while not self._stop.is_set():
-            try:
-                now = time.monotonic()
-                self._joining.try_again(now, self._stop.is_set)
-                self._round(rounds)
-                rounds += 1
-                if now >= next_save:
-                    next_save = now + SAVE_SECONDS
-                    self._save()
-            except MingaError as error:
-                log.warning("round of gossip: %s", error)
-            pause = self._seconds * random.uniform(0.9, 1.1)
-            self._stop.wait(pause if self.joined else min(pause, self._joining.wait))
+    @property
+    def workers(self) -> tuple[Worker, ...]:
+        return self.worker, self._newsboy.worker
+
+    def _step(self) -> float:
+        now = time.monotonic()
+        self._joining.try_again(now, self._stop.is_set)
+        self._round(self._rounds)
+        self._rounds += 1
+        if now >= self._next_save:
+            self._next_save = now + SAVE_SECONDS
+            self._save()
+        pause = self._seconds * random.uniform(0.9, 1.1)
+        return pause if self.joined else min(pause, self._joining.wait)
 
     def _round(self, number: int) -> None:
         with self._lock:

@@ -19,6 +19,7 @@ from minga_node.errors import MingaError
 from minga_node.index import Delta, Index
 from minga_node.index.deltas import ENTRY_BYTES
 from minga_node.model import Peer
+from minga_node.workers import Worker
 
 log = logging.getLogger(__name__)
 
@@ -61,43 +62,39 @@ class Newsboy:
         self._news: set[str] = set()
         self._again: dict[str, int] = {}
         """Versions after which logs are to be told although they were."""
-        self._wake = threading.Condition()
-        self._stopping = threading.Event()
+        self._lock = threading.Lock()
+        self._owed, self._told_at = 0.0, time.monotonic()
+        """Seconds of rest that are owed, and when it told last."""
+        # What is not told now is found in the rounds: a longer pause helps nobody.
+        self.worker = Worker("news", self._step, delay=None, longest_pause=LONGEST)
         index.on_change.append(self._changed)
 
     def _changed(self, peer_id: str) -> None:
-        with self._wake:
+        with self._lock:
             self._news.add(peer_id)
-            self._wake.notify()
+        self.worker.wake()
 
     def tell_again(self, peer_id: str, version: int) -> None:
         """What came after ``version`` was left to the broker, and may not have got anywhere."""
-        with self._wake:
+        with self._lock:
             self._again[peer_id] = version
             self._news.add(peer_id)
-            self._wake.notify()
+        self.worker.wake()
 
-    def run(self) -> None:
-        owed, ended = 0.0, time.monotonic()
-        while True:
-            with self._wake:
-                while not self._news and not self._stopping.is_set():
-                    self._wake.wait()
-            if self._stopping.wait(PAUSE):
-                return
-            with self._wake:
-                news, self._news = self._news, set()
-                again, self._again = self._again, {}
-            began = time.monotonic()
-            owed = max(0.0, owed - (began - ended))
-            try:
-                _wait_for_half(self._tell(news, again))
-            except MingaError as error:
-                log.debug("news: %s", error)
-            ended = time.monotonic()
-            owed += REST * (ended - began)
-            if self._stopping.wait(min(LONGEST, max(0.0, owed - CREDIT))):
-                return
+    def _step(self) -> None:
+        if self.worker.rest(PAUSE):
+            return
+        with self._lock:
+            news, self._news = self._news, set()
+            again, self._again = self._again, {}
+        if not news:
+            return
+        began = time.monotonic()
+        self._owed = max(0.0, self._owed - (began - self._told_at))
+        _wait_for_half(self._tell(news, again))
+        self._told_at = time.monotonic()
+        self._owed += REST * (self._told_at - began)
+        self.worker.rest(min(LONGEST, max(0.0, self._owed - CREDIT)))
 
     def _tell(self, news: set[str], again: Mapping[str, int]) -> list[Future[None]]:
         """Sends news of the logs of some peers on their way."""
@@ -138,9 +135,8 @@ class Newsboy:
             log.debug("news for %s: %s", peer.id, error)
 
     def stop(self) -> None:
-        self._stopping.set()
-        with self._wake:
-            self._wake.notify()
+        self.worker.stopping.set()
+        self.worker.wake()
 
 
 def _wait_for_half(told: Sequence[Future[None]]) -> None:

@@ -80,7 +80,7 @@ class Jobs:
         self._store, self._outbox, self._network, self._self_id = store, outbox, network, self_id
         self._hold, self._drop = hold, drop
         self.on_ended: list[Callable[[], None]] = []
-        """Called when a job of this node was done or given up."""
+        """Called when a job of this node was done or given up, and that is committed."""
         store.migrate("jobs", STEPS)
 
     def send_hold(
@@ -157,9 +157,9 @@ class Jobs:
                 "UPDATE sent_jobs SET state = ?, problem = ?, ended = ? WHERE id = ? AND state = 'asked'",
                 (state, event.text("error"), _now(), event.text("job")),
             ).rowcount
-        if changed:
-            for listener in self.on_ended:
-                listener()
+            if changed:
+                for listener in self.on_ended:
+                    self._store.after_commit(listener)
 
     # This node's own work.
 

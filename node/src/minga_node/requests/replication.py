@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 import uuid
 from collections.abc import Callable, Sequence
@@ -20,6 +19,7 @@ from minga_node.requests.placing import order, place
 from minga_node.requests.presence import Presence
 from minga_node.requests.room import Room
 from minga_node.store import Store
+from minga_node.workers import Worker
 
 log = logging.getLogger(__name__)
 
@@ -103,25 +103,20 @@ class Replications:
     ) -> None:
         self._store, self._index, self._outbox, self._jobs = store, index, outbox, jobs
         self._network, self._alive, self._room, self._presence = network, alive, Room(room), presence
-        self._stop = threading.Event()
-        self._wake = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="replication", daemon=True)
+        self.worker = Worker("replication", self._look, interval=LOOK_SECONDS, delay=LOOK_SECONDS)
         self._traces: dict[str, str] = {}
         """What asked for those that run, as traceparents."""
         if jobs is not None:
             # Its tables take over what was there before they were.
             store.migrate("replication", STEPS)
-            jobs.on_ended.append(self._wake.set)
+            jobs.on_ended.append(self.worker.wake)
 
     def start(self) -> None:
         if self._jobs is not None:
-            self._thread.start()
+            self.worker.start()
 
     def stop(self) -> None:
-        self._stop.set()
-        self._wake.set()
-        if self._thread.ident is not None:
-            self._thread.join(3.0)
+        self.worker.stop()
 
     def request(self, content_id: str, copies: int, *, upkeep: bool = False) -> Replication:
         """Asks for complete holders of a content.
@@ -144,7 +139,7 @@ class Replications:
                 "INSERT INTO replications VALUES (?, ?, ?, ?, ?, 'running', ?, '', ?)",
                 (id_, content_id, rows[0].name, rows[0].size, copies, time.time_ns() // 1_000_000, upkeep),
             )
-        self._wake.set()
+        self.worker.wake()
         return self.get(id_)
 
     def cancel(self, id_: str) -> Replication:
@@ -210,17 +205,18 @@ class Replications:
                 )  # fmt: skip
                 self._outbox.add([event])
 
-    def _run(self) -> None:
-        while not self._stop.is_set():
-            self._wake.wait(LOOK_SECONDS)
-            self._wake.clear()
+    def _look(self) -> None:
+        problem: MingaError | None = None
+        for each in self.running():
+            if self.worker.stopping.is_set():
+                return
+            self.worker.beat()
             try:
-                for each in self.running():
-                    if self._stop.is_set():
-                        return
-                    self._advance(each)
+                self._advance(each)
             except MingaError as error:
-                log.warning("replication: %s", error)
+                problem = error  # the others go on
+        if problem is not None:
+            raise problem
 
     def _advance(self, each: Replication) -> None:
         holders = self._holders(each.content_id)

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Callable, Sequence
 
-from minga_node.errors import MingaError
 from minga_node.index import Index
 from minga_node.model import Peer
 from minga_node.requests.keeping import Copy, Keeper, Scarce
 from minga_node.requests.presence import Presence
 from minga_node.requests.replication import Replications
+from minga_node.workers import Worker
 
 log = logging.getLogger(__name__)
 
@@ -53,28 +52,20 @@ class Upkeep:
         """When contents that nobody has room for may be tried again."""
         self._known: set[str] = set()
         """Nodes that were online at the last look."""
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="upkeep", daemon=True)
+        self.worker = Worker("upkeep", self._step, delay=LOOK_SECONDS)
 
     def start(self) -> None:
         if self._target > 1:
-            self._thread.start()
+            self.worker.start()
 
     def stop(self) -> None:
-        self._stop.set()
-        if self._thread.ident is not None:
-            self._thread.join(3.0)
+        self.worker.stop()
 
-    def _run(self) -> None:
-        pause = LOOK_SECONDS
-        while not self._stop.wait(pause):
-            began = time.monotonic()
-            try:
-                if self._joined():
-                    self._look(began)
-            except MingaError as error:
-                log.warning("copies for the network's target: %s", error)
-            pause = max(LOOK_SECONDS, SHARE * (time.monotonic() - began))
+    def _step(self) -> float:
+        began = time.monotonic()
+        if self._joined():
+            self._look(began)
+        return max(LOOK_SECONDS, SHARE * (time.monotonic() - began))
 
     def _look(self, now: float) -> None:
         away = self._presence.away()

@@ -36,15 +36,13 @@ class Told:
 def newsboy(index: Index, told: Told, eager: Callable[[], bool] = lambda: True) -> Iterator[Newsboy]:
     with ThreadPoolExecutor(8) as pool:
         boy = Newsboy(index, told.tell, lambda: PEERS, eager, pool)
-        thread = threading.Thread(target=boy.run)
-        thread.start()
+        boy.worker.start()
         try:
             yield boy
         finally:
             told.over.set()
             boy.stop()
-            thread.join(5)
-    assert not thread.is_alive()
+            assert boy.worker.stop(5)
 
 
 def publish(index: Index, number: int) -> None:
