@@ -232,6 +232,7 @@ class Node:
         self.workers.watch([
             self.state,
             *self.index.workers,
+            self.watcher.worker,
             self.digests.worker,
             self.downloads.exchange.worker,
             *self.membership.workers,

@@ -19,11 +19,13 @@ from minga_node.library.observing import Observing
 from minga_node.library.root import OpenRoot
 from minga_node.library.scan import LOOK, Found, Signature, look, walk
 from minga_node.names import check_name
+from minga_node.workers import Worker
 
 log = logging.getLogger(__name__)
 
 MANY = 256
 """With more changes than this at once, one look at everything is cheaper."""
+STOP_SECONDS = 5.0
 AWAY_SECONDS = 1.0
 """Between two looks whether the directory is back."""
 
@@ -44,9 +46,11 @@ class Watcher:
         self._doubtful: deque[Found] = deque()
         """Shared by what was hashed earlier, but not for sure: hashed when there is nothing else to do."""
         self._pool = ThreadPoolExecutor(os.cpu_count() or 2, thread_name_prefix="hash")
-        self._thread = threading.Thread(target=self._run, name="library", daemon=True)
+        # It waits for news within its step, so no step is too long.
+        self.worker = Worker(
+            "library", self._step, interval=0.0, stuck_after=None, longest_pause=AWAY_SECONDS
+        )
         self._observing = Observing(library.root.path, self._inbox.put, rescan_seconds)
-        self._stopping = threading.Event()
         self._settled = threading.Event()
         self._looked = threading.Event()
         self._next_scan = 0.0
@@ -55,12 +59,12 @@ class Watcher:
     def start(self) -> None:
         """Begins to watch, then looks at everything once."""
         self._observing.start()
-        self._thread.start()
+        self.worker.start()
 
     def stop(self) -> None:
-        self._stopping.set()
+        self.worker.stopping.set()
         self._inbox.put(None)
-        self._thread.join()
+        self.worker.stop(STOP_SECONDS)
         self._observing.stop()
         self._pool.shutdown(wait=False, cancel_futures=True)
 
@@ -72,21 +76,14 @@ class Watcher:
         """Waits until everything seen so far is shared."""
         return self._settled.wait(timeout)
 
-    def _run(self) -> None:
-        while not self._stopping.is_set():
-            try:
-                self._turn()
-            except MingaError as error:
-                if str(error) != self._problem:
-                    self._problem = str(error)
-                    log.error("the library could not be brought up to date: %s", self._problem)
-                # What was to be done is found by the next look at everything.
-                self._next_scan = 0.0
-                self._stopping.wait(AWAY_SECONDS)
-            except Exception:
-                log.exception("the library could not be brought up to date")
-                self._next_scan = 0.0
-                self._stopping.wait(AWAY_SECONDS)
+    def _step(self) -> None:
+        try:
+            self._turn()
+        except Exception as error:
+            self._problem = str(error) or type(error).__name__
+            # What was to be done is found by the next look at everything.
+            self._next_scan = 0.0
+            raise
 
     def _turn(self) -> None:
         if time.monotonic() >= self._next_scan:
@@ -97,10 +94,10 @@ class Watcher:
             self._next_scan = now + max(self._rescan, 20 * (now - started))
         self._hash_the_quiet()
         self._hash_the_doubtful()
-        self._wait_for_news()
         if self._problem:
-            log.info("the library is brought up to date again")
             self._problem = ""
+            return
+        self._wait_for_news()
 
     def _wait_for_news(self) -> None:
         now = time.monotonic()
