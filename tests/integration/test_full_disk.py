@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -95,3 +97,26 @@ def test_putting_many_small_files_that_do_not_fit(nodes: Nodes, disk: Tmpfs, tmp
     disk.resize(128 * MIB)
     minga("--quiet", "put", "-r", "many")
     assert near.get("/api/v1/node")["files"] == 1000
+
+
+def test_a_node_without_any_room_says_so_and_goes_on_when_there_is_some(nodes: Nodes, disk: Tmpfs) -> None:
+    (disk.path / "files").mkdir()
+    node = nodes.start("lone", directory=str(disk.path / "files")).ready()
+    filler = disk.path / "filler"
+    with filler.open("wb", buffering=0) as stream, suppress(OSError):
+        while True:
+            stream.write(b"x" * 4096)
+    assert shutil.disk_usage(disk.path).free == 0
+    wait_for(lambda: "no room on the disk for the node's state" in not_ready(node), "it says so", 90)
+    assert node.request("GET", "/healthz").status == 200
+    assert node.metric("minga_worker_failing", worker="state") == 1
+    assert node.get("/api/v1/files")["files"] == []
+    filler.unlink()
+    node.ready()
+    node.put("after", b"after")
+
+
+def not_ready(node: RunningNode) -> str:
+    """Why it is not, in its own words."""
+    response = node.request("GET", "/readyz")
+    return "" if response.status == 200 else str(response.json()["detail"])

@@ -58,7 +58,7 @@ from minga_node.workers import Worker, Workers
 
 log = logging.getLogger(__name__)
 
-STATE_SECONDS = 60.0
+STATE_SECONDS = 30.0
 """Between two looks whether the state can be written, while it fails nobody."""
 GRACE = 5.0
 """Seconds that running requests and pieces get at the end; the whole end takes below ten."""
@@ -346,6 +346,7 @@ class Node:
     def stop(self) -> None:
         """Says goodbye, lets running requests and pieces finish, keeps the state. Takes below ten seconds."""
         self.services.stopping.set()
+        self.workers.end()
         self.drain.stop()
         self.membership.stop()
         self.messaging.stop()

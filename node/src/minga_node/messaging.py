@@ -114,7 +114,7 @@ class Messaging:
 
     @property
     def workers(self) -> tuple[Worker, ...]:
-        return (self.replications.worker, self.upkeep.worker)
+        return (self.wants.worker, self.replications.worker, self.upkeep.worker)
 
     def connected(self) -> bool | None:
         """Whether the broker is there; None where there is none to connect to."""

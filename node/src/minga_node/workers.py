@@ -88,11 +88,15 @@ class Worker:
             self._woken = True
             self._change.notify_all()
 
-    def stop(self, timeout: float = STOP_SECONDS) -> bool:
-        """Asks it to end and waits for that; whether it has. It cannot be started again."""
+    def end(self) -> None:
+        """Asks it to end. It cannot be started again."""
         with self._change:
             self.stopping.set()
             self._change.notify_all()
+
+    def stop(self, timeout: float = STOP_SECONDS) -> bool:
+        """Asks it to end and waits for that; whether it has."""
+        self.end()
         thread = self._thread
         if thread is None or thread is threading.current_thread():
             return True
@@ -238,6 +242,11 @@ class Workers:
             self._workers[worker.name] = worker
             WORKER_FAILURES.labels(worker.name)
             WORKER_FAILING.labels(worker.name).set_function(partial(_failing, worker))
+
+    def end(self) -> None:
+        """Has all of them end, so that they do so at the same time; their owners wait for them."""
+        for worker in self._workers.values():
+            worker.end()
 
     def __iter__(self) -> Iterator[Worker]:
         return iter(self._workers.values())

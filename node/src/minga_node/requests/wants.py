@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 import uuid
+from collections import deque
 from collections.abc import Callable
-from contextvars import copy_context
+from contextvars import Context, copy_context
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -16,6 +16,7 @@ from minga_node.events import Event, Outbox, make
 from minga_node.index import Index
 from minga_node.model import FileRow
 from minga_node.store import Store
+from minga_node.workers import Worker
 
 log = logging.getLogger(__name__)
 
@@ -83,19 +84,15 @@ class Wants:
             fetch,
         )
         store.migrate("wants", STEPS)
-        self._wake = threading.Event()
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="wants", daemon=True)
-        index.on_change.append(lambda _peer: self._wake.set())
+        self._to_fetch: deque[tuple[Context, str, str]] = deque()
+        self.worker = Worker("wants", self._look, interval=LOOK_SECONDS, delay=LOOK_SECONDS)
+        index.on_change.append(lambda _peer: self.worker.wake())
 
     def start(self) -> None:
-        self._thread.start()
+        self.worker.start()
 
     def stop(self) -> None:
-        self._stop.set()
-        self._wake.set()
-        if self._thread.ident is not None:
-            self._thread.join(3.0)
+        self.worker.stop()
 
     def add(
         self, name: str | None = None, content_id: str | None = None, *, seconds: float = DAYS * 86400,
@@ -122,7 +119,7 @@ class Wants:
             data |= {"name": name} if name else {}
             data |= {"id": content_id} if content_id else {}
             self._tell("want.placed", name or content_id or "", data)
-        self._wake.set()
+        self.worker.wake()
         return self.get(id_)
 
     def get(self, id_: str) -> Want:
@@ -164,7 +161,7 @@ class Wants:
                     (event.text("want"), event.text("peer"), event.data.get("name"), event.data.get("id"),
                      event.number("expires")),
                 )  # fmt: skip
-        self._wake.set()
+            self._store.after_commit(self.worker.wake)
 
     def withdrawn(self, event: Event) -> None:
         with self._store.write() as db:
@@ -176,18 +173,10 @@ class Wants:
         if event.text("wanter") == self._index.self_id:
             self._found(event.text("want"), event.text("peer"), event.text("name"), event.text("id"))
 
-    def _run(self) -> None:
-        while not self._stop.is_set():
-            self._wake.wait(LOOK_SECONDS)
-            self._wake.clear()
-            if self._stop.is_set():
-                return
-            try:
-                self._look()
-            except MingaError as error:
-                log.warning("wants: %s", error)
-
     def _look(self) -> None:
+        while self._to_fetch:
+            context, content_id, found = self._to_fetch.popleft()
+            context.run(self._fetch_it, content_id, found)
         now = _now()
         with self._store.write() as db:
             db.execute("UPDATE wants SET state = 'expired' WHERE state = 'waiting' AND expires < ?", (now,))
@@ -227,12 +216,12 @@ class Wants:
                 (peer, name, content_id, id_),
             ).rowcount
             fetch = changed and self.get(id_).fetch
+            if fetch:
+                # In the context of what tells of it, so that the download is in its trace.
+                self._to_fetch.append((copy_context(), content_id, name))
+                self._store.after_commit(self.worker.wake)
         if changed:
             log.info("a want is satisfied: %s", peer)
-        if fetch:
-            # In the context of what tells of it, so that the download is in its trace.
-            run = copy_context().run
-            threading.Thread(target=run, args=(self._fetch_it, content_id, name), daemon=True).start()
 
     def _fetch_it(self, content_id: str, name: str) -> None:
         try:

@@ -1,0 +1,39 @@
+"""Who may start a thread: one that nobody watches ends unseen, one that nobody joins outlives the node."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import minga_node
+
+PACKAGE = Path(minga_node.__file__).parent
+
+OWNERS = {
+    "workers.py": "supervises what it starts",
+    "app.py": "ends its parts side by side, and joins them",
+    "server/gunicorn.py": "the listener of REST; joined at its end",
+    "transfer/server.py": "the piece listener; joined at its end, and guarded turn by turn",
+    "transfer/receiver.py": "connects to one holder, within a deadline, and ends",
+    "transfer/receiving.py": "belongs to one download, which joins it",
+    "downloads/runner.py": "one download; joined at the node's end",
+    "downloads/batch.py": "belongs to one batch, which joins it",
+    "downloads/batches.py": "one batch, to its end, whatever it raises",
+    "membership/catching_up.py": "reads one stream, and ends when that is cancelled",
+    "mom/link.py": "the connection to the broker; joined at its end, and comes back from any error",
+    "mom/mom.py": "takes what the broker brings; joined at the node's end",
+    "pclient/streams.py": "the loop of all streams of the process, which gRPC does not let end",
+    "tracing/otel.py": "sends the last spans, for a second at most, while the process ends",
+    "local/network.py": "relays the output of a process of `minga up`, to its end",
+}
+
+
+def starts_threads(path: Path) -> bool:
+    calls = (node.func for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call))
+    names = (func.attr if isinstance(func, ast.Attribute) else getattr(func, "id", "") for func in calls)
+    return "Thread" in names
+
+
+def test_only_owners_start_threads() -> None:
+    found = {str(path.relative_to(PACKAGE)) for path in PACKAGE.rglob("*.py") if starts_threads(path)}
+    assert found == set(OWNERS), "use minga_node.workers, or say here who ends it"
