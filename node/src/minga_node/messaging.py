@@ -114,7 +114,8 @@ class Messaging:
 
     @property
     def workers(self) -> tuple[Worker, ...]:
-        return (self.wants.worker, self.replications.worker, self.upkeep.worker)
+        mom = self.mom.workers if self.mom is not None else ()
+        return self.wants.worker, self.replications.worker, self.upkeep.worker, *mom
 
     def connected(self) -> bool | None:
         """Whether the broker is there; None where there is none to connect to."""

@@ -12,7 +12,7 @@ PACKAGE = Path(minga_node.__file__).parent
 OWNERS = {
     "workers.py": "supervises what it starts",
     "app.py": "ends its parts side by side, and joins them",
-    "server/gunicorn.py": "the listener of REST; joined at its end",
+    "server/http/server.py": "the listener of REST and its pool; joined at its end",
     "transfer/server.py": "the piece listener; joined at its end, and guarded turn by turn",
     "transfer/receiver.py": "connects to one holder, within a deadline, and ends",
     "transfer/receiving.py": "belongs to one download, which joins it",
@@ -20,8 +20,6 @@ OWNERS = {
     "downloads/batch.py": "belongs to one batch, which joins it",
     "downloads/batches.py": "one batch, to its end, whatever it raises",
     "membership/catching_up.py": "reads one stream, and ends when that is cancelled",
-    "mom/link.py": "the connection to the broker; joined at its end, and comes back from any error",
-    "mom/mom.py": "takes what the broker brings; joined at the node's end",
     "pclient/streams.py": "the loop of all streams of the process, which gRPC does not let end",
     "tracing/otel.py": "sends the last spans, for a second at most, while the process ends",
     "local/network.py": "relays the output of a process of `minga up`, to its end",

@@ -70,17 +70,12 @@ class Outbox:
     def oldest(self, types: Iterable[str]) -> Waiting | None:
         """The one of these types that waits longest."""
         wanted = tuple(types)
-        row = (
-            self._store
-            .read()
-            .execute(
-                f"SELECT seq, target, type, body FROM outbox WHERE type IN ({', '.join('?' * len(wanted))})"
-                " ORDER BY seq LIMIT 1",
-                wanted,
-            )
-            .fetchone()
+        rows = self._store.rows(
+            f"SELECT seq, target, type, body FROM outbox WHERE type IN ({', '.join('?' * len(wanted))})"
+            " ORDER BY seq LIMIT 1",
+            wanted,
         )
-        return Waiting(*row) if row is not None else None
+        return Waiting(*rows[0]) if rows else None
 
     def confirmed(self, numbers: Sequence[int]) -> None:
         with self._store.write() as db:

@@ -25,6 +25,7 @@ from minga_node.mom.own import Delivery, Own, Patience
 from minga_node.mom.session import Session
 from minga_node.mom.standing import Standing
 from minga_node.mom.topology import Topology
+from minga_node.workers import Loop
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +69,7 @@ class Link:
         )
         self._backoff = Backoff()
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="mom", daemon=True)
+        self.worker = Loop("mom", self._run)
         self._session: Session | None = None
         """Written by the connection's thread alone."""
         outbox.on_add.append(self.wake)
@@ -76,7 +77,7 @@ class Link:
     def start(self) -> None:
         # Asked when it is scraped: it matters most while there is no connection.
         OUTBOX.set_function(self._outbox.waiting)
-        self._thread.start()
+        self.worker.start()
 
     def stop(self, seconds: float = 2.0) -> None:
         """Gives the outbox a moment to empty, then closes."""
@@ -85,10 +86,10 @@ class Link:
             self.wake()
             time.sleep(0.02)
         self._stop.set()
+        self.worker.end()
         if session := self._session:
             session.close()
-        if self._thread.ident is not None:
-            self._thread.join(5.0)
+        self.worker.stop(5.0)
 
     def wake(self) -> None:
         """There is something in the outbox."""

@@ -7,6 +7,7 @@ import queue
 import random
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 
 from minga_node import tracing
 from minga_node.errors import BadRequest, MingaError, PeerMisbehaved
@@ -23,6 +24,7 @@ from minga_node.mom.session import PREFETCH
 from minga_node.mom.standing import State
 from minga_node.mom.topology import TRIES, Topology
 from minga_node.store import Store
+from minga_node.workers import Worker
 
 log = logging.getLogger(__name__)
 
@@ -69,15 +71,16 @@ class Mom:
             lambda count: GOSSIP_REFUSED.labels("unsigned").inc(count),
         )
         self.topology = Topology(network)
-        self._events: queue.Queue[Delivery | None] = queue.Queue()
-        self._jobs: queue.Queue[Delivery | None] = queue.Queue()
-        self._link = Link(addresses, self.topology, index.self_id, outbox, self._events.put, self._jobs.put)
+        self._events: queue.SimpleQueue[Delivery] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[Delivery] = queue.SimpleQueue()
+        self._link = Link(addresses, self.topology, index.self_id, outbox, self._on_event, self._on_job)
         self._link.standing.on_lapse.append(on_lapse)
         self._stop = threading.Event()
-        self._threads = [
-            threading.Thread(target=self._consume_events, name="mom-events", daemon=True),
-            threading.Thread(target=self._consume_jobs, name="mom-jobs", daemon=True),
-        ]
+        self._unsettled: dict[Delivery, None] = {}
+        """Of the events that are being taken."""
+        self._event_worker = Worker("mom-events", self._take_some, delay=None)
+        # A job takes as long as its file.
+        self._job_worker = Worker("mom-jobs", self._take_job, delay=None, stuck_after=None)
         # The outbox may be read before the transaction that fills it has ended; afterwards is sure.
         index.on_change.append(lambda peer_id: self._link.wake() if peer_id == index.self_id else None)
 
@@ -96,33 +99,50 @@ class Mom:
 
     def start(self) -> None:
         self._link.start()
-        for thread in self._threads:
-            thread.start()
+        self._event_worker.start()
+        self._job_worker.start()
 
     def stop(self) -> None:
         """Sends what waits, if it can be done at once, and disconnects."""
         self._stop.set()
-        self._events.put(None)
-        self._jobs.put(None)
+        self._event_worker.end()
+        self._job_worker.end()
         self._link.stop()
-        # A job that runs is not waited for: the broker gives it to the next process.
-        self._threads[0].join(5.0)
+        self._event_worker.stop(5.0)
+        # A job that runs is hardly waited for: the broker gives it to the next process.
+        self._job_worker.stop(0.5)
 
-    def _consume_events(self) -> None:
-        while True:
-            first = self._events.get()
-            if first is None or self._stop.is_set():
-                return
-            batch = [first]
+    @property
+    def workers(self) -> tuple[Worker, ...]:
+        return self._link.worker, self._event_worker, self._job_worker
+
+    def _on_event(self, delivery: Delivery) -> None:
+        self._events.put(delivery)
+        self._event_worker.wake()
+
+    def _on_job(self, delivery: Delivery) -> None:
+        self._jobs.put(delivery)
+        self._job_worker.wake()
+
+    def _take_some(self) -> float | None:
+        batch: list[Delivery] = []
+        with suppress(queue.Empty):
             while len(batch) < PREFETCH:
-                try:
-                    more = self._events.get_nowait()
-                except queue.Empty:
-                    break
-                if more is None:
-                    return
-                batch.append(more)
+                batch.append(self._events.get_nowait())
+        if not batch:
+            return None
+        self._unsettled = dict.fromkeys(batch)
+        try:
             self._take(batch)
+        finally:
+            # What an error left comes again; an effect that it had already it does not have twice.
+            for delivery in list(self._unsettled):
+                self._settle(delivery, "retry")
+        return 0.0
+
+    def _settle(self, delivery: Delivery, how: str) -> None:
+        self._unsettled.pop(delivery, None)
+        self._link.settle(delivery, how)
 
     def _take(self, batch: Sequence[Delivery]) -> None:
         """Gives a batch its effect, then settles it."""
@@ -155,7 +175,7 @@ class Mom:
                 self._tap(event)
             if event.routing_key not in FILES and not event.source.endswith(own):
                 how = self._handle(event)
-            self._link.settle(delivery, how)
+            self._settle(delivery, how)
 
     def _take_files(self, files: Sequence[tuple[Delivery, Event]]) -> list[Delivery]:
         """Applies entries to the index; the deliveries that are no entries are rejected."""
@@ -208,20 +228,25 @@ class Mom:
     def _reject(self, delivery: Delivery, error: Exception) -> None:
         MESSAGES.labels("in", "invalid").inc()
         log.warning("a message goes to the dead letters: %s", error)
-        self._link.settle(delivery, "reject")
+        self._settle(delivery, "reject")
 
-    def _consume_jobs(self) -> None:
-        while True:
-            delivery = self._jobs.get()
-            if delivery is None or self._stop.is_set():
-                return
+    def _take_job(self) -> float | None:
+        try:
+            delivery = self._jobs.get_nowait()
+        except queue.Empty:
+            return None
+        try:
+            event = decode(delivery.body)
+        except BadRequest as error:
+            self._reject(delivery, error)
+            return 0.0
+        if delivery.channel.is_open:
             try:
-                event = decode(delivery.body)
-            except BadRequest as error:
-                self._reject(delivery, error)
-                continue
-            if delivery.channel.is_open:
                 self._do(delivery, event)
+            except Exception:
+                self._link.settle(delivery, "retry")
+                raise
+        return 0.0
 
     def _do(self, delivery: Delivery, event: Event) -> None:
         MESSAGES.labels("in", event.routing_key).inc()
