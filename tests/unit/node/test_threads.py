@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import minga_node
 
 PACKAGE = Path(minga_node.__file__).parent
+ARCHITECTURE = Path(__file__).parents[3] / "docs" / "architecture.md"
 
 OWNERS = {
     "workers.py": "supervises what it starts",
@@ -30,6 +32,26 @@ def starts_threads(path: Path) -> bool:
     calls = (node.func for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call))
     names = (func.attr if isinstance(func, ast.Attribute) else getattr(func, "id", "") for func in calls)
     return "Thread" in names
+
+
+def names_of_workers(path: Path) -> set[str]:
+    """Those that a module gives its workers and loops."""
+    return {
+        str(node.args[0].value)
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id in {"Worker", "Loop"}
+        and isinstance(node.args[0], ast.Constant)
+    }
+
+
+def test_the_documentation_has_all_workers_and_where_they_are() -> None:
+    section = ARCHITECTURE.read_text().split("## Threads and locks")[1]
+    rows = re.findall(r"^\| (`.*?) \| `(.*?)` \|", section, re.MULTILINE)
+    told = {module: set(re.findall("`(.*?)`", names)) for names, module in rows}
+    found = {str(path.relative_to(PACKAGE)): names_of_workers(path) for path in PACKAGE.rglob("*.py")}
+    assert told == {module: names for module, names in found.items() if names}
 
 
 def test_only_owners_start_threads() -> None:

@@ -25,6 +25,9 @@ class Feed:
         self._network, self._store = network, store
         self._lock = threading.Lock()
         self._followers: list[_Follower] = []
+        self._telling = threading.Lock()
+        self._committed: deque[Delta] = deque()
+        """What has not been told yet, in the order of the commits."""
 
     def put(self, event: Event) -> None:
         with self._lock:
@@ -37,12 +40,14 @@ class Feed:
         if not self._followers:
             return
 
-        def tell(committed: bool) -> None:
-            if committed:
-                for event in events_of(self._network, delta):
-                    self.put(event)
+        self._store.at_end(lambda committed: self._committed.append(delta) if committed else None)
+        self._store.after_commit(self._tell)
 
-        self._store.at_end(tell)
+    def _tell(self) -> None:
+        with self._telling:
+            while self._committed:
+                for event in events_of(self._network, self._committed.popleft()):
+                    self.put(event)
 
     def on_state(self, status: PeerStatus) -> None:
         """A listener of the membership: ``peer.alive``, ``peer.suspect``, ``peer.dead`` and ``peer.left``."""

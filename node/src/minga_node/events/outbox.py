@@ -47,7 +47,7 @@ class Outbox:
         self._store = store
         store.migrate("outbox", STEPS)
         self.on_add: list[Callable[[], None]] = []
-        """Called after something was added; perhaps before it is committed."""
+        """Called once something was added, and that is committed."""
 
     def add(self, events: Iterable[Event], target: str = "") -> None:
         """Within the caller's transaction, if there is one."""
@@ -58,8 +58,8 @@ class Outbox:
                 "INSERT INTO outbox (target, type, body) VALUES (?, ?, ?)",
                 [(target, event.type, event.encode()) for event in events],
             )
-        for listener in self.on_add:
-            listener()
+            for listener in self.on_add:
+                self._store.after_commit(listener)
 
     def after(self, seq: int, limit: int) -> list[Waiting]:
         rows = self._store.rows(

@@ -205,7 +205,7 @@ class Logs:
             raise Forged(f"somebody sends entries of {peer_id[:128]!r} that are not what it signed")
         tables.forget(db, log)
         self._known.save(db, peer_id, Known(log, LogState(state.epoch, 0), 0))
-        self._store.at_end(lambda committed: self._proved_false(peer_id) if committed else None)
+        self._store.after_commit(lambda: self._proved_false(peer_id))
         return False
 
     def _proved_false(self, peer_id: str) -> None:

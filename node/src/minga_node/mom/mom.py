@@ -81,8 +81,6 @@ class Mom:
         self._event_worker = Worker("mom-events", self._take_some, delay=None)
         # A job takes as long as its file.
         self._job_worker = Worker("mom-jobs", self._take_job, delay=None, stuck_after=None)
-        # The outbox may be read before the transaction that fills it has ended; afterwards is sure.
-        index.on_change.append(lambda peer_id: self._link.wake() if peer_id == index.self_id else None)
 
     @property
     def state(self) -> State:
