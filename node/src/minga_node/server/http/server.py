@@ -108,6 +108,8 @@ class HttpServer:
 
     def stop(self) -> None:
         """Accepts nobody any more, and gives running requests their grace."""
+        if self._stopped.is_set():
+            return
         self.stopping = True
         if self._threads:
             with suppress(OSError, ValueError):
@@ -128,6 +130,11 @@ class HttpServer:
         for connection in list(self._connections.values()):
             if connection.take():
                 connection.close()
+        if not any(thread.is_alive() for thread in self._threads):
+            # Whoever still works at a request would meet the descriptors of somebody else.
+            self._epoll.close()
+            os.close(self._wake_read)
+            os.close(self._wake_write)
 
     # for connections
 
@@ -142,7 +149,7 @@ class HttpServer:
 
     def forget(self, connection: Connection) -> None:
         if self._connections.pop(connection.fd, None) is not None:
-            with suppress(OSError):
+            with suppress(OSError, ValueError):  # or the server has ended
                 self._epoll.unregister(connection.fd)
 
     # the pool
