@@ -33,10 +33,15 @@ BUSY = 0.6
 
 
 class Receiving:
-    """Those of one download; each begins when there is something for it."""
+    """Those of one download; each begins when there is something for it.
 
-    def __init__(self, threads: int = THREADS) -> None:
+    Args:
+        clock: seconds, of which a thread's share of a processor is counted.
+    """
+
+    def __init__(self, threads: int = THREADS, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._most = threads
+        self._clock = clock
         self._loops: list[_Loop] = []
         self._lock = threading.Lock()
         self._stopped = False
@@ -51,7 +56,7 @@ class Receiving:
                 return False
             wanted = min(2 if apart else 1, self._most)
             while len(self._loops) < wanted:
-                self._loops.append(_Loop(self._spread))
+                self._loops.append(_Loop(self._spread, self._clock))
             self._loops[wanted - 1].add(_Connection(stream, steps))
             return True
 
@@ -78,7 +83,7 @@ class Receiving:
                 return idle
             if len(self._loops) == self._most:
                 return None
-            self._loops.append(_Loop(self._spread))
+            self._loops.append(_Loop(self._spread, self._clock))
             return self._loops[-1]
 
 
@@ -102,10 +107,12 @@ class _Loop:
 
     Args:
         spread: finds another one that has time; None if there is none.
+        clock: seconds, of which its share of a processor is counted.
     """
 
-    def __init__(self, spread: Callable[[], _Loop | None]) -> None:
+    def __init__(self, spread: Callable[[], _Loop | None], clock: Callable[[], float]) -> None:
         self._spread = spread
+        self._clock = clock
         self._epoll = select.epoll()
         self._connections: dict[int, _Connection] = {}
         self._pausing: list[tuple[float, int, _Connection]] = []
@@ -116,7 +123,7 @@ class _Loop:
         self._wake_write.setblocking(False)
         self._epoll.register(self._wake_read.fileno(), select.EPOLLIN)
         self._looked = time.monotonic()
-        self._spent = 0.0
+        self._passed, self._spent = clock(), 0.0
         self.busy = 0.0
         """The part of a processor's time that it took lately."""
         self._stopping = False
@@ -218,9 +225,9 @@ class _Loop:
             self._step(connection, there=True)
 
     def _look(self, now: float) -> None:
-        spent = time.thread_time()
-        self.busy = (spent - self._spent) / (now - self._looked)
-        self._spent, self._looked = spent, now
+        passed, spent = self._clock(), time.thread_time()
+        self.busy = (spent - self._spent) / max(passed - self._passed, 1e-9)
+        self._passed, self._spent, self._looked = passed, spent, now
         for connection in self._connections.values():
             if connection.stream.unread(now):
                 # Whoever reads sees it.
