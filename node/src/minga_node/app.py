@@ -264,7 +264,7 @@ class Node:
 
     def _room(self) -> int:
         """Bytes that it can still take."""
-        return self.capacity.disk().free
+        return 0 if self.library.away() else self.capacity.disk().free
 
     def self_peer(self) -> Peer:
         """This node as others are told of it."""
@@ -275,7 +275,7 @@ class Node:
         found = []
         if self.services.stopping.is_set():
             found.append("the node is ending")
-        if away := self.library.root.away():
+        if away := self.library.away():
             found.append(away)
         if not self.membership.joined:
             found.append(self.membership.problem or "joining the network")
@@ -298,6 +298,7 @@ class Node:
         return self.downloads.start(content_id, name).id
 
     def _open_content(self, content_id: str) -> CompleteContent | None:
+        self.library.root.make_own()
         opened = self.library.open_id(content_id)
         if opened is None:
             return None

@@ -63,8 +63,11 @@ class Capacity:
         self._reserved = 0
 
     def disk(self) -> Disk:
-        """Total and free bytes."""
-        found = shutil.disk_usage(self._directory)
+        """Total and free bytes; none where the directory is away."""
+        try:
+            found = shutil.disk_usage(self._directory)
+        except OSError:
+            return Disk(0, 0)
         limit = self._limit()
         if not limit:
             return Disk(found.total, found.free)

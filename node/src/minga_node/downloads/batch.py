@@ -147,7 +147,7 @@ class Batch:
 
     def _from_here(self) -> dict[str, list[SmallFile]]:
         """Takes what needs no fetching; returns the others by their content, of which some share one."""
-        self._directory.mkdir(parents=True, exist_ok=True)
+        self._directory.mkdir(exist_ok=True)
         left: dict[str, list[SmallFile]] = {}
         known: list[SmallFile] = []
         for file in self.files:

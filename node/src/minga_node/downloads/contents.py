@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from blake3 import blake3
 
+from minga_node.errors import DirectoryAway
 from minga_node.swarm import pieces as sets
 from minga_node.swarm.pieces import Pieces
 from minga_node.transfer import OpenContent, PartialFile
@@ -61,7 +62,10 @@ class AllContents:
                 return PartialContent(partial)
             except OSError:  # it ended just now
                 pass
-        return self._library(content_id)
+        try:
+            return self._library(content_id)
+        except DirectoryAway:
+            return None
 
 
 def copy_pieces(descriptor: int, partial: PartialFile) -> None:

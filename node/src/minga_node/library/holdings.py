@@ -14,13 +14,14 @@ from typing import Protocol
 from minga_node.beneath import born_ns
 from minga_node.capacity import Capacity
 from minga_node.disk import disk_errors
-from minga_node.errors import Conflict, NotFound
+from minga_node.errors import Busy, Conflict, DirectoryAway, NotFound
 from minga_node.library.catalogue import Catalogue, OpenFile, Shared, open_same
 from minga_node.library.hashes import Hashes, Known
 from minga_node.library.incoming import Incoming
 from minga_node.library.root import Root
 from minga_node.library.scan import LOOK, Found, Signature, look
 from minga_node.library.troubles import Troubles
+from minga_node.library.volumes import Volumes, below, reason
 from minga_node.manifest import Manifest
 from minga_node.model import LocalFile
 
@@ -77,8 +78,9 @@ class Holdings:
         self._lock = threading.RLock()
         """Orders changes, and is held while the disk is waited for; looks at what is here take none."""
         self._catalogue = Catalogue()
-        self._incoming = Incoming(own_directory)
+        self._incoming = Incoming(own_directory, self.root)
         self.troubles = Troubles()
+        self.volumes = Volumes()
         self.on_shared: list[Callable[[Sequence[LocalFile]], None]] = []
         """Called with files that became part of the library."""
 
@@ -149,6 +151,17 @@ class Holdings:
                 return opened
             opened.stream.close()
         return None
+
+    def away(self) -> str:
+        """Why the directory, or a part of it, cannot be used; empty if all of it can."""
+        try:
+            with self.root.open() as root:
+                away = self.volumes.away(root)
+        except DirectoryAway as error:
+            return str(error)
+        except Busy:
+            return ""
+        return reason(away) if away else ""
 
     # how it gets here
 
@@ -258,8 +271,9 @@ class Holdings:
         if not names:
             return []
         with self._lock, self.root.open() as root:
+            away = self.volumes.away(root)
             # What was put in since somebody missed it is there.
-            gone = [name for name in names if look(root, name) is None]
+            gone = [name for name in names if look(root, name) is None and not below(name, away)]
             if gone:
                 self.forget(gone)
         return gone

@@ -10,6 +10,7 @@ from typing import IO, Protocol, runtime_checkable
 
 from minga_node.disk import disk_errors
 from minga_node.errors import BadRequest
+from minga_node.library.root import Root
 
 COPY_BYTES = 1024 * 1024
 
@@ -26,18 +27,19 @@ class Movable(Protocol):
 class Incoming:
     """The folder where it waits, inside the node's own one: on the library's file system."""
 
-    def __init__(self, own: Path) -> None:
+    def __init__(self, own: Path, root: Root) -> None:
         self.path = own / "incoming"
+        self._root = root
 
     def new(self, name: str) -> Path:
         """A path that nothing has, for a file that is to be called ``name``.
 
         Raises:
             StorageFull, ReadOnly, NotFound: of the folder, which is made where it is missing.
+            DirectoryAway
         """
+        self._root.make_own()
         with disk_errors(name):
-            # Not what it is in: the directory may have been unmounted.
-            self.path.parent.mkdir(exist_ok=True)
             self.path.mkdir(exist_ok=True)
         return self.path / uuid.uuid4().hex
 

@@ -141,6 +141,7 @@ class Library(Holdings):
             for partial, name, manifest in files:
                 try:
                     with disk_errors(name):
+                        self.volumes.check(root, name)
                         known = self._here(root, name)[1]
                         taken.append(self._replace(root, partial, name, manifest.id, known))
                 except (BadRequest, Conflict) as error:
@@ -168,6 +169,7 @@ class Library(Holdings):
             self._shared(root, taken)
 
     def _place_beside(self, root: OpenRoot, partial: Path, wanted: str, identity: str) -> _Placed:
+        self.volumes.check(root, wanted)
         signature = Signature.of(partial.stat())
         names = (wanted if n < 0 else derived.with_id(wanted, identity, n) for n in count(-1))
         for _ in range(placing.TRIES):
@@ -210,6 +212,7 @@ class Library(Holdings):
             DirectoryAway
         """
         with self._lock, self.root.open() as root, disk_errors(name):
+            self.volumes.check(root, name)
             yield root
 
     def _here(self, root: OpenRoot, name: str) -> tuple[str | None, Signature | None]:

@@ -6,7 +6,7 @@ import os
 import threading
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,6 +88,17 @@ class Root:
             return ""
         return here
 
+    def make_own(self) -> None:
+        """Makes sure that the node's own folder is there, as far as it can be made.
+
+        Raises:
+            DirectoryAway: it would not be made in the directory that is shared.
+        """
+        with self.open():
+            if not self._file.parent.is_dir():
+                with suppress(OSError):
+                    self._file.parent.mkdir()
+
     def _read(self) -> str:
         try:
             return self._file.read_text(errors="replace").strip()
@@ -138,13 +149,3 @@ class Root:
             if self._is_empty()
             else "the shared directory is away: another one is in its place, which a restart would share"
         )
-
-    def away(self) -> str:
-        """Why the directory cannot be used; empty if it can."""
-        try:
-            with self.open():
-                return ""
-        except DirectoryAway as error:
-            return str(error)
-        except Busy:
-            return ""

@@ -92,21 +92,28 @@ def _found(name: str, status: os.stat_result, path: str = "") -> Found:
 
 
 def walk(
-    root: OpenRoot, below: str = "", unshareable: Callable[[str], object] = lambda _name: None
+    root: OpenRoot,
+    below: str = "",
+    unshareable: Callable[[str], object] = lambda _name: None,
+    volume: Callable[[str, int], object] = lambda _folder, _device: None,
 ) -> Iterator[Found]:
     """All files that may be shared in the directory, or in its part ``below``.
 
     Links to folders are skipped: they may lead in circles. ``unshareable`` is told of names that cannot be
-    shared though they are not hidden.
+    shared though they are not hidden, ``volume`` of folders on another device than what they are in, and of
+    that.
     """
-    pending = [below]
+    pending: list[tuple[str, int]] = [(below, -1)]
     while pending:
-        folder = pending.pop()
+        folder, above = pending.pop()
         try:
             descriptor = root.open(folder, FOLDER & ~getattr(os, "O_PATH", 0))
         except OSError:
             continue
         try:
+            device = os.fstat(descriptor).st_dev
+            if above not in {-1, device}:
+                volume(folder, device)
             with os.scandir(descriptor) as entries:
                 for entry in entries:
                     name = f"{folder}/{entry.name}" if folder else entry.name
@@ -114,22 +121,23 @@ def walk(
                         if not entry.name.startswith("."):
                             unshareable(name)
                         continue
-                    yield from _entry(root, entry, name, pending)
+                    if entry.is_dir(follow_symlinks=False):
+                        pending.append((name, device))
+                    elif (found := _entry(root, entry, name)) is not None:
+                        yield found
         except OSError:
             continue
         finally:
             os.close(descriptor)
 
 
-def _entry(root: OpenRoot, entry: os.DirEntry[str], name: str, pending: list[str]) -> Iterator[Found]:
-    """The file that an entry of a folder is; a folder is added to those that are to be looked at."""
+def _entry(root: OpenRoot, entry: os.DirEntry[str], name: str) -> Found | None:
+    """The file that an entry of a folder is."""
     try:
-        if entry.is_dir(follow_symlinks=False):
-            pending.append(name)
-        elif entry.is_symlink():
-            if (found := look(root, name)) is not None:
-                yield found
-        elif entry.is_file(follow_symlinks=False):
-            yield _found(name, entry.stat(follow_symlinks=False))
+        if entry.is_symlink():
+            return look(root, name)
+        if entry.is_file(follow_symlinks=False):
+            return _found(name, entry.stat(follow_symlinks=False))
     except OSError:
-        return
+        pass
+    return None

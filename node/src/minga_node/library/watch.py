@@ -18,6 +18,7 @@ from minga_node.library.library import Library
 from minga_node.library.observing import Observing
 from minga_node.library.root import OpenRoot
 from minga_node.library.scan import LOOK, Found, Signature, look, walk
+from minga_node.library.volumes import below
 from minga_node.names import check_name
 from minga_node.workers import Worker
 
@@ -127,7 +128,11 @@ class Watcher:
             if self._problem:
                 self._observing.restart()
             unshareable: set[str] = set()
-            found = {item.name: item for item in walk(root, unshareable=unshareable.add)}
+            volumes: dict[str, int] = {}
+            everything = walk(root, unshareable=unshareable.add, volume=volumes.__setitem__)
+            found = {item.name: item for item in everything}
+            self._library.volumes.seen(volumes)
+            found = self._without_bare(root, found)
         self._library.troubles.names.keep_only(unshareable)
         for name in unshareable:
             self._note_name(name)
@@ -159,10 +164,18 @@ class Watcher:
                     missing.add(name)
                 else:
                     missing |= {n for n in known if n.startswith(name + "/")}
+            found = self._without_bare(root, found)
         missing -= found.keys()
         for name in missing | dirty - found.keys():
             self._pending.pop(name, None)
         self._take_over(found.values(), known, missing)
+
+    def _without_bare(self, root: OpenRoot, found: dict[str, Found]) -> dict[str, Found]:
+        """Without what lies where a volume is to be mounted, and is covered by it then."""
+        away = self._library.volumes.away(root)
+        if not away:
+            return found
+        return {name: item for name, item in found.items() if not below(name, away)}
 
     def _note_name(self, name: str, root: OpenRoot | None = None) -> bool:
         """Whether a name can be shared; one that cannot is noted, unless nothing has it any more."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
-from minga_node.errors import Busy, MingaError, RangeNotSatisfiable
+from minga_node.errors import Busy, DirectoryAway, MingaError, RangeNotSatisfiable, StorageFailed
 from minga_node.server.access import challenge
 from minga_node.server.http.problems import document
 
@@ -24,11 +25,17 @@ def problem(kind: str, title: str, status: int, detail: str, extra: dict[str, An
     )
 
 
-def install(app: Flask) -> None:
-    """Makes every error of this app a problem document; only our own mistakes are logged with a traceback."""
+def install(app: Flask, away: Callable[[], str]) -> None:
+    """Makes every error of this app a problem document; only our own mistakes are logged with a traceback.
+
+    Args:
+        away: why the shared directory cannot be used; the node's state may be in it.
+    """
 
     @app.errorhandler(MingaError)
     def _ours(error: MingaError) -> Response:
+        if isinstance(error, StorageFailed) and (why := away()):
+            error = DirectoryAway(why)
         response = problem(error.type, error.title, error.status, str(error), error.details())
         if isinstance(error, Busy):
             response.headers["Retry-After"] = str(math.ceil(error.retry_after))
@@ -52,5 +59,7 @@ def install(app: Flask) -> None:
 
     @app.errorhandler(Exception)
     def _bug(_error: Exception) -> Response:
+        if why := away():
+            return _ours(DirectoryAway(why))
         log.exception("%s %s failed", request.method, request.path)
         return problem("internal", "Something went wrong", 500, "see the node's log")

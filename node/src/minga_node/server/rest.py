@@ -52,7 +52,7 @@ def create_app(services: Services) -> tuple[Flask, Early]:
     # A name with // in it is a wrong name, not another address.
     app.url_map.merge_slashes = False
     tracing.flask(app)
-    problems.install(app)
+    problems.install(app, services.library.away)
     checks = [_measure(app), same_origin.install(app), access.install(app, services)]
     for blueprint in (
         files.blueprint(services),

@@ -62,7 +62,8 @@ class PartialFile:
         """Around all that waits for the disk."""
         self.closed = False
         try:
-            directory.mkdir(parents=True, exist_ok=True)
+            # Not what it is in: where that is missing, so is the directory that it belongs to.
+            directory.mkdir(exist_ok=True)
             self._open()
         except OSError as error:
             if not self.path.exists() or not self.path.stat().st_size:
