@@ -156,6 +156,45 @@ def test_what_could_not_be_used_is_shown_and_stays(network: list[RunningNode], b
     assert len(letters(network[0])) == 2, "looking takes nothing away"
 
 
+def job(kind: str, name: str, content: str) -> bytes:
+    """A message for a node's queue of jobs, as a program of somebody else's could write it."""
+    data = {"peer": "x", "job": name, "want": name, "id": content, "name": name, "expires": 2**40}
+    event = {
+        "specversion": "1.0", "id": f"{kind} {name[:99]}", "type": f"dev.minga.{kind}",
+        "source": "/networks/t/peers/x", "time": "2026-01-01T00:00:00Z", "data": data,
+    }  # fmt: skip
+    return json.dumps(event).encode()
+
+
+def test_what_can_never_be_done_is_given_up_at_once_and_keeps_nobody_waiting(
+    network: list[RunningNode], broker: PrivateBroker
+) -> None:
+    """Names that no library takes, and what is no job at all; behind them one that is quickly done."""
+    name, content = network[0].config["network"], content_id(network[0])
+    never = [job("job.hold", bad, content) for bad in ("../out", "/etc/x", "a\\b", ".hidden", "", "x" * 300)]
+    never.append(job("want.placed", "no job", content))
+    with pika.BlockingConnection(pika.URLParameters(broker.url)) as connection:
+        channel = connection.channel()
+        for body in (*never, job("job.hold", NAME, content)):
+            channel.basic_publish(f"minga.{name}.jobs", "d", body)
+    wait_for(lambda: "d" in on_disk(network), "what can be done is done", 20)
+    wait_for(lambda: len(letters(network[0])) == len(never), "the others are dead letters")
+    assert network[3].metric("minga_jobs_total", kind="hold", result="failed") == len(never) - 1
+    assert network[3].metric("minga_jobs_total", kind="hold", result="retried") == 0
+    assert on_disk(network) == {"a", "b", "c", "d"}
+
+
+def test_a_copy_whose_name_is_a_folder_here_gets_another_name(
+    network: list[RunningNode], broker: PrivateBroker
+) -> None:
+    name, content = network[0].config["network"], content_id(network[0])
+    (network[3].directory / NAME).mkdir()
+    with pika.BlockingConnection(pika.URLParameters(broker.url)) as connection:
+        connection.channel().basic_publish(f"minga.{name}.jobs", "d", job("job.hold", NAME, content))
+    copy = network[3].directory / f"model.{content[:8]}.bin"
+    wait_for(copy.exists, "it is held")
+
+
 def letters(node: RunningNode) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = node.get("/api/v1/dead-letters")["letters"]
     return found

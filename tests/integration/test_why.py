@@ -37,6 +37,12 @@ def why(node: RunningNode, identity: str) -> str:
     return str(node.get(f"/api/v1/downloads/{identity}")["why"])
 
 
+def ended_download(node: RunningNode, identity: str) -> dict[str, Any] | None:
+    """The download, once it has ended."""
+    download: dict[str, Any] = node.get(f"/api/v1/downloads/{identity}")
+    return download if download["state"] in {"complete", "failed", "cancelled"} else None
+
+
 def says(node: RunningNode, identity: str, words: str) -> None:
     """In REST, and in the table that people see."""
     heard: list[str] = []
@@ -102,9 +108,12 @@ def test_a_file_that_was_changed_meanwhile(nodes: Nodes, tmp_path: Path) -> None
     says(near, identity, "no holder")
     (far.directory / "big.bin").write_bytes(b"other bytes")
     far.launch()
-    says(near, identity, "no holder; another content has its name")
+    reason = "no holder; another content has its name"
+    ended = wait_for(lambda: ended_download(near, identity), "nobody has this content any more", 60)
+    assert ended is not None
+    assert (ended["state"], ended["error"], ended["error_type"]) == ("failed", reason, "gone")
+    assert reason in Shell(near.home, near.url)("downloads")
     minga = Shell(tmp_path, near.url)
-    minga("downloads", "--cancel", identity)
     minga("get", "big.bin", "-o", "big.bin")
     assert (tmp_path / "big.bin").read_bytes() == b"other bytes"
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from minga_node.downloads import Downloads
@@ -113,6 +113,9 @@ class SwarmPeer:
 
     def holders(self, content_id: str) -> Sequence[tuple[Peer, bool]]:
         return tuple(self.others)
+
+    def listed(self, content_id: str) -> Mapping[str, bool]:
+        return {peer.id: True for peer, _ in self.others}
 
     def contents(self, name: str) -> Sequence[str]:
         return ()  # those of others are known by their ids alone

@@ -178,6 +178,8 @@ class Node:
         self.feed = Feed(config.network, self.store)
         self.index.logs.hooks.append(self.feed.on_entries)
         self.membership.on_state.append(self.feed.on_state)
+        self.membership.on_state.append(lambda _status: self.downloads.changed())
+        self.index.on_change.append(lambda _peer: self.downloads.changed())
         self.messaging = Messaging(
             config,
             self.store,

@@ -17,6 +17,8 @@ class MingaError(Exception):
     type: ClassVar[str] = "internal"
     title: ClassVar[str] = "Something went wrong"
     status: ClassVar[int] = 500
+    permanent: ClassVar[bool] = False
+    """Whether the same would fail in the same way however often it is tried."""
 
     def details(self) -> dict[str, Any]:
         """Extension members of the problem document, JSON-ready."""
@@ -34,6 +36,7 @@ class BadRequest(MingaError):
     type = "bad-request"
     title = "The request is wrong"
     status = 400
+    permanent = True
 
 
 class InvalidName(BadRequest):
@@ -53,6 +56,15 @@ class NoHolders(MingaError):
     type = "no-holders"
     title = "Nobody who has this file is online"
     status = 503
+
+
+class Gone(MingaError):
+    """Everybody who had the content says that they have it no more."""
+
+    type = "gone"
+    title = "Nobody shares this any more"
+    status = 410
+    permanent = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +147,7 @@ class ReadOnly(MingaError):
     type = "read-only"
     title = "This library can only be read"
     status = 403
+    permanent = True
 
 
 class Forbidden(MingaError):

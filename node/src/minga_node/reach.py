@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from minga_node.downloads.model import End, Following, Hear
 from minga_node.index import Index
@@ -37,6 +37,14 @@ class Reach:
                 if peer is not None:
                     found.append((peer, holder.complete))
         return found
+
+    def listed(self, content_id: str) -> Mapping[str, bool]:
+        """Ids of the other nodes that share the content by what is known here; whether each is online."""
+        return {
+            holder.peer_id: holder.online
+            for holder in self._index.holders(content_id)
+            if holder.peer_id != self._self_id
+        }
 
     def contents(self, name: str) -> Collection[str]:
         rows = self._index.by_name(name)

@@ -44,7 +44,7 @@ def downloads(ctx: click.Context, _parameter: click.Parameter, incomplete: str) 
     return [
         CompletionItem(row["id"], help=visible(row["name"]))
         for row in rows
-        if row["id"].startswith(incomplete) and row["state"] in {"queued", "running"}
+        if row["id"].startswith(incomplete) and row["state"] in {"queued", "waiting", "running"}
     ]
 
 

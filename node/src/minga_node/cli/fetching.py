@@ -171,6 +171,6 @@ def note(download: dict[str, Any]) -> str:
 
 
 def failure(download: dict[str, Any]) -> ClientError:
-    code = 5 if download["error_type"] == "no-holders" else 1
+    code = 5 if download["error_type"] in {"no-holders", "gone"} else 1
     reason = download["error"] or download["why"] or f"the download is {download['state']}"
     return ClientError(f"{download['name']}: {reason}", code)

@@ -126,7 +126,11 @@ def status(obj: tuple[Client, Output], watch: bool) -> None:
 def _status(client: Client, rates: Rates) -> RenderableType:
     node, network = client.get("/api/v1/node"), client.get("/api/v1/network")
     others = client.get("/api/v1/peers")["peers"]
-    active = [d for d in client.get("/api/v1/downloads")["downloads"] if d["state"] in {"queued", "running"}]
+    active = [
+        d
+        for d in client.get("/api/v1/downloads")["downloads"]
+        if d["state"] in {"queued", "waiting", "running"}
+    ]
     receives, sends = rates.look()
     # A node of an earlier version does not say what is wrong.
     problem = node.get("broker_problem", "")

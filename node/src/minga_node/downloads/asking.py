@@ -112,6 +112,7 @@ class Asking:
             neighbour = self.neighbours.known.get(peer_id)
             if neighbour is not None:
                 neighbour.heard_at = now
+                neighbour.denied &= not pieces
                 if pieces == sets.all_pieces(self.manifest.pieces):
                     neighbour.complete = True
             useful = self.swarm.add_pieces(peer_id, pieces, now)
@@ -134,6 +135,7 @@ class Asking:
             neighbour = self.neighbours.known[ask.holder]
             neighbour.bytes += end - start
             neighbour.failures = 0
+            neighbour.denied = False
             now = neighbour.heard_at = self._tally.last_piece = time.monotonic()
             outcome = self.swarm.received(ask.id, piece, now)
             if last:
@@ -167,10 +169,12 @@ class Asking:
             self.swarm.refused(ask.id, time.monotonic(), retry_after)
         self.pump()
 
-    def on_lacking(self, ask: Ask) -> None:
+    def on_lacking(self, ask: Ask, *, gone: bool) -> None:
+        asked = sets.of(piece for pieces in ask.candidates for piece in pieces)
         with self.lock:
-            self.swarm.lacks(ask.holder, sets.of(piece for pieces in ask.candidates for piece in pieces))
+            self.swarm.lacks(ask.holder, sets.all_pieces(self.manifest.pieces) if gone else asked)
             self.swarm.finished(ask.id)
+            self.neighbours.known[ask.holder].denied |= gone
         self.pump()
 
     def on_closed(self, receiver: Receiver, error: MingaError | None) -> None:
@@ -184,7 +188,7 @@ class Asking:
             if not neighbour.receivers:
                 self.swarm.remove_holder(neighbour.peer.id)
             if isinstance(error, VerificationFailed):
-                neighbour.corrupt += 1
+                neighbour.lied(time.monotonic())
                 self._tally.corrupt_pieces += 1
                 metrics.PIECES.labels("corrupt").inc()
                 metrics.WASTED.labels("corrupt").inc(self.manifest.piece_size)

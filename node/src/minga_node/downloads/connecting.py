@@ -52,12 +52,12 @@ class Connecting:
         """Connects to some more of the known nodes, if there are too few neighbours."""
         with self._lock:
             unknown = self._neighbours.unknown()
-        # Without the lock, which the piece listener takes: to find a node may take time.
-        found = {name: self._network.find(name) for name in unknown}
+        # Without the lock: whoever looks at the downloads waits for that.
+        found = [peer for name in unknown if (peer := self._network.find(name)) is not None]
         with self._lock:
             if self._neighbours.over or self._swarm.complete:
                 return
-            chosen = self._neighbours.choose(now, found.get)
+            chosen = self._neighbours.choose(now, found)
             count = len(chosen) + len(self._neighbours.connected())
             started = [receiver for neighbour in chosen for receiver in self._connect(neighbour, count, now)]
         for receiver in started:
@@ -84,7 +84,7 @@ class Connecting:
             for apart in (False, True)[:connections]
         ]
         self._give(neighbour, 0)
-        neighbour.heard_at = now
+        neighbour.heard_at, neighbour.struck = now, False
         return list(neighbour.receivers)
 
     def _give(self, neighbour: Neighbour, pieces: Pieces) -> None:

@@ -33,7 +33,7 @@ class PartialContent:
 
     def __init__(self, partial: PartialFile) -> None:
         self._partial = partial
-        self._descriptor = os.dup(partial.fileno())
+        self._descriptor = partial.copy_descriptor()
         self.size = partial.manifest.size
 
     @property

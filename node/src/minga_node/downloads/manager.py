@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -13,9 +14,9 @@ from minga_node.downloads.batches import Batches
 from minga_node.downloads.contents import AllContents
 from minga_node.downloads.entry import Entry
 from minga_node.downloads.exchange import Exchange
-from minga_node.downloads.model import AdoptMany, Download, Here, Network
+from minga_node.downloads.model import AdoptMany, Download, DownloadState, Here, Network
 from minga_node.downloads.reading import read, read_local
-from minga_node.downloads.records import Records
+from minga_node.downloads.records import KEPT, Records
 from minga_node.downloads.runner import Runner
 from minga_node.downloads.serving import Serving
 from minga_node.errors import BadRequest, Conflict, NotFound
@@ -81,12 +82,17 @@ class Downloads:
         )
         self._records = Records(store)
         self._lock = threading.Lock()
-        """Guards the entries and which of them are active."""
+        """Guards the entries and which of them are active; held for a look at memory, never across the state,
+        the disk or a peer."""
+        self._starting = threading.Lock()
+        """Held while one is remembered before it counts, so that one content is never fetched twice."""
         self._entries: dict[str, Entry] = {}
+        self._ended: deque[str] = deque()
+        """Ids of those that have ended, the first to end first."""
         self._active: dict[str, Entry] = {}
-        """Queued or running, by content id."""
+        """Those that have not ended, by content id."""
         self._batches = Batches(self._node)
-        serving = Serving(self._node, self._active)
+        serving = Serving(self._node, self._active, lambda *peer: self._runner.met(*peer))
         self.exchange = Exchange(
             serving.available,
             on_follower=serving.met,
@@ -102,19 +108,35 @@ class Downloads:
             lock=self._lock,
             records=self._records,
             exchange=self.exchange,
+            on_end=self._has_ended,
             parallelism=parallelism,
         )
 
     def start_up(self) -> None:
         """Begins to exchange availability and continues what an earlier process left."""
         self.exchange.start()
+        records = self._records.all()
         with self._lock:
-            for record in self._records.all():
+            for record in records:
                 entry = self._entries[record.id] = Entry.of(record)
-                if not entry.state.ended:
-                    self._active[entry.content_id] = entry
-            self._runner.run_more()
+                if entry.state.ended:
+                    self._ended.append(entry.id)
+                else:
+                    self._runner.add(entry)
         self._runner.remove_orphans()
+        self._runner.start()
+
+    def changed(self) -> None:
+        """Nodes have come or gone, or share something else: what waits for a holder may have one now."""
+        self._runner.changed()
+
+    def _has_ended(self, entry: Entry) -> Sequence[str]:
+        """Which ended ones are forgotten for one more; the lock is held."""
+        self._ended.append(entry.id)
+        forgotten = [self._ended.popleft() for _ in range(len(self._ended) - KEPT)]
+        for old in forgotten:
+            self._entries.pop(old, None)
+        return forgotten
 
     def stop(self, timeout: float = 5.0) -> None:
         """Ends all tasks; the next start continues them."""
@@ -141,18 +163,19 @@ class Downloads:
         name = check_name(name)
         if len(content_id) != 64 or not set("0123456789abcdef").issuperset(content_id):
             raise BadRequest(f"an id has 64 hex digits, this is not one: {content_id[:80]!r}")
-        with self._lock:
-            entry = self._active.get(content_id)
-            if entry is not None:
-                if entry.name != name:
-                    raise Conflict(f"this content is on its way already, as {entry.name}")
-                return entry.view()
+        with self._starting:
+            with self._lock:
+                entry = self._active.get(content_id)
+                if entry is not None:
+                    if entry.name != name:
+                        raise Conflict(f"this content is on its way already, as {entry.name}")
+                    return entry.view()
             entry = Entry.new(content_id, name, limit)
             self._records.put(entry.record())
-            self._entries[entry.id] = entry
-            self._active[content_id] = entry
-            self._runner.run_more()
-            return entry.view()
+            with self._lock:
+                self._entries[entry.id] = entry
+                self._runner.add(entry)
+                return entry.view()
 
     def start_many(self, files: Sequence[SmallFile], label: str, *, limit: float = 0) -> Download:
         """Begins to fetch small files (at most one piece each) in batches; shown as one download.
@@ -196,6 +219,12 @@ class Downloads:
         with self._lock:
             return self._entry(download_id).view()
 
+    def on_its_way(self, content_id: str) -> Download | None:
+        """What fetches a content just now, or waits to; None if nothing does."""
+        with self._lock:
+            entry = self._active.get(content_id)
+            return entry.view() if entry is not None else None
+
     def list(self) -> tuple[Download, ...]:
         """All that are remembered, oldest first."""
         with self._lock:
@@ -225,15 +254,18 @@ class Downloads:
 
     @property
     def busy(self) -> bool:
-        """Whether anything is fetched or waits to be."""
-        return bool(self._active) or any(not batch.ended.is_set() for batch in self._batches.all())
+        """Whether anything is fetched or waits for its turn; what waits for a holder does not count."""
+        return self._runner.busy or any(not batch.ended.is_set() for batch in self._batches.all())
 
     def stalled(self, seconds: float) -> int:
-        """How many of those that run have got nothing for this long."""
+        """How many of those that run or wait for a holder have got nothing for this long."""
         before = time.monotonic() - seconds
         with self._lock:
-            tasks = [entry.task for entry in self._active.values()]
-        return sum(task is not None and task.tally.last_piece < before for task in tasks)
+            return sum(
+                (entry.task.tally.last_piece if entry.task is not None else entry.verified_at) < before
+                for entry in self._active.values()
+                if entry.state is not DownloadState.QUEUED
+            )
 
     def cancel(self, download_id: str) -> Download:
         """Ends a download and forgets what has come of it; one that has ended is left as it is.
@@ -247,9 +279,10 @@ class Downloads:
             return batch.view()
         with self._lock:
             entry = self._entry(download_id)
-            self._runner.cancel(entry)
+        self._runner.cancel(entry)
         entry.done.wait(10)
-        return self.get(download_id)
+        with self._lock:
+            return entry.view()
 
     def wait(self, download_id: str, timeout: float | None = None) -> Download:
         """As it is at its end, or after ``timeout`` seconds.
@@ -257,8 +290,16 @@ class Downloads:
         Raises:
             NotFound
         """
-        self._done(download_id).wait(timeout)
-        return self.get(download_id)
+        batch = self._batches.get(download_id)
+        if batch is not None:
+            batch.ended.wait(timeout)
+            return batch.view()
+        with self._lock:
+            entry = self._entry(download_id)
+        entry.done.wait(timeout)
+        # However many have ended meanwhile, and whichever of them were forgotten.
+        with self._lock:
+            return entry.view()
 
     def _done(self, download_id: str) -> threading.Event:
         batch = self._batches.get(download_id)
@@ -301,8 +342,13 @@ class Downloads:
             entry = self._active.get(content_id)
         if entry is None:
             yield from read_local(self._node.library, content_id, start, end)
-        else:
+            return
+        # It has a slot of its own meanwhile. A task may give up, and another one go on where it was.
+        self._runner.reader(entry, 1)
+        try:
             yield from read(entry, self._node.library, start, end)
+        finally:
+            self._runner.reader(entry, -1)
 
     def manifest(self, content_id: str) -> Manifest | None:
         """A manifest this node knows."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -20,6 +20,9 @@ from minga_node.transfer import OpenContent, Remote, TokenBucket
 
 class DownloadState(StrEnum):
     QUEUED = "queued"
+    """It waits for a slot."""
+    WAITING = "waiting"
+    """It waits for somebody who has the content, and takes no slot."""
     RUNNING = "running"
     COMPLETE = "complete"
     FAILED = "failed"
@@ -95,6 +98,9 @@ class Network(Protocol):
     def holders(self, content_id: str) -> Sequence[tuple[Peer, bool]]:
         """Other nodes that are online and have the content, with whether all of it."""
 
+    def listed(self, content_id: str) -> Mapping[str, bool]:
+        """Ids of the other nodes that share the content by what is known here; whether each is online."""
+
     def contents(self, name: str) -> Collection[str]:
         """Ids of the contents that other nodes, which are online, share under a name."""
 
@@ -108,7 +114,8 @@ class Network(Protocol):
         """The manifest, verified.
 
         Raises:
-            PeerUnreachable, PeerMisbehaved, NotFound, VerificationFailed
+            PeerUnreachable, PeerMisbehaved, VerificationFailed
+            NotFound: the node says that it does not have it.
         """
 
     def follow(self, peer: Peer, content_id: str, count: int, hear: Hear, end: End) -> Following:
@@ -145,6 +152,10 @@ class Here:
 
 class Cancelled(Exception):
     """A download was told to end, or ended while somebody read from it."""
+
+
+class GaveUp(Exception):
+    """A download has nobody to get anything from just now, or gave its slot up to others."""
 
 
 def no_room(node: str, capacity: Capacity, manifest: Manifest | None) -> StorageFull:

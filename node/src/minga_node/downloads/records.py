@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from minga_node.downloads.model import DownloadState
@@ -43,13 +44,15 @@ class Records:
         self._store = store
         store.migrate("downloads", STEPS)
 
-    def put(self, *records: Record) -> None:
+    def put(self, *records: Record, forget: Sequence[str] = ()) -> None:
+        """Remembers some, and forgets others by their ids, in one transaction."""
         rows = [
             (r.id, r.content_id, r.name, str(r.state), r.error, r.error_type, r.created_ms, r.size, r.limit)
             for r in records
         ]
         with self._store.write() as db:
             db.executemany("INSERT OR REPLACE INTO download VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+            db.executemany("DELETE FROM download WHERE id = ?", [(old,) for old in forget])
 
     def all(self) -> list[Record]:
         """Oldest first; too many ended ones are forgotten on the way."""
@@ -61,6 +64,5 @@ class Records:
         ended = [record for record in records if record.state.ended]
         old = {record.id for record in ended[: max(0, len(ended) - KEPT)]}
         if old:
-            with self._store.write() as db:
-                db.executemany("DELETE FROM download WHERE id = ?", [(id,) for id in old])  # noqa: A001
+            self.put(forget=list(old))
         return [record for record in records if record.id not in old]

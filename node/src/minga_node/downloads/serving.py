@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from minga_node.downloads.entry import Entry
 from minga_node.downloads.model import Here
@@ -17,11 +17,14 @@ class Serving:
     """Takes no lock of its own: each answer is of one look at ``active``.
 
     Args:
-        active: downloads that are queued or running, by content id.
+        active: downloads that have not ended, by content id.
+        waits: told of a peer (content, peer) that asks for what has no task just now.
     """
 
-    def __init__(self, node: Here, active: Mapping[str, Entry]) -> None:
-        self._node, self._active = node, active
+    def __init__(
+        self, node: Here, active: Mapping[str, Entry], waits: Callable[[str, str], None] = lambda *_: None
+    ) -> None:
+        self._node, self._active, self._waits = node, active, waits
 
     def _task(self, content_id: str) -> Task | None:
         entry = self._active.get(content_id)
@@ -52,6 +55,8 @@ class Serving:
         task = self._task(content_id)
         if task is not None:
             task.met(peer_id)
+        elif content_id in self._active:
+            self._waits(content_id, peer_id)
 
     def heard(self, content_id: str, peer_id: str, pieces: str) -> None:
         """The peer's request said what it has."""

@@ -5,18 +5,23 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
 from minga_node import tracing
 from minga_node.capacity import Capacity
 from minga_node.downloads.asking import Asking, Tally
 from minga_node.downloads.connecting import Connecting
+from minga_node.downloads.doubt import Doubt
 from minga_node.downloads.exchange import Exchange
-from minga_node.downloads.model import Cancelled, Network, held_back_by
-from minga_node.downloads.neighbours import LONGEST_RETRY, RETRY, Neighbours
+from minga_node.downloads.model import Cancelled, GaveUp, Network, held_back_by
+from minga_node.downloads.neighbours import Neighbours
+from minga_node.downloads.past import Carried
+from minga_node.downloads.prospects import NOBODY_HONEST
+from minga_node.downloads.turns import Signs
 from minga_node.errors import NotFound, PeerMisbehaved, PeerUnreachable, VerificationFailed
 from minga_node.manifest import Manifest
+from minga_node.manifests import Manifests
 from minga_node.model import Peer
 from minga_node.streams import Changes
 from minga_node.swarm import Swarm, Why
@@ -32,43 +37,51 @@ DISK_SHARE = 0.5
 
 
 class Task:
-    """Fetches one content into its partial file. :meth:`run` blocks until it is complete, failed or
-    cancelled; then :meth:`hang_up`.
+    """One attempt to fetch a content into its partial file. :meth:`run` blocks until it is complete, failed,
+    cancelled or has given up; then :meth:`hang_up`.
+
+    Args:
+        carried: what the attempt before this one left.
     """
 
     def __init__(
         self,
         content_id: str,
         *,
-        file_name: str,
         name: str,
         directory: Path,
         network: Network,
         exchange: Exchange,
         capacity: Capacity,
         limiter: TokenBucket,
-        known_manifest: Manifest | None,
-        keep_manifest: Callable[[Manifest], None],
+        manifests: Manifests,
+        carried: Carried,
     ) -> None:
-        self.content_id, self._file_name = content_id, file_name
+        self.content_id = content_id
         self._name, self._directory, self._network = name, directory, network
         self._exchange, self._capacity, self._limiter = exchange, capacity, limiter
-        self._keep_manifest = keep_manifest
-        self.manifest = known_manifest
+        self._manifests = manifests
+        self.manifest: Manifest | None = None
+        self.left = carried.left
+        """How the partial file was closed last."""
         self.partial: PartialFile | None = None
         self.swarm: Swarm | None = None
         self.lock = threading.Lock()
         self.changed = Changes(self.lock)
         """Notified when pieces arrive and at the end."""
         self._random = random.Random()
-        self._neighbours = Neighbours(name, self._random)
+        self._neighbours = Neighbours(name, self._random, carried.lies, carried.introduced)
         self._asking: Asking | None = None
         """There from when the manifest is known, together with ``partial`` and ``swarm``."""
         self.tally = Tally()
-        self._cancelled = False
+        self._denied: set[str] = set()
+        """Who does not even have the manifest."""
+        self._cancelled = self._leaving = False
         self._receiving = Receiving()
         self._wake = threading.Event()
         self._problem = ""
+        self.opening = False
+        """Whether it looks at what is here already."""
 
     @property
     def ended(self) -> bool:
@@ -82,12 +95,15 @@ class Task:
 
         Raises:
             Cancelled: see :meth:`cancel`.
+            GaveUp: see :meth:`leave`; or there is nobody to get anything from.
             MingaError: it cannot go on (the disk; nothing else ends a download).
         """
         try:
             with tracing.span("find manifest"):
                 manifest = self._find_manifest()
-            partial = PartialFile(self._directory, manifest, self._capacity)
+            self.opening = True
+            partial = PartialFile(self._directory, manifest, self._capacity, self.left)
+            self.opening = False
             swarm = Swarm(manifest.pieces, have=partial.have, seed=self._random.getrandbits(32))
             asking = Asking(
                 manifest,
@@ -121,27 +137,46 @@ class Task:
                 self.changed.notify_all()
 
     def cancel(self) -> None:
+        """Has it end: nobody wants it any more, or the node stops."""
         self._cancelled = True
         self._wake.set()
 
+    def leave(self) -> None:
+        """Has it give its slot up, with all that it has open."""
+        self._leaving = True
+        self._wake.set()
+
+    @property
+    def leaving(self) -> bool:
+        """Whether it was told to leave."""
+        return self._leaving
+
     def _find_manifest(self) -> Manifest:
-        manifest = self.manifest
-        pause = RETRY
-        while manifest is None:
-            self._check()
-            self._problem = Why.NO_HOLDER
-            for peer, _ in self._random_order(self._network.holders(self.content_id)):
-                try:
-                    manifest = self._network.manifest(peer, self.content_id)
-                    break
-                except (PeerUnreachable, PeerMisbehaved, NotFound, VerificationFailed) as error:
-                    self._problem = f"manifest: {error}"
-            else:
-                self._wait(pause)
-                pause = min(2 * pause, LONGEST_RETRY / 3)
-        self._keep_manifest(manifest)
+        manifest = self._manifests.get(self.content_id)
+        if manifest is None:
+            manifest = self._ask_for_manifest()
+            self._manifests.put(manifest)
+        self.manifest = manifest
         self._problem = ""
         return manifest
+
+    def _ask_for_manifest(self) -> Manifest:
+        """Each holder once.
+
+        Raises:
+            GaveUp: none of them gives it.
+        """
+        self._problem = Why.NO_HOLDER
+        for peer, _ in self._random_order(self._network.holders(self.content_id)):
+            self._check()
+            try:
+                return self._network.manifest(peer, self.content_id)
+            except NotFound as error:
+                self._denied.add(peer.id)
+                self._problem = f"manifest: {error}"
+            except (PeerUnreachable, PeerMisbehaved, VerificationFailed) as error:
+                self._problem = f"manifest: {error}"
+        raise GaveUp
 
     def _random_order(self, holders: Iterable[tuple[Peer, bool]]) -> list[tuple[Peer, bool]]:
         order = list(holders)
@@ -166,6 +201,9 @@ class Task:
             asking.pump()
             with self.lock:
                 self._neighbours.hunger.feels(swarm.starved(now))
+                hopeful = self._neighbours.hopeful
+            if not hopeful and not swarm.complete:
+                raise GaveUp
             self._wait(TICK)
 
     def _meet_strangers(self, connecting: Connecting) -> None:
@@ -175,10 +213,12 @@ class Task:
     def _check(self) -> None:
         if self._cancelled:
             raise Cancelled
+        if self._leaving:
+            raise GaveUp
 
     def _wait(self, seconds: float) -> None:
         self._wake.wait(seconds)
-        if not self._cancelled:
+        if not self._cancelled and not self._leaving:
             self._wake.clear()
 
     def hang_up(self) -> None:
@@ -229,24 +269,41 @@ class Task:
 
     def why(self) -> str:
         """Why it is not faster, in words."""
-        why = self._why()
-        # Whoever shared it may have changed the file: then nobody comes back with this content.
-        if why == Why.NO_HOLDER and set(self._network.contents(self._file_name)) - {self.content_id}:
-            return str(Why.OTHER_CONTENT)
-        return why
-
-    def _why(self) -> str:
         with self.lock:
             if self._problem or self.swarm is None:
-                return self._problem
+                return str(self._problem)
             if self.partial is not None and self.partial.disk.share() > DISK_SHARE:
                 return str(Why.DISK)
             why = self.swarm.why(time.monotonic())
             if why is Why.RUNNING:
                 return held_back_by(self._limiter) or str(why)
-            if why is Why.NO_HOLDER and self._neighbours.corrupt:
-                return "no holder that sends what the id says"
+            if not self._neighbours.hopeful or why is Why.NO_HOLDER:
+                return NOBODY_HONEST if self._neighbours.corrupt else str(Why.NO_HOLDER)
             return str(why)
+
+    def signs(self, now: float) -> Signs:
+        """How it stands, for whoever decides whether it keeps its slot."""
+        with self.lock:
+            verified_at = self.tally.last_piece
+            if self.swarm is None:
+                return Signs(verified_at, moves=False, held=self.opening)
+            why = self.swarm.why(now)
+            held = why is Why.COMPLETE or bool(held_back_by(self._limiter))
+            if self.partial is not None and self.partial.disk.share() > DISK_SHARE:
+                held = True
+            return Signs(verified_at, moves=why in {Why.RUNNING, Why.CHOKED}, held=held)
+
+    def carried(self, before: Carried) -> Carried:
+        """What the next attempt should know, after :meth:`run` and once its partial file is closed."""
+        left = self.partial.left if self.partial is not None else before.left
+        return Carried(left, self._neighbours.lies())
+
+    def heard_of_holders(self, doubt: Doubt, now: float) -> None:
+        """Tells who had some of it, and who said to have none."""
+        with self.lock:
+            doubt.shared_by(peer_id for peer_id, one in self._neighbours.known.items() if one.listed)
+            doubt.given_by(self._neighbours.bytes())
+            doubt.denied_by([*self._neighbours.denied(), *self._denied], now)
 
     def progress(self) -> tuple[Pieces, float, int, dict[str, int]]:
         """Pieces here, bytes a second, connected holders, bytes by peer."""

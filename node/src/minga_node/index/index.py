@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
 from minga_node.index import copies
@@ -16,6 +16,7 @@ from minga_node.index.query import Query
 from minga_node.index.rows import RowReader
 from minga_node.index.scarce import HeldAt, scarce
 from minga_node.index.search import Searcher
+from minga_node.index.shared import shared_ids, shared_names
 from minga_node.index.tidier import Tidier
 from minga_node.metrics import INDEX_ENTRIES
 from minga_node.model import FileRow, Holder, LocalFile, Page
@@ -167,6 +168,19 @@ class Index:
                 if holder.peer_id not in best or holder.complete:
                     best[holder.peer_id] = holder
         return tuple(best[peer_id] for peer_id in sorted(best))
+
+    def shared(
+        self, names: Collection[str], ids: Collection[str], peer_id: str | None = None
+    ) -> tuple[set[str], set[str]]:
+        """Those of the names and of the ids that anybody shares, or that one peer does; online or not.
+
+        For thousands of them, where :meth:`by_name` and :meth:`by_id` are one query each.
+        """
+        log = None if peer_id is None else self.logs.number(peer_id)
+        if peer_id is not None and log is None:
+            return set(), set()
+        with self._store.read() as db:
+            return shared_names(db, names, log), shared_ids(db, ids, log)
 
     def count(self) -> int:
         """Entries that count, of all logs together."""

@@ -255,8 +255,10 @@ class Mom:
         except (MingaError, ValueError, KeyError, TypeError) as error:
             if self._stop.is_set():
                 return  # not the job's fault
-            if delivery.tries >= TRIES - 1:
-                log.warning("job %s is given up after %d tries: %s", event.id, TRIES, error)
+            # What is no error of ours is nonsense in the message, which stays what it is.
+            permanent = not isinstance(error, MingaError) or error.permanent
+            if permanent or delivery.tries >= TRIES - 1:
+                log.warning("job %s is given up after %d tries: %s", event.id, delivery.tries + 1, error)
                 JOBS.labels(kind, "failed").inc()
                 self._gave_up(event, str(error))
                 self._link.settle(delivery, "reject")

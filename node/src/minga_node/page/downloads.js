@@ -6,7 +6,7 @@ import { every } from "./poll.js";
 const INTERVAL = 1500;
 // A browser keeps about six connections to a host; most must stay free for everything else.
 const STREAMS = 3;
-const RUNNING = ["queued", "running"];
+const RUNNING = ["queued", "waiting", "running"];
 const ENDED = ["complete", "failed", "cancelled"];
 
 export const ended = (download) => ENDED.includes(download.state);

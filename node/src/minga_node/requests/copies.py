@@ -8,17 +8,20 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
-from minga_node.downloads import Downloads, DownloadState
-from minga_node.errors import Conflict, MingaError, NoHolders, NotFound, StorageFailed
+from minga_node.downloads import Download, Downloads, DownloadState
+from minga_node.errors import Conflict, Gone, MingaError, NoHolders, NotFound, StorageFailed
 from minga_node.index import Index
 from minga_node.library import Library
 from minga_node.model import Peer
+from minga_node.names import check_name, is_shareable
 
 log = logging.getLogger(__name__)
 
 JOIN_SECONDS = 60.0
 """How long a job waits for its node to be in the network, without which it knows of no holder."""
 LOOK_SECONDS = 0.5
+NOBODY_SECONDS = 10.0
+"""For which a job waits for a content that nobody online has."""
 
 
 class Copies:
@@ -44,7 +47,7 @@ class Copies:
     ) -> None:
         self._index, self._library, self._downloads = index, library, downloads
         self._joined, self._peer, self._ask = joined, peer, keeps
-        self._stalled = stalled
+        self._stalled, self._nobody = stalled, min(stalled, NOBODY_SECONDS)
         self._lock = threading.Lock()
         self._dropping: set[str] = set()
         self._stop = threading.Event()
@@ -56,8 +59,11 @@ class Copies:
         """Returns when a verified copy is in the library, or when ``copies`` others have one (0: no matter).
 
         Raises:
+            InvalidName: nothing can ever be held under this name.
+            Gone: everybody who had it denies it.
             MingaError: it cannot be fetched, or not now.
         """
+        check_name(name)
         if self._library.names_of(content_id):
             return
         self._wait_until_joined()
@@ -66,22 +72,43 @@ class Copies:
             raise NotFound(f"nobody ever shared the content {content_id}")
         if 0 < copies <= sum(holder.complete and holder.online for holder in found):
             return
-        here = self._library.find(name)
-        if here is not None and here.id != content_id:
+        if self._taken(name, content_id):
             # The name stands for something else here; the copy counts, not its name.
             name = f"{content_id[:12]}/{name}"
-        download = self._downloads.start(content_id, name)
+            name = name if is_shareable(name) else content_id
+        # Under which name it comes does not matter.
+        self._wait_for(self._downloads.on_its_way(content_id) or self._downloads.start(content_id, name))
+
+    def _wait_for(self, download: Download) -> None:
+        """Returns when it is complete.
+
+        Raises:
+            Gone: everybody who had it denies it.
+            MingaError: it failed; or it does not move, and goes on without anybody who waits for it.
+        """
         verified, since = -1, time.monotonic()
         while not download.state.ended:
             if self._stop.is_set():
                 raise StorageFailed("the node is ending")
+            # Nobody has it just now: other jobs need not wait for that.
+            patience = self._nobody if download.state is DownloadState.WAITING else self._stalled
             if download.verified != verified:
                 verified, since = download.verified, time.monotonic()
-            elif time.monotonic() - since > self._stalled:
-                raise NoHolders(f"nothing more came for {self._stalled:g} s: {download.why}")
+            elif time.monotonic() - since > patience:
+                raise NoHolders(f"nothing more came for {patience:g} s: {download.why}")
             download = self._downloads.wait(download.id, LOOK_SECONDS)
+        if download.error_type == Gone.type:
+            raise Gone(download.error)
         if download.state is not DownloadState.COMPLETE:
             raise StorageFailed(download.error or f"the copy ended as {download.state}")
+
+    def _taken(self, name: str, content_id: str) -> bool:
+        """Whether the name, or that of a folder that it needs, is another file's here."""
+        here = self._library.find(name)
+        if here is not None:
+            return here.id != content_id
+        parts = name.split("/")
+        return any(self._library.find("/".join(parts[:count])) for count in range(1, len(parts)))
 
     def _wait_until_joined(self) -> None:
         deadline = time.monotonic() + JOIN_SECONDS

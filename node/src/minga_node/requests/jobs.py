@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from minga_node.errors import NotFound
+from minga_node.errors import BadRequest, NotFound
 from minga_node.events import Event, Outbox, make
 from minga_node.store import Store
 
@@ -23,6 +23,9 @@ CREATE INDEX sent_jobs_asked ON sent_jobs (asked);
 CREATE INDEX sent_jobs_replication ON sent_jobs (replication);
 """,
 )
+LONGEST_ID = 100
+NAMES = uuid.UUID("b2e3c5a4-6d0f-4f0e-9d57-8a1f5d4a7c21")
+"""Of ids of jobs that are too long to be part of another id (RFC 9562, version 5)."""
 REMEMBERED = 1000
 """Jobs that are shown, at most; older ones are forgotten once they have ended."""
 
@@ -164,19 +167,30 @@ class Jobs:
     # This node's own work.
 
     def work(self, job: Event) -> None:
-        """Does a job; doing it twice is doing it once. Raises MingaError when it cannot be done."""
+        """Does a job; doing it twice is doing it once.
+
+        Raises:
+            BadRequest: it is no job.
+            MingaError: it cannot be done; ``permanent`` says whether it never can.
+        """
         if job.routing_key == "job.hold":
             self._hold(job.text("id"), job.text("name"), int(job.data.get("copies", 0)))
-        else:
+        elif job.routing_key == "job.drop":
             self._drop(job.text("id"), int(job.data.get("keep", 1)))
+        else:
+            raise BadRequest(f"{job.routing_key} is no job")
         self._tell("job.done", job)
 
     def gave_up(self, job: Event, why: str) -> None:
         self._tell("job.failed", job, error=why)
 
     def _tell(self, key: str, job: Event, **more: str) -> None:
+        # Always the same for the same job, and never longer than others take.
+        told = (
+            job.text("job") if len(job.text("job")) <= LONGEST_ID else uuid.uuid5(NAMES, job.text("job")).hex
+        )
         event = make(
-            self._network, key, job.text("id"), f"{job.text('job')}.{key}",
+            self._network, key, job.text("id"), f"{told}.{key}",
             peer=self._self_id, job=job.text("job"), id=job.text("id"), **more,
         )  # fmt: skip
         self._outbox.add([event])

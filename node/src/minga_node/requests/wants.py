@@ -6,12 +6,12 @@ import logging
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextvars import Context, copy_context
 from dataclasses import dataclass
 from enum import StrEnum
 
-from minga_node.errors import BadRequest, MingaError, NotFound
+from minga_node.errors import BadRequest, Conflict, MingaError, NotFound
 from minga_node.events import Event, Outbox, make
 from minga_node.index import Index
 from minga_node.model import FileRow
@@ -31,11 +31,22 @@ CREATE TABLE heard_wants (
     id TEXT PRIMARY KEY, peer TEXT NOT NULL, name TEXT, content TEXT, expires INTEGER NOT NULL
 ) WITHOUT ROWID;
 """,
+    """
+CREATE INDEX wants_state ON wants (state, created);
+CREATE INDEX wants_created ON wants (created);
+""",
 )
 DAYS = 7
 MOST = 10_000
+"""Open wants of this node, and wants of others that it keeps in mind."""
+REMEMBERED = 1000
+"""Wants that have ended and are shown, at most."""
 LOOK_SECONDS = 2.0
 """Time between two looks at open wants; news are looked at at once."""
+SHARE = 10
+"""A look that took a second is followed by so many seconds without one: news in a row cost little."""
+LONGEST_REST = 10.0
+COLUMNS = "id, name, content, fetch, state, created, expires, found_peer, found_name, found_id"
 
 
 class WantState(StrEnum):
@@ -85,7 +96,8 @@ class Wants:
         )
         store.migrate("wants", STEPS)
         self._to_fetch: deque[tuple[Context, str, str]] = deque()
-        self.worker = Worker("wants", self._look, interval=LOOK_SECONDS, delay=LOOK_SECONDS)
+        """What was found and is fetched by this part's own thread, after the transaction that found it."""
+        self.worker = Worker("wants", self._step, interval=LOOK_SECONDS, delay=LOOK_SECONDS)
         index.on_change.append(lambda _peer: self.worker.wake())
 
     def start(self) -> None:
@@ -102,6 +114,7 @@ class Wants:
 
         Raises:
             BadRequest: neither a name nor an id, or a time that is none.
+            Conflict: too many are open.
         """
         if not name and not content_id:
             raise BadRequest("a want needs a name or an id")
@@ -110,6 +123,9 @@ class Wants:
         id_, now = uuid.uuid4().hex, _now()
         expires = now + int(seconds * 1000)
         with self._store.write() as db:
+            (count,) = db.execute("SELECT count(*) FROM wants WHERE state = 'waiting'").fetchone()
+            if count >= MOST:
+                raise Conflict(f"{MOST} wants are open here, which is the most: withdraw some")
             db.execute(
                 "INSERT INTO wants (id, name, content, fetch, state, created, expires) "
                 "VALUES (?, ?, ?, ?, 'waiting', ?, ?)",
@@ -124,17 +140,17 @@ class Wants:
 
     def get(self, id_: str) -> Want:
         """Raises NotFound."""
-        found = [want for want in self.list() if want.id == id_]
+        found = self._select("WHERE id = ?", id_)
         if not found:
             raise NotFound(f"there is no want {id_}")
         return found[0]
 
     def list(self) -> tuple[Want, ...]:
         """All of this node, the newest first."""
-        rows = self._store.rows(
-            "SELECT id, name, content, fetch, state, created, expires, found_peer, found_name, found_id "
-            "FROM wants ORDER BY created DESC"
-        )
+        return self._select("ORDER BY created DESC")
+
+    def _select(self, where: str, *values: str) -> tuple[Want, ...]:
+        rows = self._store.rows(f"SELECT {COLUMNS} FROM wants {where}", values)
         return tuple(
             Want(id_, name, content, bool(fetch), WantState(state), created, expires, peer, found, found_id)
             for id_, name, content, fetch, state, created, expires, peer, found, found_id in rows
@@ -173,23 +189,33 @@ class Wants:
         if event.text("wanter") == self._index.self_id:
             self._found(event.text("want"), event.text("peer"), event.text("name"), event.text("id"))
 
-    def _look(self) -> None:
-        while self._to_fetch:
-            context, content_id, found = self._to_fetch.popleft()
-            context.run(self._fetch_it, content_id, found)
-        now = _now()
-        with self._store.write() as db:
-            db.execute("UPDATE wants SET state = 'expired' WHERE state = 'waiting' AND expires < ?", (now,))
-            db.execute("DELETE FROM heard_wants WHERE expires < ?", (now,))
-        for want in self.list():
-            if want.state is WantState.WAITING:
-                row = self._match(want.name, want.content_id, lambda row: row.available)
-                if row is not None:
-                    peer = next(h.peer_id for h in row.holders if h.online and h.complete)
-                    self._found(want.id, peer, row.name, row.id)
+    def _step(self) -> None:
+        began = time.monotonic()
+        self._fetch_found()
+        self.look()
+        self._fetch_found()
+        self.worker.rest(min(LONGEST_REST, SHARE * (time.monotonic() - began)))
+
+    def look(self) -> None:
+        """Finds out which wants can be satisfied by now, here and elsewhere."""
+        self._forget()
         own = self._index.self_id
+        waiting = self._select("WHERE state = 'waiting' ORDER BY created")
+        names, ids = self._index.shared(*_looked_for((want.name, want.content_id) for want in waiting))
+        for want in waiting:
+            if not (want.content_id in ids if want.content_id else want.name in names):
+                continue
+            row = self._match(want.name, want.content_id, lambda row: row.available)
+            if row is not None:
+                peer = next(h.peer_id for h in row.holders if h.online and h.complete)
+                self._found(want.id, peer, row.name, row.id)
         heard = self._store.rows("SELECT id, peer, name, content FROM heard_wants")
+        names, ids = self._index.shared(
+            *_looked_for((name, content) for _, _, name, content in heard), peer_id=own
+        )
         for id_, peer, name, content in heard:
+            if not (content in ids if content else name in names):
+                continue
             row = self._match(name, content, _held_by(own))
             if row is None:
                 continue
@@ -201,6 +227,26 @@ class Wants:
                     {"peer": own, "want": id_, "wanter": peer, "name": row.name, "id": row.id},
                 )
             log.info("has what %s wants", peer)
+
+    def _forget(self) -> None:
+        """Ends what has expired, and forgets what ended long ago. Writes only if there is any of that."""
+        now = _now()
+        ended = "FROM wants WHERE state != 'waiting'"
+        ((expired,),) = self._store.rows(
+            "SELECT exists (SELECT 1 FROM wants WHERE state = 'waiting' AND expires < ?1) "
+            "OR exists (SELECT 1 FROM heard_wants WHERE expires < ?1)",
+            (now,),
+        )
+        ((count,),) = self._store.rows(f"SELECT count(*) {ended}")
+        if not expired and count <= REMEMBERED:
+            return
+        with self._store.write() as db:
+            db.execute("UPDATE wants SET state = 'expired' WHERE state = 'waiting' AND expires < ?", (now,))
+            db.execute("DELETE FROM heard_wants WHERE expires < ?", (now,))
+            db.execute(
+                "DELETE FROM wants WHERE id IN "
+                f"(SELECT id {ended} ORDER BY created DESC LIMIT -1 OFFSET {REMEMBERED})"
+            )
 
     def _match(
         self, name: str | None, content_id: str | None, test: Callable[[FileRow], bool]
@@ -215,13 +261,18 @@ class Wants:
                 "WHERE id = ? AND state = 'waiting'",
                 (peer, name, content_id, id_),
             ).rowcount
-            fetch = changed and self.get(id_).fetch
+            fetch = changed and db.execute("SELECT fetch FROM wants WHERE id = ?", (id_,)).fetchone()[0]
             if fetch:
                 # In the context of what tells of it, so that the download is in its trace.
                 self._to_fetch.append((copy_context(), content_id, name))
                 self._store.after_commit(self.worker.wake)
         if changed:
             log.info("a want is satisfied: %s", peer)
+
+    def _fetch_found(self) -> None:
+        while self._to_fetch:
+            context, content_id, found = self._to_fetch.popleft()
+            context.run(self._fetch_it, content_id, found)
 
     def _fetch_it(self, content_id: str, name: str) -> None:
         try:
@@ -232,6 +283,12 @@ class Wants:
     def _tell(self, key: str, subject: str, data: dict[str, str | int | bool]) -> None:
         if self._outbox is not None:
             self._outbox.add([make(self._network, key, subject, **data)])
+
+
+def _looked_for(wants: Iterable[tuple[str | None, str | None]]) -> tuple[set[str], set[str]]:
+    """The names and the ids that wants are for; the id counts where there are both."""
+    both = list(wants)
+    return {name for name, id_ in both if name and not id_}, {id_ for _, id_ in both if id_}
 
 
 def _held_by(peer_id: str) -> Callable[[FileRow], bool]:

@@ -16,6 +16,7 @@ class Why(StrEnum):
     RUNNING = "running"
     NO_HOLDER = "no holder"
     OTHER_CONTENT = "no holder; another content has its name"
+    GONE = "no holder; nobody shares it any more"
     CHOKED = "all holders are busy"
     NOTHING_NEW = "waiting for pieces that no connected holder has yet"
     DISK = "waiting for the disk"

@@ -36,6 +36,14 @@ class Claim:
     """Another receiver has stored the piece."""
 
 
+@dataclass(frozen=True, slots=True)
+class Left:
+    """A partial file as it was closed: while it looks the same, nothing of it has to be hashed again."""
+
+    looks: tuple[int, ...]
+    have: Pieces
+
+
 class PartialFile:
     """``<directory>/<id>`` holds the bytes, ``<directory>/<id>.pieces`` one bit a verified piece.
 
@@ -44,14 +52,21 @@ class PartialFile:
     by ``pwrite`` out of a buffer in the processor's cache: measured, that costs less than the page faults of
     a mapped file.
 
-    Raises:
-        StorageFull, StorageFailed: the disk says no.
-
     Args:
         capacity: how much may be kept.
+        left: what :attr:`left` was when this process closed it.
+
+    Raises:
+        StorageFull, StorageFailed: the disk says no.
     """
 
-    def __init__(self, directory: Path, manifest: Manifest, capacity: Capacity | None = None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        manifest: Manifest,
+        capacity: Capacity | None = None,
+        left: Left | None = None,
+    ) -> None:
         self.manifest = manifest
         self._capacity = capacity or Capacity(directory)
         self.path = directory / manifest.id
@@ -61,6 +76,10 @@ class PartialFile:
         self.disk = Busy()
         """Around all that waits for the disk."""
         self.closed = False
+        self.left = left
+        """How it was closed; of this process alone."""
+        self._descriptor_lock = threading.Lock()
+        """Held while the descriptor is copied or closed, never while anything is written."""
         try:
             # Not what it is in: where that is missing, so is the directory that it belongs to.
             directory.mkdir(exist_ok=True)
@@ -92,7 +111,11 @@ class PartialFile:
             os.close(self._descriptor)
             raise
         self._have = 0
-        self._check(sets.from_bytes(self._bitmap[:], self.manifest.pieces))
+        if self.left is not None and not fresh and self.left.looks == _looks(self._descriptor):
+            self._have = self.left.have
+            self._bitmap[:] = sets.to_bytes(self._have, 8 * len(self._bitmap))
+        else:
+            self._check(sets.from_bytes(self._bitmap[:], self.manifest.pieces))
         self._resumed = bool(self._have)
 
     def _check(self, marked: Pieces) -> None:
@@ -142,6 +165,17 @@ class PartialFile:
 
     def fileno(self) -> int:
         return self._descriptor
+
+    def copy_descriptor(self) -> int:
+        """A descriptor of its own, which outlives this.
+
+        Raises:
+            OSError: it is closed.
+        """
+        with self._descriptor_lock:
+            if self.closed:
+                raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+            return os.dup(self._descriptor)
 
     @property
     def have(self) -> Pieces:
@@ -216,18 +250,39 @@ class PartialFile:
         with self._lock:
             if self.closed:
                 return
-            self.closed = True
+            self.left = Left(_looks(self._descriptor), self._have)
             self._bitmap.close()
-            os.close(self._descriptor)
+            with self._descriptor_lock:
+                self.closed = True
+                os.close(self._descriptor)
 
     def remove(self) -> None:
         """Takes both files away."""
-        self.path.unlink(missing_ok=True)
-        self._bitmap_path.unlink(missing_ok=True)
+        remove_partial(self.path.parent, self.manifest.id)
 
     def forget_bitmap(self) -> None:
         """The bytes have moved into the library; only the bitmap is left to remove."""
         self._bitmap_path.unlink(missing_ok=True)
+
+
+def remove_partial(directory: Path, content_id: str) -> None:
+    """Takes away what there is of a content; nobody has it open."""
+    (directory / content_id).unlink(missing_ok=True)
+    (directory / f"{content_id}.pieces").unlink(missing_ok=True)
+
+
+def all_marked(directory: Path, manifest: Manifest) -> bool:
+    """Whether all of a content was here when its partial file was last used."""
+    try:
+        marked = (directory / f"{manifest.id}.pieces").read_bytes()
+    except OSError:
+        return False
+    return sets.from_bytes(marked, manifest.pieces) == sets.all_pieces(manifest.pieces)
+
+
+def _looks(descriptor: int) -> tuple[int, ...]:
+    found = os.fstat(descriptor)
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
 def pieces_bytes(manifest: Manifest, pieces: Pieces) -> int:

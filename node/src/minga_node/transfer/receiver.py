@@ -46,8 +46,8 @@ class Listener(Protocol):
     def on_refused(self, ask: Ask, retry_after: float) -> None:
         """503: the holder has no slot."""
 
-    def on_lacking(self, ask: Ask) -> None:
-        """404 or 416: the holder does not have these (any more)."""
+    def on_lacking(self, ask: Ask, *, gone: bool) -> None:
+        """416: the holder does not have these (any more); 404, ``gone``: it has nothing of the content."""
 
     def on_heard(self, peer_id: str, pieces: Pieces) -> None:
         """The holder says that it now has these."""
@@ -249,7 +249,7 @@ class Receiver:
             wait = fields.get("retry-after", "1")
             self._listener.on_refused(ask, min(float(wait), LONGEST_WAIT) if wait.isdigit() else 1.0)
         elif status in {"404", "416"}:
-            self._listener.on_lacking(ask)
+            self._listener.on_lacking(ask, gone=status == "404")
         else:
             raise PeerMisbehaved(f"{self.remote.peer_id} answers {status}")
 
