@@ -277,12 +277,12 @@ class Downloads:
         if batch is not None:
             batch.cancel()
             return batch.view()
+        look, ended = self._followed(download_id)
         with self._lock:
             entry = self._entry(download_id)
         self._runner.cancel(entry)
-        entry.done.wait(10)
-        with self._lock:
-            return entry.view()
+        ended.wait(10)
+        return look()
 
     def wait(self, download_id: str, timeout: float | None = None) -> Download:
         """As it is at its end, or after ``timeout`` seconds.
@@ -290,23 +290,23 @@ class Downloads:
         Raises:
             NotFound
         """
+        look, ended = self._followed(download_id)
+        ended.wait(timeout)
+        return look()
+
+    def _followed(self, download_id: str) -> tuple[Callable[[], Download], threading.Event]:
+        """How to see it as it is, and its end; also when it has been forgotten meanwhile."""
         batch = self._batches.get(download_id)
         if batch is not None:
-            batch.ended.wait(timeout)
-            return batch.view()
+            return batch.view, batch.ended
         with self._lock:
             entry = self._entry(download_id)
-        entry.done.wait(timeout)
-        # However many have ended meanwhile, and whichever of them were forgotten.
-        with self._lock:
-            return entry.view()
 
-    def _done(self, download_id: str) -> threading.Event:
-        batch = self._batches.get(download_id)
-        if batch is not None:
-            return batch.ended
-        with self._lock:
-            return self._entry(download_id).done
+        def look() -> Download:
+            with self._lock:
+                return entry.view()
+
+        return look, entry.done
 
     def watch(self, download_id: str, interval: float = 0.25) -> Iterator[Download]:
         """As it is now, then whenever it has changed but not more often than ``interval`` seconds, to its
@@ -316,10 +316,10 @@ class Downloads:
             NotFound
         """
         last = None
-        done = self._done(download_id)
+        look, done = self._followed(download_id)
         while True:
             ended = done.is_set()
-            now = self.get(download_id)
+            now = look()
             if now != last:
                 yield now
                 last = now
