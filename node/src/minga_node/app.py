@@ -236,7 +236,7 @@ class Node:
             *self.index.workers,
             self.watcher.worker,
             self.digests.worker,
-            self.downloads.exchange.worker,
+            *self.downloads.workers,
             *self.membership.workers,
             *self.messaging.workers,
             self.drain.worker,

@@ -17,7 +17,10 @@ from tests.waiting import wait_for
 
 pytestmark = pytest.mark.integration
 
-FIRST, MANY = 20, 300
+FIRST, MANY = 150, 400
+SPARE = 32, 6
+"""Descriptors and threads that come and go whatever is fetched, such as connections that are kept for the next
+one. One of each download that stayed would be many times as much."""
 
 
 @pytest.fixture
@@ -51,7 +54,7 @@ def test_threads_and_descriptors_are_those_from_before(pair: tuple[SwarmPeer, Sw
     fetch(giver, taker, range(FIRST, MANY))
     descriptors, threads = before
     wait_for(
-        lambda: held()[0] <= descriptors + 4 and held()[1] <= threads + 2,
+        lambda: held()[0] <= descriptors + SPARE[0] and held()[1] <= threads + SPARE[1],
         f"{before} as before, not {held()}",
         30,
     )

@@ -28,6 +28,7 @@ from minga_node.store import Store
 from minga_node.streams import Pause, blocking
 from minga_node.swarm.pieces import Pieces
 from minga_node.transfer import OpenContent, TokenBucket
+from minga_node.workers import Worker
 
 PARALLEL = 4
 SHOWN = 5.0
@@ -111,6 +112,10 @@ class Downloads:
             on_end=self._has_ended,
             parallelism=parallelism,
         )
+
+    @property
+    def workers(self) -> tuple[Worker, ...]:
+        return self._runner.worker, self.exchange.worker
 
     def start_up(self) -> None:
         """Begins to exchange availability and continues what an earlier process left."""

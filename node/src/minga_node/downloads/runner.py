@@ -26,6 +26,7 @@ from minga_node.errors import Gone, MingaError
 from minga_node.swarm import Why
 from minga_node.transfer import TokenBucket
 from minga_node.transfer.partial import remove_partial
+from minga_node.workers import Worker
 
 log = logging.getLogger(__name__)
 
@@ -64,26 +65,25 @@ class Runner:
         self._records, self._exchange, self._on_end = records, exchange, on_end
         self._turns = Turns(max(1, parallelism))
         self._prospects = Prospects(node)
-        self._wake = threading.Event()
         self._news = False
         """Whether something in the network has changed since the last look at those that wait."""
         self._look_at = 0.0
         self.stopping = False
-        self._thread = threading.Thread(target=self._run, name="downloads", daemon=True)
+        self.worker = Worker("downloads", self.step)
 
     def start(self) -> None:
-        self._thread.start()
+        self.worker.start()
 
     def stop(self, timeout: float) -> None:
         """Ends all tasks; the next start of the node continues them."""
         with self._lock:
             self.stopping = True
             running = [(e.task, e.thread) for e in self._active.values() if e.task is not None]
-        self._wake.set()
         for task, _ in running:
             task.cancel()
         deadline = time.monotonic() + timeout
-        for thread in (self._thread, *(thread for _, thread in running)):
+        self.worker.stop(timeout)
+        for _, thread in running:
             if thread is not None and thread.ident is not None:
                 thread.join(max(0.1, deadline - time.monotonic()))
 
@@ -93,12 +93,12 @@ class Runner:
         """One more; the lock is held."""
         self._active[entry.content_id] = entry
         self._turns.add(entry.content_id)
-        self._wake.set()
+        self.worker.wake()
 
     def changed(self) -> None:
         """Somebody has come or gone, or shares something else: those that wait are looked at again."""
         self._news = True
-        self._wake.set()
+        self.worker.wake()
 
     def met(self, content_id: str, peer_id: str) -> None:
         """A peer asks for what waits here: it may have some of it, or get some."""
@@ -112,14 +112,14 @@ class Runner:
             entry.carried = replace(entry.carried, introduced=known | {peer_id})
             self._turns.changed(content_id)
             self._show_phase(entry)
-        self._wake.set()
+        self.worker.wake()
 
     def reader(self, entry: Entry, count: int) -> None:
         """So many more read from it."""
         with self._lock:
             self._turns.reader(entry.content_id, count)
             self._show_phase(entry)
-        self._wake.set()
+        self.worker.wake()
 
     @property
     def busy(self) -> bool:
@@ -147,20 +147,6 @@ class Runner:
                     path.unlink(missing_ok=True)
 
     # the thread that decides
-
-    def _run(self) -> None:
-        pause: float | None = 0.0
-        while not self.stopping:
-            self._wake.wait(pause)
-            self._wake.clear()
-            try:
-                pause = self.step()
-            except MingaError as error:
-                log.warning("downloads: %s", error)
-                pause = LOOK
-            except Exception:
-                log.exception("downloads: a look failed")
-                pause = LOOK
 
     def step(self) -> float | None:
         """Looks at everything once; the seconds until that makes sense again, None for when it is woken."""
@@ -319,7 +305,7 @@ class Runner:
         if state is DownloadState.COMPLETE:
             # Nobody has to wait for this.
             task.hang_up()
-        self._wake.set()
+        self.worker.wake()
 
     def _gave_up(self, entry: Entry, task: Task) -> None:
         now = time.monotonic()
@@ -363,7 +349,7 @@ class Runner:
             log.info("fetched %s: %d bytes in %.2f s", entry.name, entry.size, entry.past.seconds)
         entry.done.set()
         entry.changed.notify()
-        self._wake.set()
+        self.worker.wake()
 
     def _clear(self, entry: Entry) -> None:
         """Nothing of what nobody wants stays."""
