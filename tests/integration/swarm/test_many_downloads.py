@@ -19,7 +19,7 @@ pytestmark = pytest.mark.integration
 
 FIRST, MANY = 150, 400
 SPARE = 32, 6
-"""Descriptors and threads that come and go whatever is fetched, such as connections that are kept for the next
+"""Descriptors and threads that come and go whatever is fetched, such as connections kept for the next
 one. One of each download that stayed would be many times as much."""
 
 
