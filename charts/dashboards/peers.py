@@ -185,6 +185,33 @@ REQUESTS = (
         unit="s",
     ),
     Panel(
+        "REST: connections",
+        "Open ones, idle included.",
+        [Query(f"minga_rest_connections{{{WHERE}}}", "{{pod}}")],
+    ),
+    Panel(
+        "Clients that did not go on",
+        "Connections to REST that were closed, by what was waited for; full: their place was needed.",
+        [
+            Query(
+                f"sum by (pod, reason) (rate(minga_rest_cut_total{{{WHERE}}}[{RATE}]))",
+                "{{pod}} {{reason}}",
+            )
+        ],
+        unit="ops",
+    ),
+    Panel(
+        "Peers that did not go on",
+        "Connections for pieces that were closed, by reason; full: since no place was left.",
+        [
+            Query(
+                f"sum by (pod, reason) (rate(minga_piece_connections_ended_total{{{WHERE}}}[{RATE}]))",
+                "{{pod}} {{reason}}",
+            )
+        ],
+        unit="ops",
+    ),
+    Panel(
         "gRPC: rate",
         "Calls served, by method.",
         [

@@ -120,10 +120,8 @@ def test_a_pause_is_kept_though_something_comes(receiving: Receiving, lines: lis
 
 
 def test_a_second_thread_takes_over_from_one_that_has_no_time(
-    receiving: Receiving, lines: list[Line], monkeypatch: pytest.MonkeyPatch
+    receiving: Receiving, lines: list[Line]
 ) -> None:
-    # On a machine with much else to do no thread gets most of a processor.
-    monkeypatch.setattr("minga_node.transfer.receiving.BUSY", 0.02)
     lines += [Line(burn=0.02) for _ in range(4)]
     for line in lines:
         receiving.add(line.stream, line.steps())
