@@ -158,6 +158,8 @@ class Nodes:
     def start(
         self, name: str, *seeds: RunningNode, files: dict[str, bytes] | None = None, **config: Any
     ) -> RunningNode:
+        """A node with these keys of its configuration; ``prefix`` is not one, but that of its command."""
+        prefix: tuple[str, ...] = config.pop("prefix", ())
         home = self._base / name
         for file, content in (files or {}).items():
             path = home / "files" / file
@@ -181,6 +183,7 @@ class Nodes:
                 "dead_seconds": 4,
                 **config,
             },
+            prefix,
         )
         self.all.append(node)
         return node

@@ -9,6 +9,7 @@ import os
 import threading
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 from minga_node import tracing
@@ -26,7 +27,7 @@ from minga_node.library.hashes import Hashes
 from minga_node.library.watch import Watcher
 from minga_node.manifest import Manifest, hash_open
 from minga_node.manifests import Manifests
-from minga_node.membership import Membership
+from minga_node.membership import Address, Membership
 from minga_node.messaging import Messaging
 from minga_node.metrics import BUILD, without_broker
 from minga_node.model import Peer
@@ -141,6 +142,7 @@ class Node:
         )
         self.watcher = Watcher(self.library, config.quiet_seconds, config.rescan_seconds)
         gossip = GossipClient(self.channels)
+        self.address = Address(config.fixed_host)
         self.content = ContentClient(self.channels, name)
         self.membership = Membership(
             self.self_peer,
@@ -152,7 +154,10 @@ class Node:
             gossip_seconds=config.gossip_seconds,
             suspect_seconds=config.suspect_seconds,
             dead_seconds=config.dead_seconds,
+            forget_seconds=config.forget_seconds,
+            forget_left_seconds=config.forget_left_seconds,
             protected=tls is not None,
+            address=self.address,
         )
         self.downloads = Downloads(
             self.store,
@@ -219,11 +224,10 @@ class Node:
             or_any=not config.grpc_port_asked,
             tls=tls,
         )
-        host = config.advertised_host()
         self._self = Peer(
             name,
             self.store.epoch,
-            host,
+            self.address.host,
             self.http.port,
             self.grpc.port,
             self.pieces.port,
@@ -270,7 +274,7 @@ class Node:
 
     def self_peer(self) -> Peer:
         """This node as others are told of it."""
-        return self._self
+        return replace(self._self, host=self.address.host)
 
     def problems(self) -> list[str]:
         """Why it is not ready."""
@@ -279,12 +283,9 @@ class Node:
             found.append("the node is ending")
         if away := self.library.away():
             found.append(away)
-        if not self.membership.joined:
-            found.append(self.membership.problem or "joining the network")
         if (problem := self.pieces.problem()) is not None:
             found.append(problem)
-        found += self.workers.problems()
-        return found
+        return found + self.membership.problems + self.workers.problems()
 
     def _adopt(self, files: Sequence[tuple[Path, str, Manifest]]) -> None:
         """Takes what downloads completed."""

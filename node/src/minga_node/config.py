@@ -103,6 +103,12 @@ class Config(BaseModel):
     gossip_seconds: Seconds = Field(1.0, description="Time between two rounds of gossip")
     suspect_seconds: Seconds = Field(5.0, description="Silence after which a peer is suspected")
     dead_seconds: Seconds = Field(15.0, description="Silence after which a peer counts as dead")
+    forget_seconds: Annotated[float, Field(ge=1, le=365 * 86400)] = Field(
+        604_800.0, description="Silence after which a dead peer, and what it shared, is forgotten"
+    )
+    forget_left_seconds: Annotated[float, Field(ge=1, le=365 * 86400)] = Field(
+        3_600.0, description="The same of a peer that said goodbye"
+    )
     quiet_seconds: Annotated[float, Field(ge=0, le=3600)] = Field(
         1.0, description="How long a file must be left alone before it is shared"
     )
@@ -231,16 +237,17 @@ class Config(BaseModel):
 
     def peer_id(self, port: int) -> str:
         """The name, or one made of the host's and the port REST really has."""
-        return self.name or f"{re.sub('[^A-Za-z0-9._-]', '-', socket.gethostname())}-{port}"
+        return (
+            self.name
+            or f"{re.sub('[^A-Za-z0-9._-]', '-', socket.gethostname()).lstrip('._-')[:100] or 'node'}-{port}"
+        )
 
-    def advertised_host(self) -> str:
-        """The host that others are told; for a wildcard address the one that this machine's routes use."""
+    @property
+    def fixed_host(self) -> str | None:
+        """The host that others are told; None where it is to be found."""
         if self.advertise:
             return self.advertise
-        if not ipaddress.ip_address(self.ip).is_unspecified:
-            return self.ip
-        target = urlsplit(self.seed_peer[0]).hostname if self.seed_peer else None
-        return _source_address(target or "192.0.2.1")
+        return None if ipaddress.ip_address(self.ip).is_unspecified else self.ip
 
 
 def load(path: Path, environment: Mapping[str, str] = os.environ) -> Config:
@@ -300,14 +307,3 @@ def _rest_url(value: str) -> str:
     if parts.scheme not in {"http", "https"} or not parts.hostname or parts.path.strip("/") or parts.query:
         raise ValueError(expected)
     return f"{parts.scheme}://{bracketed(parts.hostname)}:{port or DEFAULT_PORT}"
-
-
-def _source_address(target: str) -> str:
-    """The address this machine would use towards ``target``; nothing is sent."""
-    try:
-        family, _, _, _, address = socket.getaddrinfo(target, 9, type=socket.SOCK_DGRAM)[0]
-        with socket.socket(family, socket.SOCK_DGRAM) as probe:
-            probe.connect(address)
-            return str(probe.getsockname()[0])
-    except OSError:
-        return "127.0.0.1"

@@ -215,7 +215,15 @@ class PeerMisbehaved(MingaError):
 
 
 class Forged(PeerMisbehaved):
-    """It passes something for the word of a third node that this node never said."""
+    """It passes something for the word of a third node that this node never said.
+
+    Args:
+        writer: whose log it is, where it is entries; the writer itself may have brought them.
+    """
+
+    def __init__(self, message: str, writer: str = "") -> None:
+        super().__init__(message)
+        self.writer = writer
 
 
 class BrokerUnavailable(MingaError):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -18,7 +17,7 @@ from minga_node.index import Index
 from minga_node.index.signing import KEY
 from minga_node.library import Library
 from minga_node.membership import Membership
-from minga_node.model import NODE_NAME, Letter, Peer
+from minga_node.model import Letter, Peer
 from minga_node.mom import Addresses, Mom, trust
 from minga_node.requests import Copies, Drops, Jobs, Presence, Replications, SentJob, Upkeep, Wants
 from minga_node.store import Store
@@ -26,7 +25,6 @@ from minga_node.workers import Worker
 
 log = logging.getLogger(__name__)
 
-HOST = re.compile(r"[A-Za-z0-9:._-]{1,255}")
 DAY_MS = 86_400_000
 
 
@@ -200,15 +198,7 @@ class Messaging:
 
     def _joined(self, event: Event) -> None:
         rest, grpc, data = (event.number(key) for key in ("rest_port", "grpc_port", "data_port"))
-        if (
-            event.text("peer") == self._index.self_id
-            or not NODE_NAME.fullmatch(event.text("peer"))
-            or not HOST.fullmatch(event.text("host"))
-            or not all(0 < port < 65536 for port in (rest, grpc, data))
-            or event.number("epoch") <= 0
-            or not 0 <= event.number("started") <= _latest()
-        ):
-            # Whatever it is, it is no node; and told on by gossip it would discredit this one.
+        if event.text("peer") == self._index.self_id or event.number("started") > _latest():
             return
         signed = bytes.fromhex(event.text("signature"))
         self._membership.hear_of(

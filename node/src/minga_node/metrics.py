@@ -64,7 +64,7 @@ PEERS = Gauge("minga_peers", "Other nodes known, by state (alive, suspect, dead,
 GOSSIP_REFUSED = Counter(
     "minga_gossip_refused",
     "What peers sent against the protocol, by reason "
-    "(protocol, forged, unsigned, key, claim, future, quarantined, garbage)",
+    "(protocol, forged, unsigned, key, claim, future, quarantined, garbage, record, crowd, unknown)",
     ["reason"],
 )
 PEERS_REFUSED = Counter(
@@ -164,7 +164,10 @@ def _begin_at_zero() -> None:
     for kind in ("hold", "drop"):
         for result in ("done", "failed", "retried"):
             JOBS.labels(kind, result)
-    for reason in ("protocol", "forged", "unsigned", "key", "claim", "future", "quarantined", "garbage"):
+    for reason in (
+        "protocol", "forged", "unsigned", "key", "claim", "future", "quarantined", "garbage",
+        "record", "crowd", "unknown",
+    ):  # fmt: skip
         GOSSIP_REFUSED.labels(reason)
     for reason in ("no-tls", "no-certificate", "untrusted", "expired", "name", "timeout"):
         PEERS_REFUSED.labels(reason)

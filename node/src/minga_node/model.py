@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 NODE_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,126}[A-Za-z0-9])?")
 """Of a node, and of a network: what may stand in a header, in the name of a queue and in a path."""
+HOST = re.compile(r"[A-Za-z0-9:._%-]{1,255}")
+"""A name, or an address (of IPv6 perhaps with its zone), of a node."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,8 @@ class Peer:
     """The node's Ed25519 public key; empty from an earlier release."""
     signature: bytes = b""
     """The node's own, of all of the above."""
+    born: int = field(default=0, compare=False)
+    """When its process began, milliseconds since 1970; 0 from an earlier release, and unsigned."""
 
     @property
     def rest_url(self) -> str:
@@ -63,6 +67,8 @@ class PeerStatus:
     """Seconds since its heartbeat last advanced here."""
     version: int = 0
     """The newest version of its log that anybody spoke of."""
+    answers: str = "yes"
+    """Whether it answers calls; see :class:`minga_node.membership.answering.Answers`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,7 +109,7 @@ class Delta(_message.Message):
     signature: _builtins.bytes
     """96 bytes: the writer's public key and its Ed25519 signature of the log as it is at to_version, over a hash of the
     set of its live entries (docs/index-and-messages.md). Empty in the middle of a log that comes in parts, and when
-    the writer is of a release before 0.2.
+    the writer is of an earlier release.
     """
     @_builtins.property
     def steps(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
@@ -164,9 +164,18 @@ class ReconcileRequest(_message.Message):
     SENDER_FIELD_NUMBER: _builtins.int
     DIGESTS_FIELD_NUMBER: _builtins.int
     MAX_BYTES_FIELD_NUMBER: _builtins.int
+    START_FIELD_NUMBER: _builtins.int
+    SINCE_FIELD_NUMBER: _builtins.int
+    NETWORK_ID_FIELD_NUMBER: _builtins.int
     network: _builtins.str
     max_bytes: _builtins.int
     """Bound on the answer, bytes; the callee has a bound of its own."""
+    start: _builtins.int
+    """From an earlier answer of this callee: the digests of who is gone and has not changed since are left out, on both
+    sides. 0: the digests are all there are.
+    """
+    since: _builtins.int
+    network_id: _builtins.str
     @_builtins.property
     def sender(self) -> _peer_pb2.Peer: ...
     @_builtins.property
@@ -178,10 +187,13 @@ class ReconcileRequest(_message.Message):
         sender: _peer_pb2.Peer | None = ...,
         digests: _abc.Iterable[Global___Digest] | None = ...,
         max_bytes: _builtins.int = ...,
+        start: _builtins.int = ...,
+        since: _builtins.int = ...,
+        network_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["sender", b"sender"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["digests", b"digests", "max_bytes", b"max_bytes", "network", b"network", "sender", b"sender"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["digests", b"digests", "max_bytes", b"max_bytes", "network", b"network", "network_id", b"network_id", "sender", b"sender", "since", b"since", "start", b"start"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -197,10 +209,17 @@ class ReconcileResponse(_message.Message):
     WANTED_FIELD_NUMBER: _builtins.int
     MORE_FIELD_NUMBER: _builtins.int
     PEERS_FIELD_NUMBER: _builtins.int
+    START_FIELD_NUMBER: _builtins.int
+    SEQUENCE_FIELD_NUMBER: _builtins.int
+    NETWORK_ID_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Who answers."""
     more: _builtins.bool
     """There was more than fits: come back at once."""
+    start: _builtins.int
+    """To be named the next time; 0 when all digests are to be sent then, and from an earlier release."""
+    sequence: _builtins.int
+    network_id: _builtins.str
     @_builtins.property
     def digests(self) -> _containers.RepeatedCompositeFieldContainer[Global___Digest]:
         """Where the callee's word is newer than the caller's."""
@@ -224,10 +243,13 @@ class ReconcileResponse(_message.Message):
         wanted: _abc.Iterable[Global___Digest] | None = ...,
         more: _builtins.bool = ...,
         peers: _abc.Iterable[_peer_pb2.Peer] | None = ...,
+        start: _builtins.int = ...,
+        sequence: _builtins.int = ...,
+        network_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["deltas", b"deltas", "digests", b"digests", "id", b"id", "more", b"more", "peers", b"peers", "wanted", b"wanted"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deltas", b"deltas", "digests", b"digests", "id", b"id", "more", b"more", "network_id", b"network_id", "peers", b"peers", "sequence", b"sequence", "start", b"start", "wanted", b"wanted"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -240,7 +262,9 @@ class FetchRequest(_message.Message):
     NETWORK_FIELD_NUMBER: _builtins.int
     SENDER_FIELD_NUMBER: _builtins.int
     DIGESTS_FIELD_NUMBER: _builtins.int
+    NETWORK_ID_FIELD_NUMBER: _builtins.int
     network: _builtins.str
+    network_id: _builtins.str
     @_builtins.property
     def sender(self) -> _peer_pb2.Peer: ...
     @_builtins.property
@@ -251,10 +275,11 @@ class FetchRequest(_message.Message):
         network: _builtins.str = ...,
         sender: _peer_pb2.Peer | None = ...,
         digests: _abc.Iterable[Global___Digest] | None = ...,
+        network_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["sender", b"sender"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["digests", b"digests", "network", b"network", "sender", b"sender"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["digests", b"digests", "network", b"network", "network_id", b"network_id", "sender", b"sender"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -289,7 +314,9 @@ class PushRequest(_message.Message):
     DIGESTS_FIELD_NUMBER: _builtins.int
     DELTAS_FIELD_NUMBER: _builtins.int
     PEERS_FIELD_NUMBER: _builtins.int
+    NETWORK_ID_FIELD_NUMBER: _builtins.int
     network: _builtins.str
+    network_id: _builtins.str
     @_builtins.property
     def sender(self) -> _peer_pb2.Peer: ...
     @_builtins.property
@@ -306,10 +333,11 @@ class PushRequest(_message.Message):
         digests: _abc.Iterable[Global___Digest] | None = ...,
         deltas: _abc.Iterable[Global___Delta] | None = ...,
         peers: _abc.Iterable[_peer_pb2.Peer] | None = ...,
+        network_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["sender", b"sender"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["deltas", b"deltas", "digests", b"digests", "network", b"network", "peers", b"peers", "sender", b"sender"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deltas", b"deltas", "digests", b"digests", "network", b"network", "network_id", b"network_id", "peers", b"peers", "sender", b"sender"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -54,6 +54,11 @@ class MembershipStub:
                 request_serializer=minga__protos_dot_v1_dot_membership__pb2.GetRoomRequest.SerializeToString,
                 response_deserializer=minga__protos_dot_v1_dot_membership__pb2.GetRoomResponse.FromString,
                 _registered_method=True)
+        self.Probe = channel.unary_unary(
+                '/minga.v1.Membership/Probe',
+                request_serializer=minga__protos_dot_v1_dot_membership__pb2.ProbeRequest.SerializeToString,
+                response_deserializer=minga__protos_dot_v1_dot_membership__pb2.ProbeResponse.FromString,
+                _registered_method=True)
 
 
 class MembershipServicer:
@@ -88,6 +93,13 @@ class MembershipServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Probe(self, request, context):
+        """Whether another member answers the callee, at the address that the callee knows of it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_MembershipServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -110,6 +122,11 @@ def add_MembershipServicer_to_server(servicer, server):
                     servicer.GetRoom,
                     request_deserializer=minga__protos_dot_v1_dot_membership__pb2.GetRoomRequest.FromString,
                     response_serializer=minga__protos_dot_v1_dot_membership__pb2.GetRoomResponse.SerializeToString,
+            ),
+            'Probe': grpc.unary_unary_rpc_method_handler(
+                    servicer.Probe,
+                    request_deserializer=minga__protos_dot_v1_dot_membership__pb2.ProbeRequest.FromString,
+                    response_serializer=minga__protos_dot_v1_dot_membership__pb2.ProbeResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -220,6 +237,33 @@ class Membership:
             '/minga.v1.Membership/GetRoom',
             minga__protos_dot_v1_dot_membership__pb2.GetRoomRequest.SerializeToString,
             minga__protos_dot_v1_dot_membership__pb2.GetRoomResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Probe(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/minga.v1.Membership/Probe',
+            minga__protos_dot_v1_dot_membership__pb2.ProbeRequest.SerializeToString,
+            minga__protos_dot_v1_dot_membership__pb2.ProbeResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -41,6 +41,8 @@ class MembershipStub:
     """Everybody this node knows, with what it thinks of them."""
     GetRoom: _grpc.UnaryUnaryMultiCallable[_membership_pb2.GetRoomRequest, _membership_pb2.GetRoomResponse]
     """How much room the node has for copies."""
+    Probe: _grpc.UnaryUnaryMultiCallable[_membership_pb2.ProbeRequest, _membership_pb2.ProbeResponse]
+    """Whether another member answers the callee, at the address that the callee knows of it."""
 
 @_typing.type_check_only
 class MembershipAsyncStub(MembershipStub):
@@ -55,6 +57,8 @@ class MembershipAsyncStub(MembershipStub):
     """Everybody this node knows, with what it thinks of them."""
     GetRoom: _aio.UnaryUnaryMultiCallable[_membership_pb2.GetRoomRequest, _membership_pb2.GetRoomResponse]  # type: ignore[assignment]
     """How much room the node has for copies."""
+    Probe: _aio.UnaryUnaryMultiCallable[_membership_pb2.ProbeRequest, _membership_pb2.ProbeResponse]  # type: ignore[assignment]
+    """Whether another member answers the callee, at the address that the callee knows of it."""
 
 class MembershipServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -90,5 +94,13 @@ class MembershipServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_membership_pb2.GetRoomResponse, _abc.Awaitable[_membership_pb2.GetRoomResponse]]:
         """How much room the node has for copies."""
+
+    @_abc_1.abstractmethod
+    def Probe(
+        self,
+        request: _membership_pb2.ProbeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_membership_pb2.ProbeResponse, _abc.Awaitable[_membership_pb2.ProbeResponse]]:
+        """Whether another member answers the callee, at the address that the callee knows of it."""
 
 def add_MembershipServicer_to_server(servicer: MembershipServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aminga_protos/v1/peer.proto\x12\x08minga.v1\"\xb8\x01\n\x04Peer\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x04\x12\x0c\n\x04host\x18\x03 \x01(\t\x12\x11\n\trest_port\x18\x04 \x01(\r\x12\x11\n\tgrpc_port\x18\x05 \x01(\r\x12\x11\n\tdata_port\x18\x06 \x01(\r\x12\x0c\n\x04seed\x18\x07 \x01(\x08\x12\x0f\n\x07version\x18\x08 \x01(\t\x12\x0f\n\x07started\x18\t \x01(\x04\x12\x0b\n\x03key\x18\n \x01(\x0c\x12\x11\n\tsignature\x18\x0b \x01(\x0c\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aminga_protos/v1/peer.proto\x12\x08minga.v1\"\xc6\x01\n\x04Peer\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x04\x12\x0c\n\x04host\x18\x03 \x01(\t\x12\x11\n\trest_port\x18\x04 \x01(\r\x12\x11\n\tgrpc_port\x18\x05 \x01(\r\x12\x11\n\tdata_port\x18\x06 \x01(\r\x12\x0c\n\x04seed\x18\x07 \x01(\x08\x12\x0f\n\x07version\x18\x08 \x01(\t\x12\x0f\n\x07started\x18\t \x01(\x04\x12\x0b\n\x03key\x18\n \x01(\x0c\x12\x11\n\tsignature\x18\x0b \x01(\x0c\x12\x0c\n\x04\x62orn\x18\x0c \x01(\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,5 +32,5 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'minga_protos.v1.peer_pb2', 
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_PEER']._serialized_start=41
-  _globals['_PEER']._serialized_end=225
+  _globals['_PEER']._serialized_end=239
 # @@protoc_insertion_point(module_scope)

@@ -33,6 +33,7 @@ class Peer(_message.Message):
     STARTED_FIELD_NUMBER: _builtins.int
     KEY_FIELD_NUMBER: _builtins.int
     SIGNATURE_FIELD_NUMBER: _builtins.int
+    BORN_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Unique in the network: the node's name."""
     epoch: _builtins.int
@@ -50,9 +51,13 @@ class Peer(_message.Message):
     started: _builtins.int
     """When this process began, milliseconds since 1970: the larger one has the addresses that count."""
     key: _builtins.bytes
-    """The node's Ed25519 public key, 32 bytes, made with its state; empty from a release before 0.2."""
+    """The node's Ed25519 public key, 32 bytes, made with its state; empty from an earlier release."""
     signature: _builtins.bytes
     """64 bytes: the node's own signature of all of the above."""
+    born: _builtins.int
+    """When its process began, milliseconds since 1970, whatever becomes of its addresses meanwhile; 0 from an earlier
+    release. Not signed: it only tells two nodes with the same state apart, when they have met.
+    """
     def __init__(
         self,
         *,
@@ -67,10 +72,11 @@ class Peer(_message.Message):
         started: _builtins.int = ...,
         key: _builtins.bytes = ...,
         signature: _builtins.bytes = ...,
+        born: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["data_port", b"data_port", "epoch", b"epoch", "grpc_port", b"grpc_port", "host", b"host", "id", b"id", "key", b"key", "rest_port", b"rest_port", "seed", b"seed", "signature", b"signature", "started", b"started", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["born", b"born", "data_port", b"data_port", "epoch", b"epoch", "grpc_port", b"grpc_port", "host", b"host", "id", b"id", "key", b"key", "rest_port", b"rest_port", "seed", b"seed", "signature", b"signature", "started", b"started", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -220,10 +220,10 @@ def test_a_peer_that_claims_what_it_does_not_send_is_not_heard(
     first, second = nodes.network(2)
     real = second.membership._gossip.digests
 
-    def boasting() -> dict[str, Digest]:
+    def boasting(since: int | None = None) -> dict[str, Digest]:
         return {
             id_: replace(digest, version=1000) if id_ == "node-1" else digest
-            for id_, digest in real().items()
+            for id_, digest in real(since).items()
         }
 
     monkeypatch.setattr(second.membership._gossip, "digests", boasting)

@@ -89,12 +89,15 @@ def test_a_missing_directory_key_is_named(tmp_path: Path) -> None:
 
 
 def test_a_concrete_address_is_advertised() -> None:
-    assert parse({"directory": "/srv", "ip": "127.0.0.1"}, {}).advertised_host() == "127.0.0.1"
+    assert parse({"directory": "/srv", "ip": "127.0.0.1"}, {}).fixed_host == "127.0.0.1"
+    assert (
+        parse({"directory": "/srv", "ip": "127.0.0.1", "advertise": "a.example"}, {}).fixed_host
+        == "a.example"
+    )
 
 
-def test_a_wildcard_advertises_the_address_towards_the_seed() -> None:
-    config = parse({"directory": "/srv", "seed_peer": "http://127.0.0.1:5000"}, {})
-    assert config.advertised_host() == "127.0.0.1"
+def test_of_a_wildcard_the_host_is_left_to_be_found() -> None:
+    assert parse({"directory": "/srv", "seed_peer": "http://peer2.example.com"}, {}).fixed_host is None
 
 
 def test_every_key_says_what_it_is_for() -> None:

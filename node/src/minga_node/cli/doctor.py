@@ -133,9 +133,33 @@ def _peers(client: Client, node: dict[str, Any]) -> Iterator[Finding]:
     yield Finding(
         "peers", not lost, f"{alive} alive" + (f"; not heard of: {', '.join(lost)}" if lost else "")
     )
+    yield from _reached(client, node)
     others = {peer["version"] for peer in peers if peer["state"] == "alive"} - {node["version"]}
     if others:
         yield Finding("versions", False, f"some peers run {', '.join(sorted(others))}")
+
+
+def _reached(client: Client, node: dict[str, Any]) -> Iterator[Finding]:
+    """Every living peer, asked by the node, and asked whether it reaches the node."""
+    try:
+        probes = client.post("/api/v1/peers/probes")["probes"]
+    except ClientError as error:
+        # A node of an earlier release cannot be asked.
+        yield Finding("reach", True, f"not looked at: {error}")
+        return
+    for probe in probes:
+        where = f"{probe['id']} at {probe['host']}:{probe['grpc_port']}"
+        if probe["problem"]:
+            yield Finding("reach", False, f"{node['id']} does not reach {where}: {probe['problem']}")
+        elif probe["back"]:
+            yield Finding(
+                "reach",
+                False,
+                f"{where} does not reach {node['id']} at {node['host']}:{node['grpc_port']}: {probe['back']}",
+            )
+    good = [probe for probe in probes if not probe["problem"] and probe["back"] == ""]
+    if good or not probes:
+        yield Finding("reach", True, f"{len(good)} of {len(probes)} peers, in both directions")
 
 
 COMMANDS = (doctor,)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from typing import Any
+from urllib.parse import quote
 
 import click
 from rich.console import Group, RenderableType
 from rich.table import Table
 
+from minga_node.cli import completion
 from minga_node.cli.client import Client
 from minga_node.cli.output import Output, counted, plain, size
 from minga_node.cli.watching import show, watch_option
@@ -18,19 +20,31 @@ LOOK_SECONDS = 0.5
 
 
 @click.command()
+@click.option(
+    "--forget",
+    metavar="PEER",
+    shell_complete=completion.peers,
+    help="Forget a peer that is dead or left, at the node that is asked, until it lives again.",
+)
 @watch_option
 @click.pass_obj
-def peers(obj: tuple[Client, Output], watch: bool) -> None:
+def peers(obj: tuple[Client, Output], forget: str | None, watch: bool) -> None:
     """Who is in the network, what each holds and moves now.
 
-    LAG counts the changes of what a peer shares that the node has heard of and not got yet.
+    LAG counts the changes of what a peer shares that the node has heard of and not got yet. A peer that is
+    heard and does not answer the node is shown as such: a firewall may let words through one way only.
 
     \b
     Examples:
       minga peers
       minga peers --watch
+      minga peers --forget laptop-5000
     """
     client, output = obj
+    if forget is not None:
+        client.delete(f"/api/v1/peers/{quote(forget, safe='')}")
+        output.say(f"{forget} is forgotten")
+        return
     rates = Rates(client)
     if output.as_json:
         output.data(_with_rates(client.get("/api/v1/peers")["peers"], rates))
@@ -87,7 +101,7 @@ def _peers(client: Client, output: Output, rates: Rates) -> Table:
         [
             [
                 peer["id"] + (" (seed)" if peer["seed"] else ""),
-                peer["state"],
+                _state(peer),
                 str(peer["files"]),
                 size(peer["bytes"]),
                 f"{size(peer['receives'])}/s" if peer["receives"] else "",
@@ -101,6 +115,14 @@ def _peers(client: Client, output: Output, rates: Rates) -> Table:
         ],
         right=["FILES", "SIZE", "RECEIVES", "SENDS", "LAG", "LAST HEARD"],
     )
+
+
+def _state(peer: dict[str, Any]) -> str:
+    # A node of an earlier release does not say whether a peer answers.
+    said = {"not here": ", does not answer us", "nobody": ", answers nobody"}.get(
+        peer.get("answers", "yes"), ""
+    )
+    return f"{peer['state']}{said}"
 
 
 @click.command()

@@ -202,7 +202,7 @@ class Logs:
             self._known.save(db, peer_id, Known(log, state, total))
             return True
         if base.sure or not state.signature:
-            raise Forged(f"somebody sends entries of {peer_id[:128]!r} that are not what it signed")
+            raise Forged(f"somebody sends entries of {peer_id[:128]!r} that are not what it signed", peer_id)
         tables.forget(db, log)
         self._known.save(db, peer_id, Known(log, LogState(state.epoch, 0), 0))
         self._store.after_commit(lambda: self._proved_false(peer_id))

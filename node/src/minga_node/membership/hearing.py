@@ -6,17 +6,23 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from math import inf
 
-from minga_node.errors import PeerMisbehaved
 from minga_node.index import Delta, Index
+from minga_node.index.signing import KEY
 from minga_node.membership.bounds import digest_fits, record_fits, word_fits
 from minga_node.membership.claims import Claims
 from minga_node.membership.identities import Identities, Verdict
 from minga_node.membership.scuttlebutt import Digest
 from minga_node.membership.view import View
+from minga_node.metrics import GOSSIP_REFUSED
 from minga_node.model import Peer
 
 log = logging.getLogger(__name__)
+
+CONTRADICTED_SECONDS = 60.0
+"""Between two new epochs that are begun because a peer says that this node's log does not follow."""
 
 
 class Hearing:
@@ -37,29 +43,35 @@ class Hearing:
     ) -> None:
         self._index, self._view, self.lock = index, view, lock
         self._identities, self._claims, self._clock = identities, claims, clock
+        self.on_own_record: Callable[[Peer], None] = lambda _record: None
+        """Called with records that have this node's name."""
+        self._loaded = index.logs.own.version
+        self.confirmed = False
+        """Whether somebody has said how much of this node's log it knows, since this process began. Until
+        then nobody can know more of it than was on the disk, unless that is an old copy."""
+        self._contradicted = -inf
         self._parts: dict[str, set[str]] = {}
         """Who brought parts of a log whose end has not come yet, by the log's writer."""
         index.logs.on_false.append(self._proved_false)
 
-    def take(self, digests: Iterable[Digest], peers: Sequence[Peer]) -> None:
-        """What is said of nodes.
+    def take(self, digests: Iterable[Digest], peers: Sequence[Peer], by: str) -> None:
+        """What ``by`` says of nodes.
 
         Raises:
             PeerMisbehaved, Forged
         """
-        digests = tuple(digests)
-        if any(not digest.id or len(digest.id) > 128 or digest.epoch <= 0 for digest in digests):
-            raise PeerMisbehaved("a digest of nobody")
         digests = tuple(filter(digest_fits, digests))
         logs = self._index.logs
         now = self._clock()
         for peer in peers:
-            self.learn(peer)
+            self.learn(peer, by=by)
         with self.lock:
-            news = self._view.merge(filter(self._may_be, digests), logs.own, now)
+            own = logs.own
+            if not self.confirmed:
+                own = replace(own, version=min(own.version, self._loaded))
+            news = self._view.merge(filter(self._may_be, digests), own, now)
         if news.own_epoch is not None:
-            log.warning("others know more of this node's files than itself: it begins a new epoch")
-            logs.renew(max(news.own_epoch, time.time_ns() // 1000))
+            self._renew(news.own_epoch)
         for id_, epoch in news.renewed:
             self._begin(id_, epoch)
         for digest in digests:
@@ -72,6 +84,18 @@ class Hearing:
             ):
                 logs.compact(digest.id, digest.compacted)
 
+    def contradicted(self) -> None:
+        """A peer holds a log of this node's that what this node sends does not follow from."""
+        now = self._clock()
+        if now - self._contradicted >= CONTRADICTED_SECONDS:
+            self._contradicted = now
+            self._renew(self._index.logs.own.epoch + 1)
+
+    def _renew(self, least: int) -> None:
+        log.warning("others know more of this node's files than itself: it begins a new epoch")
+        self._index.logs.renew(max(least, time.time_ns() // 1000))
+        self.confirmed = True
+
     def _may_be(self, digest: Digest) -> bool:
         """Whether a digest's epoch is one that its node has signed, if it signs. With the lock held."""
         if digest.id == self._index.self_id or not self._identities.signs(digest.id):
@@ -80,24 +104,36 @@ class Hearing:
         recorded = known.peer.epoch if known is not None and known.peer is not None else 0
         return digest.epoch <= max(recorded, state.epoch if state is not None and state.signature else 0)
 
-    def learn(self, peer: Peer, *, alive: bool = False) -> bool:
-        """Takes a node's addresses; ``alive`` says that it spoke itself just now. False where the name is
-        another node's, or its times lie years ahead.
+    def learn(self, peer: Peer, *, alive: bool = False, by: str = "") -> bool:
+        """Takes a node's addresses; ``alive`` says that it spoke itself just now, else ``by`` tells of it.
+        False where the name is another node's, the record cannot be true, or there is no room for it.
 
         Raises:
             Forged: the node did not sign them.
         """
-        if peer.id == self._index.self_id:
-            return True
         if not record_fits(peer):
             return False
+        if peer.id == self._index.self_id:
+            if self._identities.signed_by_self(peer):
+                self.on_own_record(peer)
+            return True
         verdict = self._identities.judge(peer)
         if verdict is Verdict.CONTESTED:
+            return False
+        with self.lock:
+            if not peer.key and peer.id not in self._view.known:
+                GOSSIP_REFUSED.labels("unsigned").inc()
+                return False
+            room = self._view.make_room(peer.id, by, alive=alive)
+        if room.gone is not None:
+            self._index.forget(room.gone)
+        if not room.granted:
+            GOSSIP_REFUSED.labels("crowd").inc()
             return False
         if verdict is Verdict.FIRST:
             self._index.logs.learn_key(peer.id, peer.key)
         with self.lock:
-            self._view.learn(peer, self._clock(), alive=alive)
+            self._view.learn(peer, self._clock(), alive=alive, by=by)
         self._begin(peer.id, peer.epoch)
         return True
 
@@ -121,10 +157,19 @@ class Hearing:
             ):
                 # Written, and pushed to this peer, while it was answering what we had said before.
                 continue
+            if (
+                delta.peer_id == self._index.self_id
+                and delta.signature[:KEY] == self._index.logs.keys.own.key
+            ):
+                self._ahead(delta, bringer)
+                own = self._index.logs.own
+                continue
             with self.lock:
                 known = self._view.known.get(delta.peer_id)
             if delta.peer_id != self._index.self_id and known is None:
-                raise PeerMisbehaved(f"entries of {delta.peer_id[:128]!r}, of whom nothing is known")
+                # Its record was refused here, or has made room: who brings its entries may not know that.
+                GOSSIP_REFUSED.labels("unknown").inc()
+                continue
             if known is not None and (delta.epoch < known.epoch or not word_fits(delta.epoch, 0)):
                 continue
             taken.append(delta)
@@ -137,6 +182,19 @@ class Hearing:
             else:
                 self._parts.setdefault(delta.peer_id, set()).add(bringer)
         return bool(news)
+
+    def _ahead(self, delta: Delta, bringer: str) -> None:
+        """Somebody brings entries with this node's key that it does not have: written before an old copy of
+        its disk was put back, or by a second node with its state. Or the bringer lies: that is seen when it
+        goes on."""
+        if not self.confirmed:
+            self._renew(delta.epoch + 1)
+            return
+        self.contradicted()
+        with self.lock:
+            known = self._view.known.get(bringer)
+        if known is not None and known.peer is not None:
+            self._claims.doubt(known.peer, "brings entries of this node's own log")
 
     def _proved_false(self, writer: str) -> None:
         """Some of those who brought parts of a log lied: nobody can say who."""

@@ -81,6 +81,12 @@ class Identities:
                 self._claims[peer.id] = peer
         return Verdict.CONTESTED
 
+    def signed_by_self(self, peer: Peer) -> bool:
+        """Whether this node's own key signed a record."""
+        return peer.key == self._keys.own.key and verified(
+            peer.key, peer.signature, record_statement(self._network, peer)
+        )
+
     def signs(self, peer_id: str) -> bool:
         return self._keys.get(peer_id) is not None
 

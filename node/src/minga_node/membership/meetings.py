@@ -8,7 +8,8 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from minga_node.errors import MingaError
+from minga_node.errors import MingaError, PeerUnreachable
+from minga_node.membership.answering import Answering
 from minga_node.membership.gossip import Gossip
 from minga_node.membership.view import View
 from minga_node.model import Peer, PeerState
@@ -22,12 +23,20 @@ class Meetings:
     Args:
         fanout: live peers in each round.
         met: called with a peer after a round with it.
+        answering: is told who answers.
     """
 
     def __init__(
-        self, gossip: Gossip, view: View, pool: ThreadPoolExecutor, fanout: int, met: Callable[[Peer], None]
+        self,
+        gossip: Gossip,
+        view: View,
+        pool: ThreadPoolExecutor,
+        fanout: int,
+        met: Callable[[Peer], None],
+        answering: Answering,
     ) -> None:
         self._gossip, self._view, self._pool, self._fanout, self._met = gossip, view, pool, fanout, met
+        self._answering = answering
         self._lock = gossip.lock
         self._busy: set[str] = set()
 
@@ -39,11 +48,13 @@ class Meetings:
     def _choose(self, number: int) -> list[Peer]:
         with self._lock:
             now = time.monotonic()
-            live = self._view.in_states(now, PeerState.ALIVE)
-            doubtful = self._view.in_states(now, PeerState.SUSPECT)
-            gone = self._view.in_states(now, PeerState.DEAD)
-            left = self._view.in_states(now, PeerState.LEFT)
+            found = self._view.by_state(now)
+        live, doubtful, gone, left = (found[state] for state in PeerState)
         chosen = random.sample(live, min(self._fanout, len(live)))
+        failing = self._answering.failing()
+        if failing and number % 2:
+            silent = [peer for peer in live if peer.id in failing and peer not in chosen]
+            chosen += random.sample(silent, min(1, len(silent)))
         # The suspected get a chance to say that they live; one dead one is tried, for a cut that has healed.
         chosen += random.sample(doubtful, min(2, len(doubtful)))
         chosen += random.sample(gone, min(1, len(gone)))
@@ -65,9 +76,23 @@ class Meetings:
     def _meet(self, peer: Peer) -> None:
         try:
             self._gossip.meet(peer)
+            self._answering.answered(peer.id)
             self._met(peer)
+        except PeerUnreachable as error:
+            self._failed(peer)
+            log.debug("gossip with %s: %s", peer.id, error)
         except MingaError as error:
+            self._answering.answered(peer.id)
             log.debug("gossip with %s: %s", peer.id, error)
         finally:
             with self._lock:
                 self._busy.discard(peer.id)
+
+    def _failed(self, peer: Peer) -> None:
+        now = time.monotonic()
+        with self._lock:
+            state = self._view.state(peer.id, now)
+        if state in {PeerState.ALIVE, PeerState.SUSPECT}:
+            self._answering.failed(peer.id, now)
+        else:
+            self._answering.answered(peer.id)

@@ -9,18 +9,23 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 
-from minga_node.errors import Conflict, MingaError, PeerMisbehaved
+from minga_node.errors import Conflict, MingaError, NotFound, PeerMisbehaved
 from minga_node.index import Delta, Index
-from minga_node.membership.bounds import record_fits, word_fits
+from minga_node.membership.address import Address
+from minga_node.membership.answering import Answering, Answers
+from minga_node.membership.bounds import record_fits, why_not, word_fits
 from minga_node.membership.gossip import Gossip
 from minga_node.membership.joining import Joining
 from minga_node.membership.meetings import Meetings
 from minga_node.membership.messages import Fetch, GossipCalls, Push, Reconcile, Reconciled
+from minga_node.membership.network_id import NetworkId
 from minga_node.membership.news import Newsboy
+from minga_node.membership.probing import Probing
 from minga_node.membership.records import Records
 from minga_node.membership.states import States
-from minga_node.membership.view import View
+from minga_node.membership.view import GONE, View
 from minga_node.model import Peer, PeerState, PeerStatus
 from minga_node.store import Store
 from minga_node.workers import Worker
@@ -28,6 +33,8 @@ from minga_node.workers import Worker
 log = logging.getLogger(__name__)
 
 SAVE_SECONDS = 30.0
+FOUND_SECONDS = 60.0
+"""That a node waits for somebody to tell it the network's id, before one of them makes it."""
 FAREWELLS = 16
 """Peers that are told goodbye by ourselves; they tell the others."""
 
@@ -44,8 +51,10 @@ class Membership:
         gossip_seconds: time between two rounds.
         suspect_seconds, dead_seconds: silence after which a peer is suspected, or counts as dead.
         forget_seconds: silence after which a dead peer and its log are dropped.
+        forget_left_seconds: the same of one that said goodbye.
         protected: whether this node meets others by TLS alone.
         eager: whether news are sent at once by gRPC; False while the broker carries them.
+        address: where this node says that it is.
     """
 
     def __init__(
@@ -60,18 +69,23 @@ class Membership:
         gossip_seconds: float = 1.0,
         suspect_seconds: float = 5.0,
         dead_seconds: float = 15.0,
-        forget_seconds: float = 7 * 86400.0,
+        forget_seconds: float = 7 * 86_400.0,
+        forget_left_seconds: float = 3_600.0,
         fanout: int = 2,
         protected: bool = False,
         eager: Callable[[], bool] = lambda: True,
+        address: Address | None = None,
     ) -> None:
         self._index, self._calls, self._network = index, calls, network
         self._self_id = index.self_id
-        self._seconds, self._forget_seconds = gossip_seconds, forget_seconds
+        self._seconds = gossip_seconds
+        self._forget_seconds, self._forget_left_seconds = forget_seconds, forget_left_seconds
+        self._address = address
         self._view = View(index.self_id, suspect_seconds, max(dead_seconds, suspect_seconds))
         self._records = Records(store)
-        self._view.known = self._records.load(time.monotonic())
-        self._gossip = Gossip(index, self._view, calls, self_peer, network)
+        self._view.remember(self._records.load(time.monotonic()))
+        self._network_id = NetworkId(store)
+        self._gossip = Gossip(index, self._view, calls, self_peer, network, network_id=self._network_id)
         self._lock = self._gossip.lock
         self._view.beat(time.time_ns() // 1_000_000)
         self._joining = Joining(
@@ -83,19 +97,25 @@ class Membership:
             self.is_online,
             lambda: len(self.alive()),
             protected=protected,
+            contact=self._contact,
         )
+        self._first = not tuple(seeds) and not self._view.known
+        self._began = time.monotonic()
         self._stop = threading.Event()
         # Others take one that is silent for dead: trouble with its disk must not keep it from its rounds.
         self.worker = Worker("membership", self._step, longest_pause=gossip_seconds)
         self._rounds, self._next_save = 0, time.monotonic() + SAVE_SECONDS
         self._pool = ThreadPoolExecutor(8, thread_name_prefix="gossip")
-        self._meetings = Meetings(self._gossip, self._view, self._pool, fanout, self._met)
+        self._answering = Answering(self._view.dead)
+        self._meetings = Meetings(self._gossip, self._view, self._pool, fanout, self._met, self._answering)
+        self.probing = Probing(calls, network, self._self_id, self.get, self.alive, self._answering)
         self._noticed = States()
         self.on_state = self._noticed.listeners
         """Called when a peer's state changes."""
         self.eager = eager
         index.online = self.is_online
-        self._newsboy = Newsboy(index, self._gossip.tell, self.alive, lambda: self.eager(), self._pool)
+        self._newsboy = Newsboy(index, self._gossip.tell, self.alive, self._tells, self._pool)
+        index.logs.hooks.append(self._published)
 
     def tell_again(self, version: int) -> None:
         """Others are to hear at once what this node's log has after ``version``."""
@@ -113,6 +133,18 @@ class Membership:
         return self._joining.problem
 
     @property
+    def problems(self) -> list[str]:
+        """Why this node is not ready, as far as others are concerned."""
+        joining = [] if self.joined else [self.problem or "joining the network"]
+        others = (self._gossip.twins.problem, self._address.problem if self._address else None)
+        return [*joining, *(problem for problem in others if problem)]
+
+    @property
+    def network_id(self) -> str:
+        """What tells this network from others of its name; empty while that is not known."""
+        return self._network_id.value
+
+    @property
     def on_joined(self) -> list[Callable[[], None]]:
         """Called once this node is in the network."""
         return self._joining.on_joined
@@ -120,8 +152,12 @@ class Membership:
     def is_online(self, peer_id: str) -> bool:
         if peer_id == self._self_id:
             return not self._view.left
-        # Suspected is not dead: its files stay available until it is sure.
-        return self._view.state(peer_id, time.monotonic()) in {PeerState.ALIVE, PeerState.SUSPECT}
+        # Suspected is not dead: its files stay available until it is sure. Who does not answer gives nothing.
+        now = time.monotonic()
+        return (
+            self._view.state(peer_id, now) in {PeerState.ALIVE, PeerState.SUSPECT}
+            and self._answering.of(peer_id, now) is Answers.YES
+        )
 
     def alive(self) -> tuple[Peer, ...]:
         with self._lock:
@@ -133,8 +169,40 @@ class Membership:
             return known.peer if known else None
 
     def statuses(self) -> tuple[PeerStatus, ...]:
+        now = time.monotonic()
         with self._lock:
-            return self._view.statuses(time.monotonic())
+            found = self._view.statuses(now)
+        failing = self._answering.failing()
+        return tuple(
+            replace(status, answers=self._answering.of(status.peer.id, now).value)
+            if status.peer.id in failing
+            else status
+            for status in found
+        )
+
+    def admit(self, network: str, sender: Peer, network_id: str) -> None:
+        """See :meth:`.Gossip.admit`."""
+        self._gossip.admit(network, sender, network_id)
+
+    def probe(self, network: str, id_: str) -> str | None:
+        """See :meth:`.Probing.serve`."""
+        return self.probing.serve(network, id_)
+
+    def forget(self, id_: str) -> None:
+        """Forgets a node that is gone, here, until it lives again.
+
+        Raises:
+            NotFound: nobody of this name is known.
+            Conflict: it lives.
+        """
+        with self._lock:
+            state = self._view.state(id_, time.monotonic())
+            if state is None:
+                raise NotFound(f"no node {id_} is known here")
+            if state not in GONE:
+                raise Conflict(f"{id_} is {state.value}: only who is dead or left can be forgotten")
+            self._view.drop(id_)
+        self._forgotten(id_)
 
     def own(self) -> Peer:
         """This node as it tells others of itself."""
@@ -151,7 +219,7 @@ class Membership:
 
     # What other nodes ask for.
 
-    def accept(self, network: str, peer: Peer) -> tuple[Peer, tuple[Peer, ...]]:
+    def accept(self, network: str, peer: Peer, network_id: str = "") -> tuple[Peer, tuple[Peer, ...]]:
         """A newcomer, or one that comes back; who this is and whom it knows.
 
         Raises:
@@ -159,10 +227,23 @@ class Membership:
         """
         if network != self._network:
             raise Conflict(f"this is the network {self._network!r}, not {network[:128]!r}")
-        if peer.id == self._self_id:
-            raise Conflict(f"the name {peer.id!r} is taken: it is this node's")
         if not record_fits(peer):
-            raise Conflict(f"the epoch of {peer.id[:128]!r} lies years ahead: is its clock right?")
+            raise Conflict(why_not(peer) or "this record cannot be true")
+        own = self._gossip.own()
+        if peer.id == self._self_id:
+            if peer.key != own.key:
+                raise Conflict(f"the name {peer.id!r} is taken: it is this node's")
+            # This node itself, or one with the same state.
+            self._gossip.hearing.learn(peer)
+            return own, ()
+        if self._gossip.twins.aside:
+            raise Conflict(f"{self._self_id} takes no part: {self._gossip.twins.problem}")
+        if not self._network_id.heard(network_id):
+            raise Conflict(f"this is another network of the name {network!r}: it was begun apart from yours")
+        if not peer.key:
+            raise Conflict(
+                f"the record of {peer.id!r} is not signed: its release is too old for this network"
+            )
         with self._lock:
             known = self._view.known.get(peer.id)
             taken = (
@@ -178,7 +259,7 @@ class Membership:
         if not self._gossip.hearing.learn(peer, alive=True):
             self._settle_names()
             raise Conflict(f"the name {peer.id!r} is taken: the node that has it may still live")
-        return self._gossip.own(), self.alive()
+        return own, self.alive()
 
     def say_goodbye_of(self, id_: str, epoch: int, heartbeat: int) -> None:
         if not word_fits(epoch, heartbeat):
@@ -203,6 +284,8 @@ class Membership:
     # The rounds.
 
     def start(self) -> None:
+        if self._first:
+            self._network_id.make()
         if self.joined:
             self._joining.tell_joined()
         self.worker.start()
@@ -253,8 +336,11 @@ class Membership:
 
     def _step(self) -> float:
         now = time.monotonic()
-        self._joining.try_again(now, self._stop.is_set)
-        self._round(self._rounds)
+        if self._gossip.twins.due:
+            self._submit(self._gossip.twins.settle)
+        if not self._gossip.twins.aside:
+            self._joining.try_again(now, self._stop.is_set)
+            self._round(self._rounds)
         self._rounds += 1
         if now >= self._next_save:
             self._next_save = now + SAVE_SECONDS
@@ -265,25 +351,78 @@ class Membership:
     def _round(self, number: int) -> None:
         with self._lock:
             self._view.beat(time.time_ns() // 1_000_000)
-            now = time.monotonic()
-            forgettable = [
-                id_ for id_, known in self._view.known.items() if now - known.heard > self._forget_seconds
-            ]
+        if number % 5 == 0:
+            self._look_around()
         self._meetings.begin(number)
         self._settle_names()
+        for id_ in self._answering.to_ask_about(time.monotonic()):
+            if self._view.state(id_, time.monotonic()) in GONE:
+                self._answering.answered(id_)
+                continue
+            self._submit(self.probing.ask_others, id_)
         if number % 10 == 0:
             self._gossip.compact()
-            for id_ in forgettable:
-                log.info("%s has been silent for too long: forgotten", id_)
-                with self._lock:
-                    self._view.drop(id_)
-                self._index.forget(id_)
+            self._forget()
         self._notice_states()
+
+    def _look_around(self) -> None:
+        """What need not be looked at in every round."""
+        alive = self.alive()
+        if self._address is not None and self._address.renew(peer.host for peer in alive):
+            self._moved()
+        now = time.monotonic()
+        states = self._index.logs.states()
+        with self._lock:
+            self._view.settle(states, now)
+        if not self.network_id and self.joined and now - self._began > FOUND_SECONDS:
+            # All came from a release without ids: one of them makes it.
+            newer = [peer.id for peer in alive if peer.born]
+            if self._self_id < min(newer, default="\x7f"):
+                self._network_id.make()
+
+    def _forget(self) -> None:
+        with self._lock:
+            gone = self._view.forgettable(
+                time.monotonic(), left=self._forget_left_seconds, dead=self._forget_seconds
+            )
+            for id_ in gone:
+                self._view.drop(id_)
+        for id_ in gone:
+            log.info("%s has been gone for too long: forgotten", id_)
+            self._forgotten(id_)
+
+    def _forgotten(self, id_: str) -> None:
+        self._index.forget(id_)
+        self._answering.answered(id_)
+        self._noticed.forget(id_)
+
+    def _contact(self, remote: str) -> None:
+        """A seed was reached at this address."""
+        if self._address is not None:
+            self._address.met(remote)
+            if self._address.renew(()):
+                self._moved()
+
+    def _moved(self) -> None:
+        with self._lock:
+            self._view.restart(time.time_ns() // 1_000_000)
+
+    def _tells(self) -> bool:
+        # What was published before anybody said what it knows of this node's log may not follow from that.
+        return self.eager() and self._gossip.hearing.confirmed
+
+    def _published(self, _db: object, delta: Delta) -> None:
+        if delta.peer_id == self._self_id and not self.eager():
+            # The broker tells everybody at once: from now on others may know more than was on the disk.
+            self._gossip.hearing.confirmed = True
+
+    def _submit(self, task: Callable[..., object], *arguments: object) -> None:
+        with suppress(RuntimeError):
+            self._pool.submit(task, *arguments)
 
     def _settle_names(self) -> None:
         if self._gossip.naming.contested:
-            with suppress(RuntimeError):
-                self._pool.submit(self._gossip.naming.settle)
+            self._submit(self._gossip.naming.settle)
 
     def _met(self, peer: Peer) -> None:
         if not self.joined:
@@ -297,7 +436,10 @@ class Membership:
             self._meetings.submit(peer)
 
     def _notice_states(self) -> None:
-        self._noticed.notice(self.statuses())
+        now = time.monotonic()
+        with self._lock:
+            states = self._view.states(now)
+        self._noticed.notice(states, lambda id_: self._view.status(id_, now))
 
     def _save(self) -> None:
         with self._lock:

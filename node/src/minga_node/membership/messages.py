@@ -19,6 +19,10 @@ class Reconcile:
     sender: Peer
     digests: tuple[Digest, ...]
     max_bytes: int
+    start: int = 0
+    since: int = 0
+    """What the sender has heard of the receiver's history: who rests since then is left out. 0: nobody is."""
+    network_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,10 @@ class Reconciled:
     wanted: tuple[Digest, ...] = ()
     more: bool = False
     peers: tuple[Peer, ...] = ()
+    start: int = 0
+    sequence: int = 0
+    """What to name the next time; 0 where all digests are to be told then."""
+    network_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +48,7 @@ class Fetch:
     network: str
     sender: Peer
     digests: tuple[Digest, ...]
+    network_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +60,17 @@ class Push:
     digests: tuple[Digest, ...] = ()
     deltas: tuple[Delta, ...] = ()
     peers: tuple[Peer, ...] = ()
+    network_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """What a newcomer is told."""
+
+    self: Peer
+    peers: tuple[Peer, ...] = ()
+    """Everybody else who is alive."""
+    network_id: str = ""
 
 
 class Stream(Protocol):
@@ -65,8 +85,14 @@ class Stream(Protocol):
 class GossipCalls(Protocol):
     """Calls to other nodes. All raise PeerUnreachable, PeerMisbehaved, Conflict or Busy."""
 
-    def join(self, target: str, network: str, peer: Peer) -> tuple[Peer, tuple[Peer, ...]]:
+    def join(self, target: str, network: str, peer: Peer, network_id: str = "") -> Joined:
         """Who answers, and everybody it knows to be alive."""
+
+    def ping(self, target: str, seconds: float) -> None:
+        """Returns if somebody answers there."""
+
+    def probe(self, target: str, network: str, id_: str) -> str:
+        """Asks a node whether another one answers it; why not, or nothing."""
 
     def leave(self, target: str, id_: str, epoch: int, heartbeat: int) -> None: ...
 

@@ -57,7 +57,7 @@ class Naming:
         answer = None
         if known is not None and known.peer is not None:
             with suppress(MingaError):
-                answer, _ = self._calls.join(known.peer.grpc_target, self._network, self._own())
+                answer = self._calls.join(known.peer.grpc_target, self._network, self._own()).self
         gone = state in {None, PeerState.DEAD, PeerState.LEFT}
         moved_in = answer is not None and (answer.id, answer.key) == (claim.id, claim.key)
         if self._identities.lives(claim, answer) or not (gone or moved_in):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 
+from minga_node.membership.bounds import record_fits, word_fits
+from minga_node.membership.crowd import MOST_KNOWN
 from minga_node.membership.view import Known
 from minga_node.model import Peer
 from minga_node.store import Store
@@ -21,6 +23,10 @@ CREATE TABLE members (
 ALTER TABLE members ADD COLUMN key BLOB NOT NULL DEFAULT x'';
 ALTER TABLE members ADD COLUMN signature BLOB NOT NULL DEFAULT x'';
 """,
+    # A table of its own: the release before, to which one may go back, writes whole rows of the other.
+    """
+CREATE TABLE unproven (id TEXT PRIMARY KEY) WITHOUT ROWID;
+""",
 )
 
 
@@ -33,6 +39,7 @@ class Records:
         """The members of before; silent for as long as nobody has heard of them."""
         found: dict[str, Known] = {}
         wall = time.time()
+        unproven = {id_ for (id_,) in self._store.rows("SELECT id FROM unproven")}
         for row in self._store.rows("SELECT * FROM members"):
             (
                 id_,
@@ -47,15 +54,21 @@ class Records:
                 seed,
                 version,
                 started,
-                *signed,
+                key,
+                signature,
             ) = row
-            peer = Peer(id_, epoch, host, rest, grpc_port, data, bool(seed), version, started, *signed)
+            peer = Peer(id_, epoch, host, rest, grpc_port, data, bool(seed), version, started, key, signature)
             heard = now - max(0.0, wall - seen)
-            found[id_] = Known(epoch, heartbeat, heard, started, bool(left), peer)
+            if record_fits(peer) and word_fits(epoch, heartbeat) and len(found) < MOST_KNOWN:
+                found[id_] = Known(
+                    epoch, heartbeat, heard, started, bool(left), peer, proven=id_ not in unproven
+                )
         return found
 
     def save(self, known: Iterable[Known], now: float) -> None:
         wall = time.time()
+        known = list(known)
+        unproven = [(each.peer.id,) for each in known if each.peer is not None and not each.proven]
         rows = [
             (
                 each.peer.id, each.epoch, each.heartbeat, each.left, int(wall - (now - each.heard)),
@@ -68,4 +81,6 @@ class Records:
         ]  # fmt: skip
         with self._store.write() as db:
             db.execute("DELETE FROM members")
+            db.execute("DELETE FROM unproven")
+            db.executemany("INSERT INTO unproven VALUES (?)", unproven)
             db.executemany(f"INSERT INTO members VALUES ({','.join('?' * 14)})", rows)

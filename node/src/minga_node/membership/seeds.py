@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import dataclass
+
 import urllib3
 
 from minga_node.errors import OtherTls, PeerMisbehaved, PeerUnreachable
 from minga_node.model import Peer
 
+MOST_BYTES = 64 * 1024
+"""Of an answer that are read."""
 _TIMEOUT = urllib3.Timeout(connect=2.0, read=3.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Who serves REST at an address."""
+
+    peer: Peer
+    remote: str | None
+    """The address that the connection went to."""
 
 
 class Seeds:
@@ -20,20 +34,25 @@ class Seeds:
         self._protected = protected
         self._pool = urllib3.PoolManager(retries=False, timeout=_TIMEOUT)
 
-    def ask(self, url: str) -> Peer:
+    def ask(self, url: str) -> Found:
         """Who serves REST at a URL.
 
         Raises:
             PeerUnreachable, PeerMisbehaved
         """
         try:
-            answer = self._pool.request("GET", f"{url.rstrip('/')}/api/v1/node")
-        except urllib3.exceptions.HTTPError as error:
+            answer = self._pool.request("GET", f"{url.rstrip('/')}/api/v1/node", preload_content=False)
+            try:
+                remote = _other_end(answer)
+                data = answer.read(MOST_BYTES)
+            finally:
+                answer.close()
+        except (urllib3.exceptions.HTTPError, UnicodeError) as error:
             raise PeerUnreachable(f"{url} does not answer ({type(error).__name__})") from error
         if answer.status != 200:
             raise PeerUnreachable(f"{url} answers with status {answer.status}")
         try:
-            said = answer.json()
+            said = json.loads(data)
             other_protected = said.get("peer_tls") is True
             found = Peer(
                 id=str(said["id"]),
@@ -53,7 +72,16 @@ class Seeds:
             )
         if self._protected and not other_protected:
             raise OtherTls(f"{url} does not meet peers by TLS, as peer_tls_directory asks for here")
-        return found
+        return Found(found, remote)
 
     def close(self) -> None:
         self._pool.clear()
+
+
+def _other_end(answer: urllib3.BaseHTTPResponse) -> str | None:
+    connection = answer.connection
+    sock = getattr(connection, "sock", None)
+    try:
+        return str(sock.getpeername()[0]) if sock is not None else None
+    except OSError:
+        return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 
 from minga_node.metrics import PEERS
 from minga_node.model import PeerState, PeerStatus
@@ -20,16 +20,21 @@ class States:
         self._states: dict[str, PeerState] = {}
         self.listeners: list[Callable[[PeerStatus], None]] = []
 
-    def notice(self, statuses: Iterable[PeerStatus]) -> None:
-        """Compares with what was told last."""
-        counts = dict.fromkeys(PeerState, 0)
-        changed: list[PeerStatus] = []
+    def forget(self, id_: str) -> None:
         with self._lock:
-            for status in statuses:
-                counts[status.state] += 1
-                if self._states.get(status.peer.id) is not status.state:
-                    self._states[status.peer.id] = status.state
-                    changed.append(status)
+            self._states.pop(id_, None)
+
+    def notice(self, states: Mapping[str, PeerState], about: Callable[[str], PeerStatus | None]) -> None:
+        """Compares with what was told last; ``about`` says more of one that has changed."""
+        counts = dict.fromkeys(PeerState, 0)
+        names: list[str] = []
+        with self._lock:
+            for id_, state in states.items():
+                counts[state] += 1
+                if self._states.get(id_) is not state:
+                    self._states[id_] = state
+                    names.append(id_)
+        changed = [status for id_ in names if (status := about(id_)) is not None]
         for state, count in counts.items():
             PEERS.labels(state.value).set(count)
         for status in changed:

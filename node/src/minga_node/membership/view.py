@@ -6,8 +6,26 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from minga_node.index.log import LogState
+from minga_node.membership.crowd import Crowd
 from minga_node.membership.scuttlebutt import Digest
 from minga_node.model import Peer, PeerState, PeerStatus
+
+MOST_FORGOTTEN = 20_000
+BROKER = ""
+"""Who tells of nodes, where it is no node that does."""
+UNPROVEN_SECONDS = 3_600.0
+"""That a node is remembered that died before it ever answered here."""
+BEYOND = (2**64, 2**64)
+"""No node's epoch and heartbeat."""
+GONE = frozenset({PeerState.DEAD, PeerState.LEFT})
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """Whether there is room for one more node, and who made it."""
+
+    granted: bool
+    gone: str | None = None
 
 
 @dataclass(slots=True)
@@ -24,6 +42,14 @@ class Known:
     """Its addresses; None while nobody has told them."""
     version: int = 0
     """The newest version of its log that anybody spoke of."""
+    proven: bool = False
+    """It has answered this node's own call."""
+    by: str = ""
+    """Who told of it first; itself, if nobody else did."""
+    changed: int = 0
+    """Where in the history of this view something of it changed last."""
+    resting: bool = False
+    """It is gone and all that is known of its log is here: nobody need be told of it again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +81,25 @@ class View:
     """Epoch and last heartbeat of nodes that were dropped: an echo of them is no news."""
     heartbeat: int = 0
     started: int = 0
+    born: int = 0
+    """The first heartbeat of this process."""
     left: bool = False
+    crowd: Crowd = field(default_factory=Crowd)
+    sequence: int = 0
+    """Changes so far."""
 
     def beat(self, now_ms: int) -> None:
         """This node lives. Heartbeats rise through restarts, because they follow the wall clock."""
         self.heartbeat = max(self.heartbeat + 1, now_ms)
         self.started = self.started or self.heartbeat
+        self.born = self.born or self.heartbeat
 
-    def digests(self, logs: Mapping[str, LogState]) -> dict[str, Digest]:
+    def restart(self, started: int) -> None:
+        """Its addresses of now count, whatever was told before."""
+        self.heartbeat = self.started = max(self.heartbeat + 1, started)
+
+    def digests(self, logs: Mapping[str, LogState], since: int | None = None) -> dict[str, Digest]:
+        """Of all nodes; with ``since`` without those that rest and have not changed since then."""
         own = logs[self.self_id]
         found = {
             self.self_id: Digest(
@@ -70,6 +107,8 @@ class View:
             )
         }
         for id_, known in self.known.items():
+            if since is not None and known.resting and known.changed <= since:
+                continue
             state = logs.get(id_)
             held = state if state is not None and state.epoch >= known.epoch else LogState(known.epoch, 0)
             peer = known.peer
@@ -87,7 +126,7 @@ class View:
         return found
 
     def merge(self, digests: Iterable[Digest], own: LogState, now: float) -> News:
-        """Takes another node's word, where it is newer."""
+        """Takes another node's word, where it is newer, of nodes whose records are here."""
         renewed: list[tuple[str, int]] = []
         own_epoch = None
         for digest in digests:
@@ -98,17 +137,17 @@ class View:
                 continue
             known = self.known.get(digest.id)
             if known is None:
-                if (digest.epoch, digest.heartbeat) <= self.forgotten.get(digest.id, (0, 0)):
-                    continue
-                self.known[digest.id] = Known(
-                    digest.epoch, digest.heartbeat, now, 0, digest.left, version=digest.version
-                )
-                renewed.append((digest.id, digest.epoch))
+                if (digest.epoch, digest.heartbeat) > self.forgotten.get(digest.id, BEYOND):
+                    # No echo: it lives again, and its record is welcome.
+                    del self.forgotten[digest.id]
                 continue
+            version = known.version
             if digest.epoch == known.epoch:
                 known.version = max(known.version, digest.version)
             elif digest.epoch > known.epoch:
                 known.version = digest.version
+            if known.version != version:
+                self._changed(known)
             if digest.age <= (known.epoch, known.heartbeat, known.left):
                 continue
             if digest.epoch > known.epoch:
@@ -116,17 +155,42 @@ class View:
             if (digest.epoch, digest.heartbeat) > (known.epoch, known.heartbeat):
                 known.heard = now
             known.epoch, known.heartbeat, known.left = digest.epoch, digest.heartbeat, digest.left
+            self._changed(known)
         return News(tuple(renewed), own_epoch)
 
-    def learn(self, peer: Peer, now: float, *, alive: bool = False) -> bool:
+    def make_room(self, id_: str, by: str, *, alive: bool) -> Room:
+        """Whether a node may come in of which ``by`` tells, and who goes for it."""
+        if id_ == self.self_id or id_ in self.known:
+            return Room(True)
+        if not alive:
+            teller = self.known.get(by)
+            proven = by == BROKER or (teller is not None and teller.proven)
+            if id_ in self.forgotten or not self.crowd.may_tell(by, proven=proven):
+                return Room(False)
+        if not self.crowd.too_many(self.known):
+            return Room(True)
+        goes = self.crowd.least_missed(self.known)
+        if goes is None:
+            return Room(False)
+        self.drop(goes)
+        return Room(True, goes)
+
+    def prove(self, id_: str) -> None:
+        """A node has answered this node's call."""
+        known = self.known.get(id_)
+        if known is not None and not known.proven:
+            known.proven = True
+            self.crowd.went(id_, known.by)
+
+    def learn(self, peer: Peer, now: float, *, alive: bool = False, by: str = "") -> bool:
         """Takes a node's addresses, where they are newer; ``alive`` says that it spoke itself just now."""
         if peer.id == self.self_id:
             return False
         known = self.known.get(peer.id)
         if known is None:
-            if not alive and peer.id in self.forgotten:
-                return False
-            known = self.known[peer.id] = Known(peer.epoch, peer.started, now)
+            known = self.known[peer.id] = Known(peer.epoch, peer.started, now, by=by)
+            self.crowd.came(peer.id, by)
+            self.forgotten.pop(peer.id, None)
         # What was told of its epoch before its first signed record was nobody's word that counts.
         first = bool(peer.key) and (known.peer is None or not known.peer.key)
         if peer.epoch < known.epoch and not first:
@@ -144,7 +208,42 @@ class View:
         known.peer, known.started = peer, peer.started if first else max(peer.started, known.started)
         if peer.epoch > known.epoch or (first and peer.epoch < known.epoch):
             known.epoch, known.heartbeat = peer.epoch, max(peer.started, 1)
+        self._changed(known)
         return True
+
+    def _changed(self, known: Known) -> None:
+        self.sequence += 1
+        known.changed, known.resting = self.sequence, False
+
+    def settle(self, logs: Mapping[str, LogState], now: float) -> None:
+        """Finds those of whom nobody need be told again."""
+        for id_, known in self.known.items():
+            if known.resting or self._state(known, now) not in GONE:
+                continue
+            state = logs.get(id_)
+            held = state.version if state is not None and state.epoch >= known.epoch else 0
+            known.resting = held >= known.version and (state is None or not state.unproven)
+
+    def forgettable(self, now: float, *, left: float, dead: float) -> list[str]:
+        """Who left, or died, so many seconds ago."""
+        limits = {
+            (True, True): left,
+            (True, False): left,
+            (False, True): dead,
+            (False, False): UNPROVEN_SECONDS,
+        }
+        return [
+            id_
+            for id_, known in self.known.items()
+            if now - known.heard > min(dead, limits[known.left, known.proven])
+        ]
+
+    def remember(self, known: Mapping[str, Known]) -> None:
+        """Begins with those of before."""
+        self.known = dict(known)
+        for id_, each in known.items():
+            if not each.proven:
+                self.crowd.came(id_, each.by)
 
     def goodbye(self, id_: str, epoch: int, heartbeat: int) -> bool:
         """A node says that it leaves; whether that is news."""
@@ -155,6 +254,7 @@ class View:
             # It signs its epochs, and it has signed none of this one.
             return False
         known.epoch, known.heartbeat, known.left = epoch, heartbeat, True
+        self._changed(known)
         return True
 
     def state(self, id_: str, now: float) -> PeerState | None:
@@ -177,6 +277,24 @@ class View:
             if known.peer is not None
         )
 
+    def states(self, now: float) -> dict[str, PeerState]:
+        """Of all whose addresses are known."""
+        return {id_: self._state(known, now) for id_, known in self.known.items() if known.peer is not None}
+
+    def by_state(self, now: float) -> dict[PeerState, list[Peer]]:
+        found: dict[PeerState, list[Peer]] = {state: [] for state in PeerState}
+        for known in self.known.values():
+            if known.peer is not None:
+                found[self._state(known, now)].append(known.peer)
+        return found
+
+    def status(self, id_: str, now: float) -> PeerStatus | None:
+        """One whose addresses are known."""
+        known = self.known.get(id_)
+        if known is None or known.peer is None:
+            return None
+        return PeerStatus(known.peer, self._state(known, now), max(0.0, now - known.heard), known.version)
+
     def in_states(self, now: float, *states: PeerState) -> list[Peer]:
         return [
             known.peer
@@ -186,10 +304,14 @@ class View:
 
     def replace(self, peer: Peer, now: float) -> None:
         """Another node has the name now."""
-        self.known[peer.id] = Known(peer.epoch, peer.started, now, peer.started, peer=peer)
+        self.drop(peer.id)
+        self.learn(peer, now)
 
     def drop(self, id_: str) -> None:
         """Forgets a node until it shows a new heartbeat."""
         known = self.known.pop(id_, None)
         if known is not None:
+            self.crowd.went(id_, known.by)
+            while len(self.forgotten) >= MOST_FORGOTTEN:
+                del self.forgotten[next(iter(self.forgotten))]
             self.forgotten[id_] = (known.epoch, known.heartbeat)

@@ -7,7 +7,7 @@ from typing import Any
 
 from minga_node.errors import PeerMisbehaved, PeerUnreachable
 from minga_node.index import Delta
-from minga_node.membership.messages import Fetch, Push, Reconcile, Reconciled, Stream
+from minga_node.membership.messages import Fetch, Joined, Push, Reconcile, Reconciled, Stream
 from minga_node.metrics import GOSSIP_BYTES
 from minga_node.model import Peer, PeerState
 from minga_node.pclient.channels import Channels, grpc_errors
@@ -33,8 +33,8 @@ class GossipClient:
     def __init__(self, channels: Channels) -> None:
         self._channels = channels
 
-    def join(self, target: str, network: str, peer: Peer) -> tuple[Peer, tuple[Peer, ...]]:
-        request = membership_pb2.JoinRequest(network=network, peer=to_message(peer))
+    def join(self, target: str, network: str, peer: Peer, network_id: str = "") -> Joined:
+        request = membership_pb2.JoinRequest(network=network, peer=to_message(peer), network_id=network_id)
         try:
             with grpc_errors(target):
                 stub = membership_pb2_grpc.MembershipStub(self._channels.channel(target))
@@ -48,7 +48,19 @@ class GossipClient:
             for status in answer.peers
             if status.state in {membership_pb2.PEER_STATE_ALIVE, membership_pb2.PEER_STATE_SUSPECT}
         )
-        return from_message(answer.self), others
+        return Joined(from_message(answer.self), others, answer.network_id)
+
+    def ping(self, target: str, seconds: float) -> None:
+        # What every release answers, at little cost.
+        with grpc_errors(target):
+            stub = membership_pb2_grpc.MembershipStub(self._channels.channel(target))
+            stub.GetRoom(membership_pb2.GetRoomRequest(), timeout=seconds)
+
+    def probe(self, target: str, network: str, id_: str) -> str:
+        with grpc_errors(target):
+            stub = membership_pb2_grpc.MembershipStub(self._channels.channel(target))
+            answer = stub.Probe(membership_pb2.ProbeRequest(network=network, id=id_), timeout=JOIN_SECONDS)
+        return "" if answer.answers else answer.problem or "does not answer"
 
     def leave(self, target: str, id_: str, epoch: int, heartbeat: int) -> None:
         request = membership_pb2.LeaveRequest(id=id_, epoch=epoch, heartbeat=heartbeat)
@@ -69,6 +81,9 @@ class GossipClient:
             sender=to_message(message.sender),
             digests=map(digest_to_message, message.digests),
             max_bytes=message.max_bytes,
+            start=message.start,
+            since=message.since,
+            network_id=message.network_id,
         )
         with grpc_errors(target):
             stub = index_pb2_grpc.IndexStub(self._channels.channel(target))
@@ -82,6 +97,9 @@ class GossipClient:
             tuple(map(digest_from_message, answer.wanted)),
             answer.more,
             tuple(map(from_message, answer.peers)),
+            answer.start,
+            answer.sequence,
+            answer.network_id,
         )
 
     def fetch(self, target: str, message: Fetch) -> Stream:
@@ -89,6 +107,7 @@ class GossipClient:
             network=message.network,
             sender=to_message(message.sender),
             digests=map(digest_to_message, message.digests),
+            network_id=message.network_id,
         )
         GOSSIP_BYTES.labels("out").inc(request.ByteSize())
         with grpc_errors(target):
@@ -102,6 +121,7 @@ class GossipClient:
             digests=map(digest_to_message, message.digests),
             deltas=map(delta_to_message, message.deltas),
             peers=map(to_message, message.peers),
+            network_id=message.network_id,
         )
         with grpc_errors(target):
             index_pb2_grpc.IndexStub(self._channels.channel(target)).Push(request, timeout=ROUND_SECONDS)

@@ -19,6 +19,7 @@ def to_message(peer: Peer) -> peer_pb2.Peer:
         started=peer.started,
         key=peer.key,
         signature=peer.signature,
+        born=peer.born,
     )
 
 
@@ -35,4 +36,5 @@ def from_message(message: peer_pb2.Peer) -> Peer:
         started=message.started,
         key=message.key,
         signature=message.signature,
+        born=message.born,
     )

@@ -40,6 +40,9 @@ class IndexService(index_pb2_grpc.IndexServicer):
                 from_message(request.sender),
                 tuple(map(digest_from_message, request.digests)),
                 request.max_bytes,
+                request.start,
+                request.since,
+                request.network_id,
             )
         )
         response = index_pb2.ReconcileResponse(
@@ -49,6 +52,9 @@ class IndexService(index_pb2_grpc.IndexServicer):
             wanted=map(digest_to_message, answer.wanted),
             more=answer.more,
             peers=map(to_message, answer.peers),
+            start=answer.start,
+            sequence=answer.sequence,
+            network_id=answer.network_id,
         )
         GOSSIP_BYTES.labels("out").inc(response.ByteSize())
         return response
@@ -58,7 +64,10 @@ class IndexService(index_pb2_grpc.IndexServicer):
     ) -> Iterator[index_pb2.FetchResponse]:
         GOSSIP_BYTES.labels("in").inc(request.ByteSize())
         message = Fetch(
-            request.network, from_message(request.sender), tuple(map(digest_from_message, request.digests))
+            request.network,
+            from_message(request.sender),
+            tuple(map(digest_from_message, request.digests)),
+            request.network_id,
         )
         for delta in self._membership.serve(message, context.cancel):
             response = index_pb2.FetchResponse(deltas=[delta_to_message(delta)])
@@ -70,6 +79,8 @@ class IndexService(index_pb2_grpc.IndexServicer):
     ) -> index_pb2.PushResponse:
         GOSSIP_BYTES.labels("in").inc(request.ByteSize())
         sender = from_message(request.sender)
+        # Before it is read on, and before anybody is blamed for it: who says that it is the sender?
+        self._membership.admit(request.network, sender, request.network_id)
         try:
             deltas = tuple(map(delta_from_message, request.deltas))
         except PeerMisbehaved as error:
@@ -82,6 +93,7 @@ class IndexService(index_pb2_grpc.IndexServicer):
                 tuple(map(digest_from_message, request.digests)),
                 deltas,
                 tuple(map(from_message, request.peers)),
+                request.network_id,
             )
         )
         return index_pb2.PushResponse()

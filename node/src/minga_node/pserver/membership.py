@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import grpc
 
-from minga_node.errors import BadRequest
 from minga_node.membership import Membership
 from minga_node.pclient.gossip import STATES
 from minga_node.pclient.peers import from_message, to_message
@@ -31,14 +30,13 @@ class MembershipService(membership_pb2_grpc.MembershipServicer):
     def Join(  # noqa: N802
         self, request: membership_pb2.JoinRequest, _context: grpc.ServicerContext
     ) -> membership_pb2.JoinResponse:
-        if not request.peer.id or request.peer.epoch == 0 or not 0 < request.peer.grpc_port < 65536:
-            raise BadRequest("who joins? an id, an epoch and a gRPC port are needed")
-        own, others = self._membership.accept(request.network, from_message(request.peer))
+        own, others = self._membership.accept(request.network, from_message(request.peer), request.network_id)
         # Suspected ones are told as alive: the newcomer finds out by itself.
         alive = membership_pb2.PEER_STATE_ALIVE
         return membership_pb2.JoinResponse(
             self=to_message(own),
             peers=[membership_pb2.PeerStatus(peer=to_message(peer), state=alive) for peer in others],
+            network_id=self._membership.network_id,
         )
 
     def Leave(  # noqa: N802
@@ -65,3 +63,9 @@ class MembershipService(membership_pb2_grpc.MembershipServicer):
         self, _request: membership_pb2.GetRoomRequest, _context: grpc.ServicerContext
     ) -> membership_pb2.GetRoomResponse:
         return membership_pb2.GetRoomResponse(free_bytes=max(0, self._room()))
+
+    def Probe(  # noqa: N802
+        self, request: membership_pb2.ProbeRequest, _context: grpc.ServicerContext
+    ) -> membership_pb2.ProbeResponse:
+        problem = self._membership.probe(request.network, request.id)
+        return membership_pb2.ProbeResponse(answers=problem is None, problem=problem or "")

@@ -6,9 +6,9 @@ from flask import Blueprint, Response
 
 from minga_node.model import PeerState, PeerStatus
 from minga_node.rarely import Rarely
-from minga_node.server.access import for_everybody
+from minga_node.server.access import for_everybody, for_readers
 from minga_node.server.documented import Operation, documented
-from minga_node.server.schemas import NetworkOut, NodeOut, PeerOut, PeersOut, answer
+from minga_node.server.schemas import NetworkOut, NodeOut, PeerOut, PeersOut, ProbeOut, ProbesOut, answer
 from minga_node.server.services import Services
 
 
@@ -25,6 +25,40 @@ def blueprint(services: Services) -> Blueprint:
                 peers=[
                     PeerOut.of(status, here.get(status.peer.id, (0, 0)), lag(status))
                     for status in services.membership.statuses()
+                ]
+            )
+        )
+
+    @routes.delete("/api/v1/peers/<identity>")
+    @documented(
+        Operation("Forgets a peer that is dead or left, at this node, until it lives again", {204: "done"}),
+        "DELETE",
+    )
+    def forget(identity: str) -> Response:
+        services.membership.forget(identity)
+        return Response(status=204)
+
+    @routes.post("/api/v1/peers/probes")
+    @for_readers
+    @documented(
+        Operation(
+            "Asks all living peers whether they answer, and whether this node answers them", {200: ProbesOut}
+        ),
+        "POST",
+    )
+    def probes() -> Response:
+        found = services.membership.probing.look()
+        return answer(
+            ProbesOut(
+                probes=[
+                    ProbeOut(
+                        id=probe.peer.id,
+                        host=probe.peer.host,
+                        grpc_port=probe.peer.grpc_port,
+                        problem=probe.problem,
+                        back=probe.back,
+                    )
+                    for probe in found
                 ]
             )
         )

@@ -74,6 +74,10 @@ class PeerOut(BaseModel):
     files: int = Field(description="Files that it has completely, as far as this node knows")
     bytes: int
     lag: int = Field(description="Changes of what it shares that this node has heard of and not got yet")
+    answers: str = Field(
+        description="Whether it answers calls: `yes`, `not here` (it is heard, and does not answer"
+        " this node), or `nobody` (nor any of the others that were asked)"
+    )
 
     @classmethod
     def of(cls, status: PeerStatus, held: tuple[int, int], lag: int) -> PeerOut:
@@ -91,7 +95,24 @@ class PeerOut(BaseModel):
             files=held[0],
             bytes=held[1],
             lag=lag,
+            answers=status.answers,
         )
+
+
+class ProbeOut(BaseModel):
+    """One peer, asked just now."""
+
+    id: str
+    host: str
+    grpc_port: int
+    problem: str = Field(description="Why it does not answer this node; empty if it does")
+    back: str | None = Field(
+        description="Why this node does not answer it; empty if it does, null where that could not be asked"
+    )
+
+
+class ProbesOut(BaseModel):
+    probes: list[ProbeOut]
 
 
 class PeersOut(BaseModel):

@@ -16,7 +16,8 @@ from minga_node.membership.bounds import AHEAD_MS
 from minga_node.membership.claims import PATIENCE
 from minga_node.membership.gossip import Gossip
 from minga_node.membership.identities import ASK_SECONDS
-from minga_node.membership.messages import Push, Reconcile
+from minga_node.membership.messages import Joined, Push, Reconcile
+from minga_node.membership.network_id import NetworkId
 from minga_node.membership.records import Records
 from minga_node.membership.scuttlebutt import Digest
 from minga_node.membership.view import View
@@ -28,7 +29,7 @@ from minga_node.store import Store
 from tests.support.writer import Writer
 
 TELLER = Writer("teller").record()
-OTHER = Peer("other", 5, "127.0.0.1", 1, 2, 3, started=1)
+OTHER = Writer("other").record()
 
 
 class Nobody:
@@ -38,11 +39,11 @@ class Nobody:
         self.answers = answers
         self.asked = 0
 
-    def join(self, _target: str, _network: str, _peer: Peer) -> tuple[Peer, tuple[Peer, ...]]:
+    def join(self, _target: str, _network: str, _peer: Peer, _network_id: str = "") -> Joined:
         self.asked += 1
         if self.answers is None:
             raise PeerUnreachable("nobody")
-        return self.answers, ()
+        return Joined(self.answers)
 
     def __getattr__(self, name: str) -> Any:
         return lambda *_: None
@@ -57,7 +58,15 @@ class Half:
         self.index = Index(self.store, "me", "test")
         self.view = View("me", 5, 15)
         self_peer = Peer("me", 5, "h", 1, 2, 3)
-        self.gossip = Gossip(self.index, self.view, self.calls, lambda: self_peer, "test", lambda: self.now)
+        self.gossip = Gossip(
+            self.index,
+            self.view,
+            self.calls,
+            lambda: self_peer,
+            "test",
+            lambda: self.now,
+            network_id=NetworkId(self.store),
+        )
 
     def epoch(self, id_: str) -> int:
         return self.view.known[id_].epoch
@@ -98,13 +107,27 @@ def test_a_record_that_its_node_did_not_sign_is_refused_and_who_tells_it_is_not_
 
 def test_who_sends_back_what_this_node_wrote_a_moment_ago_is_not_to_blame(half: Half) -> None:
     half.index.publish([LocalFile("mine", f"{1:064x}", 1, "x/y", 1)])
+    half.gossip.hearing.confirmed = True
     own = half.index.logs.delta("me", 0, 2**20)
     assert own is not None
     assert not push(half, TELLER, own)
     assert not half.gossip.claims.refused("teller")
     with pytest.raises(PeerMisbehaved, match="own log"):
-        push(half, TELLER, replace(own, to_version=2))
+        push(half, TELLER, replace(own, to_version=2, signature=b""))
     assert half.gossip.claims.refused("teller")
+
+
+def test_who_brings_entries_that_this_node_signed_and_lost_is_only_in_doubt(half: Half) -> None:
+    half.index.publish([LocalFile("mine", f"{1:064x}", 1, "x/y", 1)])
+    half.gossip.hearing.confirmed = True
+    own = half.index.logs.delta("me", 0, 2**20)
+    assert own is not None
+    assert not push(half, TELLER, replace(own, to_version=2))
+    assert half.index.logs.own.epoch > own.epoch, "it begins a new epoch"
+    for _ in range(2):
+        assert not half.gossip.claims.refused("teller")
+        push(half, TELLER, replace(own, epoch=half.index.logs.own.epoch, to_version=2))
+    assert half.gossip.claims.refused("teller"), "whoever goes on with it lies"
 
 
 def test_a_sender_that_is_not_who_it_says_discredits_nobody(half: Half, owner: Writer) -> None:
@@ -217,7 +240,11 @@ def test_a_caller_may_claim_what_it_has_not_sent_yet_only_while_something_comes(
 ) -> None:
     store = Store(tmp_path / "s.db")
     index = Index(store, "me")
-    gossip = Gossip(index, View("me", 5, 15), Nobody(), lambda: Peer("me", 5, "h", 1, 2, 3), "test")
+    view = View("me", 5, 15)
+    me = Peer("me", 5, "h", 1, 2, 3)
+    gossip = Gossip(index, view, Nobody(), lambda: me, "test", network_id=NetworkId(store))
+    for name in ("a", "b"):
+        view.learn(Peer(name, 5, "127.0.0.1", 1, 2, 3), 0.0)
     claims = (Digest("other", 5, 9, 0, started=1), Digest("a", 5, 9, 100), Digest("b", 5, 9, 100))
 
     def rounds() -> None:
@@ -294,7 +321,7 @@ def test_a_record_of_years_ahead_is_not_believed(half: Half, owner: Writer, fiel
     for writer in (owner, Writer("stranger")):
         record = writer.record(**{"started": 1, field: late})
         assert not half.gossip.hearing.learn(record)
-        with pytest.raises(Conflict, match="years ahead"):
+        with pytest.raises(Conflict, match="years apart"):
             push(half, record)
     assert late_ones() == refused + 4
     assert half.view.known["owner"].peer == owner.record()

@@ -49,12 +49,14 @@ def test_a_goodbye_holds_until_a_later_heartbeat() -> None:
 
 def test_a_forgotten_node_is_not_brought_back_by_an_echo() -> None:
     it = view()
+    it.learn(peer(), 0.0)
     it.merge([Digest("a", 10, 200, 0)], OWN, 0.0)
     it.drop("a")
     it.merge([Digest("a", 10, 200, 0)], OWN, 1.0)
-    assert "a" not in it.known
+    assert not it.make_room("a", "teller", alive=False).granted
     it.merge([Digest("a", 10, 201, 0)], OWN, 1.0)
-    assert "a" in it.known
+    assert "a" not in it.known, "a digest alone makes no node"
+    assert it.make_room("a", "teller", alive=False).granted
 
 
 @pytest.mark.parametrize(("digest", "epoch"), [

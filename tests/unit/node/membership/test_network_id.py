@@ -1,0 +1,66 @@
+"""Which ids are of one network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from minga_node.membership.network_id import YOUNG_MS, NetworkId, Verdict, is_id, judge, made_at, make
+from minga_node.store import Store
+
+NOW = 1_800_000_000_000
+OLD, OLDER = make(NOW - YOUNG_MS), make(NOW - YOUNG_MS - 1)
+YOUNG, YOUNGER = make(NOW - 2), make(NOW - 1)
+
+
+@pytest.mark.parametrize(("mine", "theirs", "met", "verdict"), [
+    ("", "", False, Verdict.SAME),
+    (OLD, "", True, Verdict.SAME),
+    (OLD, OLD, True, Verdict.SAME),
+    ("", OLD, False, Verdict.ADOPT),
+    (YOUNG, OLD, False, Verdict.ADOPT),
+    (OLD, YOUNG, False, Verdict.ADOPT),
+    (OLD, OLDER, True, Verdict.OTHER),
+    (OLDER, OLD, True, Verdict.OTHER),
+    (OLD, YOUNG, True, Verdict.OTHER),
+    (YOUNG, OLD, True, Verdict.OTHER),
+    (YOUNG, YOUNGER, True, Verdict.YOUNGER),
+    (YOUNGER, YOUNG, True, Verdict.ADOPT),
+])  # fmt: skip
+def test_the_rule(mine: str, theirs: str, met: bool, verdict: Verdict) -> None:
+    assert judge(mine, theirs, met=met, now_ms=NOW) is verdict
+
+
+def test_an_id_says_when_it_was_made() -> None:
+    assert is_id(OLD)
+    assert made_at(OLD) == NOW - YOUNG_MS
+    assert not is_id("x" * 28)
+    assert not is_id(OLD + "0")
+
+
+def test_an_id_is_kept_and_said_once_somebody_else_has_it(tmp_path: Path) -> None:
+    store = Store(tmp_path / "s.db")
+    id_ = NetworkId(store, lambda: NOW)
+    assert (id_.value, id_.said) == ("", "")
+    id_.make()
+    first = id_.value
+    assert is_id(first)
+    assert id_.said == "", "it may still be another's network that this node is to join"
+    assert id_.heard(first)
+    assert id_.said == first
+    assert not id_.heard(OLD), "another network"
+    assert not id_.heard("no id"), "nor is that one"
+    assert id_.heard(""), "an earlier release"
+    again = NetworkId(store, lambda: NOW)
+    assert again.said == first
+    store.close()
+
+
+def test_who_was_alone_takes_the_others_id(tmp_path: Path) -> None:
+    store = Store(tmp_path / "s.db")
+    id_ = NetworkId(store, lambda: NOW)
+    id_.make()
+    assert id_.heard(OLD)
+    assert id_.said == OLD
+    store.close()
