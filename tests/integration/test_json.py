@@ -43,8 +43,8 @@ PEERS = [
 STATUS = {
     "id": "str", "network": "str", "epoch": "int", "host": "str", "rest_port": "int", "grpc_port": "int",
     "data_port": "int", "seed": "bool", "version": "str", "ready": "bool", "problems": [],
-    "broker_connected": "bool?", "files": "int", "bytes": "int", "peers_alive": "int", "disk_free": "int",
-    "disk_total": "int", "peer_tls": "bool",
+    "broker_connected": "bool?", "broker_problem": "str", "files": "int", "bytes": "int",
+    "peers_alive": "int", "disk_free": "int", "disk_total": "int", "peer_tls": "bool",
 }  # fmt: skip
 WANT = {
     "id": "str", "name": "str?", "content_id": "str?", "fetch": "bool", "state": "str", "created": "int",

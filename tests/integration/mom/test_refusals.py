@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pika
@@ -83,6 +85,28 @@ def test_what_is_no_broker_is_said(
             thread.join()
             for connection in taken:
                 connection.close()
+
+
+def test_what_cannot_be_reached_is_said_and_keeps_no_node_from_ending(tmp_path: Path) -> None:
+    # A listener whose queue is full answers no SYN, as a host that is gone.
+    with socket.socket() as full, ExitStack() as waiting:
+        full.bind((HOST, 0))
+        full.listen(0)
+        for _ in range(3):
+            one = waiting.enter_context(socket.socket())
+            one.setblocking(False)
+            one.connect_ex(full.getsockname())
+        end = End(tmp_path, "a", f"amqp://{HOST}:{full.getsockname()[1]}/").begin()
+        try:
+            end.says("it does not answer", 20)
+        finally:
+            began = time.monotonic()
+            end.mom.stop()
+            took = time.monotonic() - began
+            alive = end.mom._link.worker.alive
+            end.stop()
+        assert not alive
+        assert took < 4.0
 
 
 def test_a_broker_that_starts_late_is_found_soon_after(tmp_path: Path) -> None:

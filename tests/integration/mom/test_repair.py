@@ -10,6 +10,8 @@ import pytest
 from pika.adapters.blocking_connection import BlockingChannel
 from pika.exceptions import ChannelClosedByBroker, UnroutableError
 
+from minga_node.errors import StorageFailed, StorageFull
+from minga_node.events import Event
 from minga_node.local.broker import PrivateBroker, private
 from minga_node.mom.topology import Topology
 from tests.support.broker_end import End
@@ -127,3 +129,31 @@ def test_a_queue_that_somebody_else_consumes_alone_is_said_and_waited_for(
         late.connected(10)
     finally:
         late.stop()
+
+
+def test_an_event_that_cannot_be_stored_for_a_while_is_not_lost(
+    broker: PrivateBroker, tmp_path: Path
+) -> None:
+    failures = [
+        StorageFull("the disk is full"),
+        StorageFailed("the disk is away"),
+        RuntimeError("unforeseen"),
+    ]
+
+    def handle(_event: Event) -> None:
+        if failures:
+            raise failures.pop(0)
+
+    speaker = End(tmp_path, "speaker", broker.url).start()
+    listener = End(tmp_path, "listener", broker.url, handle).start()
+    try:
+        ids = speaker.tell(*range(20))
+        listener.hears(ids, 30)
+        assert sorted(listener.heard) == sorted(ids), "each once"
+        assert failures == []
+        assert all(worker.alive for worker in listener.mom.workers)
+        assert [worker.problem() for worker in listener.mom.workers] == ["", "", ""]
+        assert listener.mom.dead_letters(10) == []
+    finally:
+        speaker.stop()
+        listener.stop()

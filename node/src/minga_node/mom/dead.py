@@ -76,18 +76,18 @@ class DeadLetters:
         open_channel(on_open)
         return end
 
-    def again(self) -> None:
-        """Declares once more what may have been removed while the queue stayed."""
+    def again(self, open_channel: Open) -> None:
+        """Declares once more what may have been removed, or could not be declared before."""
         channel = self._channel
         if channel is not None and channel.is_open:
             channel.exchange_declare(self._exchange, "fanout", durable=True, callback=nothing)
             channel.queue_bind(self._queue.name, self._exchange, "", callback=nothing)
+        elif not self._declaring:
+            self.declare(open_channel, lambda: None)
 
-    def count(self, open_channel: Open) -> None:
-        """Has the metric tell how many there are; declares the queue when that could not be before."""
+    def count(self) -> None:
+        """Has the metric tell how many there are, where that can be known."""
         if self._channel is None or not self._channel.is_open:
-            if not self._declaring:
-                self.declare(open_channel, lambda: None)
             return
         self._channel.queue_declare(
             self._queue.name,

@@ -29,6 +29,8 @@ from minga_node.workers import Loop
 
 log = logging.getLogger(__name__)
 
+STUCK_SECONDS = 60.0
+"""Without a sign of life of the connection's thread; more than all that the broker owes at a time takes."""
 WATCH_SECONDS = 1.0
 """Time between two looks at a file of addresses."""
 LEAST_SECONDS = 0.1
@@ -64,12 +66,13 @@ class Link:
             self.standing,
             Patience(),
             addresses.moved,
+            self._beat,
             on_event,
             on_job,
         )
         self._backoff = Backoff()
         self._stop = threading.Event()
-        self.worker = Loop("mom", self._run)
+        self.worker = Loop("mom", self._run, stuck_after=STUCK_SECONDS)
         self._session: Session | None = None
         """Written by the connection's thread alone."""
         outbox.on_add.append(self.wake)
@@ -129,11 +132,15 @@ class Link:
             raise BrokerUnavailable("the broker does not answer") from None
 
     def _run(self) -> None:
+        # Not the worker's flag: at the end of a node what it says last is still to be told.
         while not self._stop.is_set():
             began = time.monotonic()
             pause = self._round()
             self._wait(max(began + pause, time.monotonic() + LEAST_SECONDS))
         self.standing.ended()
+
+    def _beat(self) -> None:
+        self.worker.beat()
 
     def _round(self) -> float:
         """Tries every address once; seconds from its beginning to that of the next round."""
@@ -144,6 +151,7 @@ class Link:
             return self._backoff.next()
         refusals = 0
         for address in addresses:
+            self._beat()
             ended = self._connect(address)
             if self._stop.is_set():
                 return 0.0
@@ -175,5 +183,6 @@ class Link:
     def _wait(self, until: float) -> None:
         """Less long when there are other addresses, or the node ends."""
         while (left := until - time.monotonic()) > 0:
+            self._beat()
             if self._stop.wait(min(left, WATCH_SECONDS)) or self._addresses.changed():
                 return

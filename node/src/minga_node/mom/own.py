@@ -58,5 +58,7 @@ class Own:
     patience: Patience
     moved: Callable[[Address], bool]
     """Whether the node is to leave that broker."""
+    beat: Callable[[], None]
+    """Says that the connection's thread lives."""
     on_event: Callable[[Delivery], None]
     on_job: Callable[[Delivery], None]

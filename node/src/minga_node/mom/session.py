@@ -217,6 +217,7 @@ class Session:
         return self._connection.is_open and self._up is not None
 
     def _pump_again(self) -> None:
+        self._own.beat()
         if self._connected:
             self._publisher.pump()
             if self._own.moved(self._address):
@@ -241,7 +242,7 @@ class Session:
     def _count_again(self) -> None:
         if self._connected:
             if self._blocked is None:
-                self._own.dead.count(self._open)
+                self._own.dead.count()
             self._later(COUNT_SECONDS, self._count_again)
 
     def _look_later(self) -> None:
@@ -258,7 +259,7 @@ class Session:
             self._look_later()
             return
         self._expect(ANSWER_SECONDS)
-        self._own.dead.again()
+        self._own.dead.again(self._open)
 
         def done(deaf: list[str]) -> None:
             self._answered()

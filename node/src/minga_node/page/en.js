@@ -154,6 +154,7 @@ export default {
   "map.lead": { one: "{n} node of {network} at work. {broker}", other: "{n} nodes of {network} at work. {broker}" },
   "map.broker.none": "No message broker: events travel by gossip.",
   "map.broker.up": "The message broker is connected.",
+  "map.broker.blocked": "The message broker takes no messages: events travel by gossip.",
   "map.broker.down": "The message broker is away: events travel by gossip.",
   "map.label": "Map of the network",
   "map.to": " to ",

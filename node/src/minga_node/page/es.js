@@ -154,6 +154,7 @@ export default {
   "map.lead": { one: "{n} nodo de {network} trabajando. {broker}", other: "{n} nodos de {network} trabajando. {broker}" },
   "map.broker.none": "Sin intermediario de mensajes: los avisos corren de boca en boca.",
   "map.broker.up": "El intermediario de mensajes está conectado.",
+  "map.broker.blocked": "El intermediario de mensajes no acepta mensajes: los avisos corren de boca en boca.",
   "map.broker.down": "El intermediario de mensajes no está: los avisos corren de boca en boca.",
   "map.label": "Mapa de la red",
   "map.to": " a ",

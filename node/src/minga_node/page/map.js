@@ -35,7 +35,7 @@ export function networkView(_route, signal) {
     const { node } = network;
     if (!node) return;
     const broker = node.broker_connected;
-    text(lead, t("map.lead", { n: peers.filter((peer) => peer.state === "alive").length, network: node.network, broker: t(broker === null ? "map.broker.none" : broker ? "map.broker.up" : "map.broker.down") }));
+    text(lead, t("map.lead", { n: peers.filter((peer) => peer.state === "alive").length, network: node.network, broker: t(`map.broker.${brokerState(node)}`) }));
     const space = narrow.matches ? TALL : WIDE;
     map.setAttribute("viewBox", `0 0 ${space.width} ${space.height}`);
     const { places, centre } = layout(peers, space, broker !== null);
@@ -90,7 +90,7 @@ function wayToBroker() {
   line.update = (peer, places, centre) => {
     const at = places.get(peer.id);
     line.setAttribute("d", `M${centre.x} ${centre.y}L${at.x} ${at.y}`);
-    line.setAttribute("class", peer.state === "alive" && network.node.broker_connected ? "way" : "way way-away");
+    line.setAttribute("class", peer.state === "alive" && brokerState(network.node) === "up" ? "way" : "way way-away");
   };
   return line;
 }
@@ -125,6 +125,12 @@ function legend() {
   );
 }
 
+function brokerState(node) {
+  if (node.broker_connected === null) return "none";
+  if (!node.broker_connected) return "down";
+  return node.broker_problem ? "blocked" : "up";
+}
+
 function brokerMark() {
   const mark = s(
     "g",
@@ -134,7 +140,7 @@ function brokerMark() {
   );
   mark.update = (_, at) => {
     mark.setAttribute("transform", `translate(${at.x} ${at.y})`);
-    mark.setAttribute("class", network.node.broker_connected ? "broker" : "broker broker-down");
+    mark.setAttribute("class", brokerState(network.node) === "up" ? "broker" : "broker broker-down");
   };
   return mark;
 }
