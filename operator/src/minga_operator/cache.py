@@ -58,7 +58,8 @@ class Cache:
         self._changed(place[1:])
 
     def drop(self, item: Object) -> None:
-        """Forgets an object that was deleted."""
+        """Forgets an object that was deleted; ``item`` is its last state."""
+        self._noticed(item)
         place = self._place(item)
         with self._lock:
             objects = self._objects.get(place, {})

@@ -33,7 +33,9 @@ def test_one_that_is_gone_before_anybody_looks_is_told_of_once() -> None:
     assert evictions.untold(KEY) == [Eviction("library-peer-0", "p-1", MESSAGE)]
     assert evictions.untold(KEY) == []
     assert len(evictions.recent(KEY)) == 1
-    cache.put(pod("p-2", "7"))
+    # Its end may be all that the watch tells of it.
+    cache.put(pod("p-2", "6", phase="Running", reason=None))
+    cache.drop(pod("p-2", "7"))
     assert [item.uid for item in evictions.untold(KEY)] == ["p-2"]
 
 
