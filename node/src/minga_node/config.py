@@ -100,6 +100,11 @@ class Config(BaseModel):
         10_000,
         description="Connections to REST at once; beyond it, those go that wait longest for their client",
     )
+    allowed_hosts: tuple[str, ...] = Field(
+        (),
+        description="Further names by which browsers may reach this node, such as files.example.com or"
+        " *.example.com; `*` for any",
+    )
     gossip_seconds: Seconds = Field(1.0, description="Time between two rounds of gossip")
     suspect_seconds: Seconds = Field(5.0, description="Silence after which a peer is suspected")
     dead_seconds: Seconds = Field(15.0, description="Silence after which a peer counts as dead")
@@ -130,7 +135,7 @@ class Config(BaseModel):
         " failed for this time",
     )
 
-    @field_validator("seed_peer", "broker_url", mode="before")
+    @field_validator("seed_peer", "broker_url", "allowed_hosts", mode="before")
     @classmethod
     def _one_or_many(cls, value: Any) -> Any:
         if isinstance(value, str):
@@ -159,6 +164,14 @@ class Config(BaseModel):
         if value is not None and info.data.get("broker_url"):
             raise ValueError("none beside broker_url")
         return value
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for item in value:
+            if not re.fullmatch(r"\*|(\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*", item):
+                raise ValueError("host names without a port, such as files.example.com or *.example.com")
+        return tuple(item.lower() for item in value)
 
     @field_validator("ip")
     @classmethod

@@ -156,6 +156,21 @@ class Forbidden(MingaError):
     status = 403
 
 
+class ForeignHost(MingaError):
+    """A browser asks by a name that another site could have."""
+
+    type = "foreign-host"
+    title = "This node does not go by that name"
+    status = 421
+
+
+class FromElsewhere(Forbidden):
+    """A page of another site would make the node do something."""
+
+    type = "from-elsewhere"
+    title = "Another page asks for this"
+
+
 class TokenNeeded(MingaError):
     """REST takes tokens here, and none came."""
 

@@ -150,6 +150,12 @@ class Access(Model):
         " changes of it need no restart",
     )
     protect_metrics: bool = Field(False, description="Ask for a token at /metrics, too")
+    allowed_hosts: list[Host] = Field(
+        default_factory=list,
+        max_length=16,
+        description="Further host names by which browsers may reach the nodes, as of a LoadBalancer; those of"
+        " `ingress` and `gateway` are known",
+    )
 
     model_config = rules(
         rule(

@@ -13,7 +13,7 @@ import pytest
 
 from minga_operator.kinds import BY_NAME, WATCHED
 from minga_operator.network import Tokens
-from minga_operator.resources import common, desired, memory, workload
+from minga_operator.resources import common, config, desired, memory, workload
 from tests.unit.operator.networks import TOKENS, network, plan
 
 CHART = Path(__file__).parents[3] / "charts" / "minga" / "files" / "dashboards"
@@ -224,3 +224,22 @@ def test_a_single_seed_is_the_first_node() -> None:
     of = network()
     config = next(item for item in desired(of, plan(of)) if item["kind"] == "ConfigMap")
     assert json.loads(config["data"]["library-seed-0.json"])["seed_peer"] == []
+
+
+@pytest.mark.parametrize(
+    ("spec", "names"),
+    [
+        ({}, None),
+        (
+            {"access": {"allowedHosts": ["b.example.com", "*.example.org"]}},
+            ["*.example.org", "b.example.com"],
+        ),
+        ({"ingress": {"host": "a.example.com"}}, ["a.example.com"]),
+        ({"gateway": {"name": "edge", "hostnames": ["a.example.com"]}}, ["a.example.com"]),
+        ({"gateway": {"name": "edge"}}, ["*"]),
+    ],
+)
+def test_nodes_know_the_names_by_which_browsers_reach_them(
+    spec: dict[str, Any], names: list[str] | None
+) -> None:
+    assert config.node(network(spec), "peer").get("allowed_hosts") == names

@@ -16,6 +16,7 @@ from minga_node.server.documented import Operation, Parameter, documented
 from minga_node.server.filters import FILTERS, Filters, filters
 from minga_node.server.http import Stream
 from minga_node.server.packing import Packing
+from minga_node.server.same_origin import check_act
 from minga_node.server.schemas import answer
 from minga_node.server.services import Services
 from minga_node.server.unpacking import Unpacking
@@ -66,6 +67,7 @@ def blueprint(services: Services) -> Blueprint:
         if not text:
             # Everything may be more than this node's disk holds: nobody is to ask for it by mistake.
             raise BadRequest("q is missing: expected part of a name, or a glob; * for everything")
+        check_act()
         rows = chosen(services, text, request.args.get("peer"))
         return _tar(packing.everything(rows), "minga.tar")
 

@@ -14,7 +14,8 @@ from minga_node.server.documented import Operation, Parameter, documented
 from minga_node.server.early import before_body
 from minga_node.server.filters import FILTERS, filters
 from minga_node.server.names import content_id, name_from_path, number
-from minga_node.server.schemas import FileOut, FilesOut, answer
+from minga_node.server.same_origin import check_act
+from minga_node.server.schemas import FileOut, FilesOut, answer, file_out, plain
 from minga_node.server.sending import (
     check_match,
     empty,
@@ -57,9 +58,10 @@ def blueprint(services: Services) -> Blueprint:
     routes = Blueprint("files", __name__)
     library, index = services.library, services.index
 
-    def listed(rows: Sequence[FileRow], next_cursor: str | None) -> FilesOut:
+    def listed(rows: Sequence[FileRow], next_cursor: str | None) -> Response:
         known = services.digests.known(row.id for row in rows)
-        return FilesOut(files=[FileOut.of(row, known.get(row.id)) for row in rows], next_cursor=next_cursor)
+        files = [file_out(row, known.get(row.id)) for row in rows]
+        return plain({"files": files, "next_cursor": next_cursor})
 
     def local_row(file: LocalFile) -> FileRow:
         own = Holder(services.self_peer().id, complete=True, online=True)
@@ -90,7 +92,7 @@ def blueprint(services: Services) -> Blueprint:
     def search() -> Response:
         if "name" in request.args:
             rows = index.by_name(check_name(request.args["name"]))
-            return answer(listed(rows, None))
+            return listed(rows, None)
         scope = request.args.get("scope", "network")
         if scope not in {"network", "local"}:
             raise BadRequest(f"scope is {scope!r}: expected network or local")
@@ -103,7 +105,7 @@ def blueprint(services: Services) -> Blueprint:
                 **filters(),
             )
         )
-        return answer(listed(page.rows, page.next_cursor))
+        return listed(page.rows, page.next_cursor)
 
     @routes.get("/files/<name:name>")
     @documented(
@@ -154,6 +156,7 @@ def blueprint(services: Services) -> Blueprint:
         own = services.self_peer().id
         if not any(holder.online and holder.peer_id != own for holder in row.holders):
             raise NoHolders(f"nobody who has {row.name} is online")
+        check_act()
         services.downloads.start(row.id, row.name, peer)
         start, end = bounds or (0, row.size)
         return from_chunks(services.downloads.reading(row.id, start, end), row.size, bounds, fields)

@@ -9,13 +9,32 @@ from http import HTTPStatus
 from typing import Any
 
 from flask import Flask, Response, request
+from markupsafe import escape
 from werkzeug.exceptions import HTTPException
 
-from minga_node.errors import Busy, DirectoryAway, MingaError, RangeNotSatisfiable, StorageFailed
+from minga_node.errors import (
+    Busy,
+    DirectoryAway,
+    ForeignHost,
+    FromElsewhere,
+    MingaError,
+    RangeNotSatisfiable,
+    StorageFailed,
+)
 from minga_node.server.access import challenge
 from minga_node.server.http.problems import document
 
 log = logging.getLogger(__name__)
+
+
+EXPLAINED = {
+    "Content-Security-Policy": (
+        "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "Referrer-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+}
 
 
 def problem(kind: str, title: str, status: int, detail: str, extra: dict[str, Any] | None = None) -> Response:
@@ -23,6 +42,20 @@ def problem(kind: str, title: str, status: int, detail: str, extra: dict[str, An
     return Response(
         document(kind, status, detail, title, extra), status, content_type="application/problem+json"
     )
+
+
+def explained(error: MingaError, *, again: bool) -> Response:
+    """A refusal as a page, since a person is looking; ``again`` offers the same address as a link of ours,
+    which is that person's own wish.
+    """
+    target = str(request.environ.get("RAW_URI", ""))
+    again = again and target.startswith("/") and not target.startswith("//")
+    link = f'<p><a href="{escape(target)}">Fetch it</a></p>' if again else ""
+    text = (
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(error.title)}</title>'
+        f"<h1>{escape(error.title)}</h1><p>{escape(str(error))}.</p>{link}</html>\n"
+    )
+    return Response(text, error.status, headers=EXPLAINED, content_type="text/html; charset=utf-8")
 
 
 def install(app: Flask, away: Callable[[], str]) -> None:
@@ -43,6 +76,10 @@ def install(app: Flask, away: Callable[[], str]) -> None:
             response.headers["Content-Range"] = f"bytes */{error.size}"
         if (wanted := challenge(error)) is not None:
             response.headers["WWW-Authenticate"] = wanted
+        if isinstance(error, ForeignHost | FromElsewhere) and "text/html" in request.headers.get(
+            "Accept", ""
+        ):
+            return explained(error, again=isinstance(error, FromElsewhere))
         if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             log.warning("%s %s: %s", request.method, request.path, error)
         return response

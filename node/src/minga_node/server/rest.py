@@ -53,7 +53,7 @@ def create_app(services: Services) -> tuple[Flask, Early]:
     app.url_map.merge_slashes = False
     tracing.flask(app)
     problems.install(app, services.library.away)
-    checks = [_measure(app), same_origin.install(app), access.install(app, services)]
+    checks = [_measure(app), same_origin.install(app, services), access.install(app, services)]
     for blueprint in (
         files.blueprint(services),
         pieces.blueprint(services),

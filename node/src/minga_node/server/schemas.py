@@ -6,6 +6,7 @@ from typing import Any
 
 from flask import Response
 from pydantic import BaseModel, Field
+from pydantic_core import to_json
 
 from minga_node.manifest import piece_size
 from minga_node.model import FileRow, Holder, Peer, PeerState, PeerStatus
@@ -14,6 +15,11 @@ from minga_node.model import FileRow, Holder, Peer, PeerState, PeerStatus
 def answer(model: BaseModel, status: int = 200) -> Response:
     """A model as a JSON response."""
     return Response(model.model_dump_json(by_alias=True) + "\n", status, content_type="application/json")
+
+
+def plain(body: dict[str, Any]) -> Response:
+    """The same for what is a model's JSON already."""
+    return Response(to_json(body) + b"\n", content_type="application/json")
 
 
 class HolderOut(BaseModel):
@@ -59,6 +65,26 @@ class FileOut(BaseModel):
 class FilesOut(BaseModel):
     files: list[FileOut]
     next_cursor: str | None = Field(description="For the `cursor` of the next request; null at the end")
+
+
+def file_out(row: FileRow, sha256: str | None = None) -> dict[str, Any]:
+    """The same as :meth:`FileOut.of`, without a model: of a long list, models are most of the cost."""
+    piece = piece_size(row.size)
+    return {
+        "name": row.name,
+        "id": row.id,
+        "size": row.size,
+        "pieces": -(-row.size // piece),
+        "piece_size": piece,
+        "sha256": sha256,
+        "media_type": row.media_type,
+        "modified": row.modified_ms,
+        "available": row.available,
+        "holders": [
+            {"peer": holder.peer_id, "complete": holder.complete, "online": holder.online}
+            for holder in row.holders
+        ],
+    }
 
 
 class PeerOut(BaseModel):

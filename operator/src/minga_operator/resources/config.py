@@ -32,7 +32,21 @@ def node(network: Network, component: str) -> dict[str, Any]:
     if sharing.replication_target > 1:
         # Not the default: the networks of an earlier operator would all be restarted to be told of it.
         found["replication_target"] = sharing.replication_target
+    if names := _browsers_names(network):
+        found["allowed_hosts"] = names
     return found
+
+
+def _browsers_names(network: Network) -> list[str]:
+    """The names by which browsers reach the network from outside; a node answers them by no others."""
+    ingress, gateway = network.spec.ingress, network.spec.gateway
+    names = list(network.spec.access.allowed_hosts)
+    if ingress is not None:
+        names.append(ingress.host)
+    if gateway is not None:
+        # Without names it has those of the Gateway's listener, which the spec does not say.
+        names += gateway.hostnames or ["*"]
+    return sorted(set(names))
 
 
 def digest(network: Network, component: str) -> str:
