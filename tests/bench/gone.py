@@ -18,6 +18,9 @@ from minga_node.metrics import GOSSIP_BYTES
 from tests.support.index_node import IndexNode, making, until
 from tests.support.writer import Writer
 
+SETTLE = 40.0
+"""Seconds before the clock starts."""
+
 
 def sent() -> float:
     return float(GOSSIP_BYTES.labels("out")._value.get())
@@ -42,7 +45,7 @@ def measure(count: int, gone: int, seconds: float) -> dict[str, float]:
         for node in network:
             remember(node, writers)
         # Until each pair has met, and nothing that has only just begun is counted.
-        time.sleep(20)
+        time.sleep(SETTLE)
         before, cpu, began = sent(), time.process_time(), time.monotonic()
         time.sleep(seconds)
         took = time.monotonic() - began

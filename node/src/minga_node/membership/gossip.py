@@ -6,7 +6,7 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from minga_node.errors import Busy, Conflict, Forged, PeerMisbehaved, PeerUnreachable
@@ -81,9 +81,9 @@ class Gossip:
             )
         return self._identities.sign(peer)
 
-    def digests(self, since: int | None = None) -> dict[str, Digest]:
+    def digests(self, since: int | None = None, also: Container[str] = ()) -> dict[str, Digest]:
         with self.lock:
-            return self._view.digests(self._index.logs.states(), since)
+            return self._view.digests(self._index.logs.states(), since, also)
 
     def _go_on(self, other: Peer) -> None:
         """This node is the one to keep the name: nothing that the other one said counts."""
@@ -276,9 +276,10 @@ class Gossip:
         """What follows from a caller's digests, and where in this node's history that is; 0 where the caller
         has to send them all."""
         sequence = max(1, self._view.sequence)
-        mine = self.digests()
         if not request.start:
+            mine = self.digests()
             return _bounded(compare(mine, theirs), mine), sequence
+        mine = self.digests(request.since if request.start == self._told.start else sequence, theirs)
         found = compare({id_: digest for id_, digest in mine.items() if id_ in theirs}, theirs)
         if request.start != self._told.start:
             return _bounded(found, mine), 0

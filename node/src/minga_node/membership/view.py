@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from minga_node.index.log import LogState
@@ -98,8 +98,11 @@ class View:
         """Its addresses of now count, whatever was told before."""
         self.heartbeat = self.started = max(self.heartbeat + 1, started)
 
-    def digests(self, logs: Mapping[str, LogState], since: int | None = None) -> dict[str, Digest]:
-        """Of all nodes; with ``since`` without those that rest and have not changed since then."""
+    def digests(
+        self, logs: Mapping[str, LogState], since: int | None = None, also: Container[str] = ()
+    ) -> dict[str, Digest]:
+        """Of all nodes; with ``since`` without those that rest and have not changed since then, but for those
+        that are asked for."""
         own = logs[self.self_id]
         found = {
             self.self_id: Digest(
@@ -107,7 +110,7 @@ class View:
             )
         }
         for id_, known in self.known.items():
-            if since is not None and known.resting and known.changed <= since:
+            if since is not None and known.resting and known.changed <= since and id_ not in also:
                 continue
             state = logs.get(id_)
             held = state if state is not None and state.epoch >= known.epoch else LogState(known.epoch, 0)
