@@ -137,7 +137,7 @@ def test_the_gone_are_told_once_and_then_only_when_something_changes(nodes: Node
     for node in network:
         for peer in gone:
             node.membership._view.learn(peer, time.monotonic() - 100)
-        node.membership._look_around()
+        node.membership.upkeep.look_around(joined=True)
 
     def bytes_of_rounds() -> float:
         counted = GOSSIP_BYTES.labels("in")._value
@@ -170,7 +170,7 @@ def test_who_left_is_forgotten_soon_and_whom_the_user_names_at_once(nodes: Nodes
     assert first.names() == []
     third = nodes.make("third", [first.url])
     until(lambda: len(first.membership.alive()) == 1)
-    first.membership._forget_left_seconds = 0.0
+    first.membership.upkeep.left_seconds = 0.0
     nodes.stop(third)
     until(lambda: first.membership.statuses() == ())
 

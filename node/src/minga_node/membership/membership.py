@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 
-from minga_node.errors import Conflict, MingaError, NotFound, PeerMisbehaved
+from minga_node.errors import Conflict, MingaError, PeerMisbehaved
 from minga_node.index import Delta, Index
 from minga_node.membership.address import Address
 from minga_node.membership.answering import Answering, Answers
@@ -25,6 +25,7 @@ from minga_node.membership.news import Newsboy
 from minga_node.membership.probing import Probing
 from minga_node.membership.records import Records
 from minga_node.membership.states import States
+from minga_node.membership.upkeep import Upkeep
 from minga_node.membership.view import GONE, View
 from minga_node.model import Peer, PeerState, PeerStatus
 from minga_node.store import Store
@@ -33,8 +34,6 @@ from minga_node.workers import Worker
 log = logging.getLogger(__name__)
 
 SAVE_SECONDS = 30.0
-FOUND_SECONDS = 60.0
-"""That a node waits for somebody to tell it the network's id, before one of them makes it."""
 FAREWELLS = 16
 """Peers that are told goodbye by ourselves; they tell the others."""
 
@@ -79,7 +78,6 @@ class Membership:
         self._index, self._calls, self._network = index, calls, network
         self._self_id = index.self_id
         self._seconds = gossip_seconds
-        self._forget_seconds, self._forget_left_seconds = forget_seconds, forget_left_seconds
         self._address = address
         self._view = View(index.self_id, suspect_seconds, max(dead_seconds, suspect_seconds))
         self._records = Records(store)
@@ -97,10 +95,9 @@ class Membership:
             self.is_online,
             lambda: len(self.alive()),
             protected=protected,
-            contact=self._contact,
+            contact=lambda remote: self.upkeep.contact(remote),
         )
         self._first = not tuple(seeds) and not self._view.known
-        self._began = time.monotonic()
         self._stop = threading.Event()
         # Others take one that is silent for dead: trouble with its disk must not keep it from its rounds.
         self.worker = Worker("membership", self._step, longest_pause=gossip_seconds)
@@ -112,6 +109,18 @@ class Membership:
         self._noticed = States()
         self.on_state = self._noticed.listeners
         """Called when a peer's state changes."""
+        self.upkeep = Upkeep(
+            index,
+            self._view,
+            self._lock,
+            self.alive,
+            self._answering,
+            self._noticed,
+            self._network_id,
+            address,
+            left_seconds=forget_left_seconds,
+            dead_seconds=forget_seconds,
+        )
         self.eager = eager
         index.online = self.is_online
         self._newsboy = Newsboy(index, self._gossip.tell, self.alive, self._tells, self._pool)
@@ -189,20 +198,8 @@ class Membership:
         return self.probing.serve(network, id_)
 
     def forget(self, id_: str) -> None:
-        """Forgets a node that is gone, here, until it lives again.
-
-        Raises:
-            NotFound: nobody of this name is known.
-            Conflict: it lives.
-        """
-        with self._lock:
-            state = self._view.state(id_, time.monotonic())
-            if state is None:
-                raise NotFound(f"no node {id_} is known here")
-            if state not in GONE:
-                raise Conflict(f"{id_} is {state.value}: only who is dead or left can be forgotten")
-            self._view.drop(id_)
-        self._forgotten(id_)
+        """See :meth:`.Upkeep.forget`."""
+        self.upkeep.forget(id_)
 
     def own(self) -> Peer:
         """This node as it tells others of itself."""
@@ -352,7 +349,7 @@ class Membership:
         with self._lock:
             self._view.beat(time.time_ns() // 1_000_000)
         if number % 5 == 0:
-            self._look_around()
+            self.upkeep.look_around(joined=self.joined)
         self._meetings.begin(number)
         self._settle_names()
         for id_ in self._answering.to_ask_about(time.monotonic()):
@@ -362,50 +359,8 @@ class Membership:
             self._submit(self.probing.ask_others, id_)
         if number % 10 == 0:
             self._gossip.compact()
-            self._forget()
+            self.upkeep.forget_old()
         self._notice_states()
-
-    def _look_around(self) -> None:
-        """What need not be looked at in every round."""
-        alive = self.alive()
-        if self._address is not None and self._address.renew(peer.host for peer in alive):
-            self._moved()
-        now = time.monotonic()
-        states = self._index.logs.states()
-        with self._lock:
-            self._view.settle(states, now)
-        if not self.network_id and self.joined and now - self._began > FOUND_SECONDS:
-            # All came from a release without ids: one of them makes it.
-            newer = [peer.id for peer in alive if peer.born]
-            if self._self_id < min(newer, default="\x7f"):
-                self._network_id.make()
-
-    def _forget(self) -> None:
-        with self._lock:
-            gone = self._view.forgettable(
-                time.monotonic(), left=self._forget_left_seconds, dead=self._forget_seconds
-            )
-            for id_ in gone:
-                self._view.drop(id_)
-        for id_ in gone:
-            log.info("%s has been gone for too long: forgotten", id_)
-            self._forgotten(id_)
-
-    def _forgotten(self, id_: str) -> None:
-        self._index.forget(id_)
-        self._answering.answered(id_)
-        self._noticed.forget(id_)
-
-    def _contact(self, remote: str) -> None:
-        """A seed was reached at this address."""
-        if self._address is not None:
-            self._address.met(remote)
-            if self._address.renew(()):
-                self._moved()
-
-    def _moved(self) -> None:
-        with self._lock:
-            self._view.restart(time.time_ns() // 1_000_000)
 
     def _tells(self) -> bool:
         # What was published before anybody said what it knows of this node's log may not follow from that.
