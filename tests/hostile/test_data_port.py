@@ -33,7 +33,8 @@ def fetched(peer: RunningNode, name: str, data: bytes) -> None:
     """A peer fetches a file, to the end and in time."""
     wait_for(lambda: name in peer.names(), "the file is known", 20)
     begun = time.monotonic()
-    assert peer.fetch(name=name, timeout=SECONDS)["state"] == "complete"
+    download = peer.fetch(name=name, timeout=SECONDS)
+    assert download["state"] == "complete", download
     assert time.monotonic() - begun < SECONDS
     assert (peer.directory / name).read_bytes() == data
 

@@ -173,7 +173,7 @@ def test_a_download_can_be_cancelled(nodes: Nodes) -> None:
 
 
 def test_health_and_reflection_answer_by_grpc(nodes: Nodes) -> None:
-    node = nodes.start("one").ready()
+    node = nodes.start("one", grpc_reflection=True).ready()
     with grpc.insecure_channel(f"127.0.0.1:{node.config['grpc_port']}") as channel:
         health = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=5)
         assert health.status == health_pb2.HealthCheckResponse.SERVING

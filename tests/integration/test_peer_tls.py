@@ -13,6 +13,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from minga_node import peer_tls
+from minga_node.downloads.exchange import Exchange, Put, Subscription
 from minga_node.downloads.model import Availability
 from minga_node.errors import MingaError, NotFound
 from minga_node.model import Peer
@@ -307,9 +308,13 @@ def test_calls_and_streams_go_out_with_the_renewed_certificate(
     channels = Channels(Credentials(PeerTls(directory, "test")))
     port = free_port()
 
+    def subscribe(content_id: str, peer: str, put: Put) -> Subscription:
+        # Enough follow already: it hears what is here, and that is all.
+        return Subscription(Exchange(lambda _: (1, 8)), content_id, peer, Availability(1, False), put, False)
+
     def served_by(authority: Authority) -> GrpcServer:
         place = authority.directory(certified.directory("server"), NAME)
-        service = ContentService(lambda _id: None, lambda _id, _peer: iter([Availability(1, False)]))
+        service = ContentService(lambda _id: None, subscribe)
         server = GrpcServer("127.0.0.1", port, [(CONTENT, service.register)], tls=PeerTls(place, "test"))
         server.start()
         return server

@@ -63,7 +63,7 @@ class SwarmPeer:
             parallelism=parallelism,
             download_limit=download_limit,
         )
-        service = content.ContentService(self.downloads.manifest, self.downloads.exchange.follow)
+        service = content.ContentService(self.downloads.manifest, self.downloads.exchange.subscribe)
         self.grpc = GrpcServer(host, 0, [(content.NAME, service.register)], tls=tls)
         self.pieces = PieceServer(
             host,

@@ -209,7 +209,7 @@ class Node:
             self.store, self.library, lambda: self.downloads.busy or self.pieces.uploads > 0
         )
         contents = ContentService(
-            self.downloads.manifest, self.downloads.exchange.follow, self.messaging.copies.keeps
+            self.downloads.manifest, self.downloads.exchange.subscribe, self.messaging.copies.keeps
         )
         transfers = TransfersService(self.downloads.flows, self._take_over)
         self.grpc = GrpcServer(
@@ -223,6 +223,8 @@ class Node:
             ],
             or_any=not config.grpc_port_asked,
             tls=tls,
+            network=config.network,
+            reflects=config.grpc_reflection,
         )
         self._self = Peer(
             name,
@@ -244,6 +246,7 @@ class Node:
             *self.membership.workers,
             *self.messaging.workers,
             self.drain.worker,
+            self.pieces.worker,
         ])
         self.copies = Copies(self.index)
         self.services = Services(
@@ -264,6 +267,7 @@ class Node:
             broker_problem=self.messaging.broker_problem,
             flows=Transfers(self.channels, self.downloads.flows, self.membership.alive).flows,
             problems=self.problems,
+            dead=lambda: list(filter(None, (self.pieces.worker.problem(), self.grpc.problem()))),
             tokens=tokens,
             below_target=lambda: self.copies.below(config.replication_target),
         )
@@ -283,7 +287,7 @@ class Node:
             found.append("the node is ending")
         if away := self.library.away():
             found.append(away)
-        if (problem := self.pieces.problem()) is not None:
+        if (problem := self.grpc.problem()) is not None:
             found.append(problem)
         return found + self.membership.problems + self.workers.problems()
 

@@ -41,6 +41,9 @@ class Config(BaseModel):
         DEFAULT_GRPC_PORT,
         description="Port for the other nodes; 0 takes a free one, as does the default where it is taken",
     )
+    grpc_reflection: bool = Field(
+        False, description="Whether the port for other nodes tells everybody what its services are"
+    )
     data_port: Port = Field(0, description="Port that serves pieces to other nodes; 0 takes a free one")
     name: str = Field(
         "", description="Id of this peer, unique in its network; by default the host's name and the port"

@@ -68,5 +68,7 @@ def configure(style: str, level: str) -> None:
         ("pika", logging.CRITICAL),
         ("urllib3", logging.ERROR),
         ("watchdog", logging.WARNING),
+        # What a stranger sends would make it tell of that, at length, each time.
+        ("grpc", logging.CRITICAL),
     ):
         logging.getLogger(name).setLevel(least)

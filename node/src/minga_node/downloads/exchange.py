@@ -9,11 +9,10 @@ on a gRPC stream as well; the n² streams of a busy swarm of n nodes would cost 
 
 from __future__ import annotations
 
-import queue
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from minga_node.downloads.model import Availability
@@ -33,6 +32,10 @@ INTRODUCTIONS = 16
 FOLLOWERS = 64
 
 
+Put = Callable[[Availability | None], None]
+"""Takes what a stream is to send next, from any thread, without waiting; None: its end."""
+
+
 @dataclass(slots=True, eq=False)
 class _Follower:
     told: int
@@ -42,12 +45,12 @@ class _Follower:
     """Those it is to be told of, in the order in which they came; no more than follow."""
     connections: int = 0
     """On which it follows."""
-    box: queue.SimpleQueue[Availability | None] | None = None
-    """Of its stream, if it has one."""
+    put: Put | None = None
+    """Where what its stream is to send goes, if it has one."""
 
     @property
     def gone(self) -> bool:
-        return not self.connections and self.box is None
+        return not self.connections and self.put is None
 
     def hear_of(self, name: str) -> None:
         if len(self.others) < FOLLOWERS:
@@ -103,8 +106,8 @@ class Exchange:
             self._stopped = True
             for swarm in self._swarms.values():
                 for follower in swarm.followers.values():
-                    if follower.box is not None:
-                        follower.box.put(None)
+                    if follower.put is not None:
+                        follower.put(None)
         self.worker.stop(5.0)
 
     # the piece listener's and the receivers' side (see transfer.Gossip)
@@ -209,8 +212,8 @@ class Exchange:
 
     # the gRPC server's side
 
-    def follow(self, content_id: str, peer: str) -> Iterator[Availability]:
-        """Everything that is here, then what becomes available, until the caller stops asking.
+    def subscribe(self, content_id: str, peer: str, put: Put) -> Subscription:
+        """A peer follows a content on a stream: what becomes available goes to ``put``. It may take time.
 
         Raises:
             NotFound: nothing of the content is here or comes here.
@@ -218,43 +221,30 @@ class Exchange:
         here = self._available(content_id)
         if here is None:
             raise NotFound(f"nothing of {content_id} is here")
-        box: queue.SimpleQueue[Availability | None] = queue.SimpleQueue()
         with self._lock:
             follower, others = self._enter(content_id, peer)
             if follower is not None:
-                if follower.box is not None:
-                    follower.box.put(None)
-                follower.box = box
-        try:
-            yield self._everything(self._available(content_id) or here, others)
-            self._on_follower(content_id, peer)
-            if follower is not None:
-                yield from self._stream(content_id, follower, box)
-        finally:
-            if follower is not None:
-                with self._lock:
-                    if follower.box is box:
-                        follower.box = None
-                    self._leave(content_id, peer, follower)
+                if follower.put is not None:
+                    follower.put(None)
+                follower.put = put
+        everything = self._everything(self._available(content_id) or here, others)
+        self._on_follower(content_id, peer)
+        return Subscription(self, content_id, peer, everything, put, follower is not None)
 
-    def _stream(
-        self, content_id: str, follower: _Follower, box: queue.SimpleQueue[Availability | None]
-    ) -> Iterator[Availability]:
-        repeat = time.monotonic() + REPEAT
-        while True:
-            try:
-                message = box.get(timeout=max(0.0, repeat - time.monotonic()))
-            except queue.Empty:
-                here = self._available(content_id)
-                if here is None:
-                    return
-                repeat = time.monotonic() + REPEAT
-                with self._lock:
-                    others = follower.introductions()
-                message = self._everything(here, others)
-            if message is None:
-                return
-            yield message
+    def again(self, content_id: str, peer: str) -> Availability | None:
+        """Everything that is here, for a stream that has been silent; None: nothing any more."""
+        here = self._available(content_id)
+        if here is None:
+            return None
+        return self._everything(here, self.others(content_id, peer))
+
+    def unsubscribe(self, content_id: str, peer: str, put: Put) -> None:
+        """A stream has ended."""
+        with self._lock:
+            follower = self._follower(content_id, peer)
+            if follower is not None and follower.put is put:
+                follower.put = None
+                self._leave(content_id, peer, follower)
 
     def _everything(self, here: tuple[Pieces, int], others: tuple[str, ...]) -> Availability:
         pieces, count = here
@@ -293,6 +283,28 @@ class Exchange:
         """On its stream; without one it hears when it asks the next time."""
         with self._lock:
             follower = self._follower(content_id, peer)
-            if follower is not None and follower.box is not None:
+            if follower is not None and follower.put is not None:
                 pieces = self._untold(content_id, peer)
-                follower.box.put(Availability(pieces, others=follower.introductions()))
+                follower.put(Availability(pieces, others=follower.introductions()))
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """A stream's side of what a peer is told of a content."""
+
+    exchange: Exchange
+    content_id: str
+    peer: str
+    first: Availability
+    """What it sends first."""
+    put: Put
+    goes_on: bool
+    """Whether there will be more; not where enough others follow."""
+
+    def again(self) -> Availability | None:
+        """What it sends after :data:`REPEAT` seconds; it may take time. None: its end."""
+        return self.exchange.again(self.content_id, self.peer)
+
+    def close(self) -> None:
+        """It sends nothing any more."""
+        self.exchange.unsubscribe(self.content_id, self.peer, self.put)

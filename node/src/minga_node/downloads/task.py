@@ -19,7 +19,7 @@ from minga_node.downloads.neighbours import Neighbours
 from minga_node.downloads.past import Carried
 from minga_node.downloads.prospects import NOBODY_HONEST
 from minga_node.downloads.turns import Signs
-from minga_node.errors import NotFound, PeerMisbehaved, PeerUnreachable, VerificationFailed
+from minga_node.errors import Busy, NotFound, PeerMisbehaved, PeerUnreachable, VerificationFailed
 from minga_node.manifest import Manifest
 from minga_node.manifests import Manifests
 from minga_node.model import Peer
@@ -174,7 +174,7 @@ class Task:
             except NotFound as error:
                 self._denied.add(peer.id)
                 self._problem = f"manifest: {error}"
-            except (PeerUnreachable, PeerMisbehaved, VerificationFailed) as error:
+            except (Busy, PeerUnreachable, PeerMisbehaved, VerificationFailed) as error:
                 self._problem = f"manifest: {error}"
         raise GaveUp
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Protocol
 
 import grpc
 
+from minga_node.downloads.exchange import REPEAT, Put, Subscription
 from minga_node.downloads.model import Availability
 from minga_node.errors import BadRequest, NotFound
 from minga_node.manifest import Manifest
 from minga_node.model import NODE_NAME
+from minga_node.pserver.context import Context
 from minga_node.swarm import pieces as sets
 from minga_protos.v1 import content_pb2, content_pb2_grpc
 
@@ -18,8 +21,8 @@ NAME = "minga.v1.Content"
 PART = 256 * 1024
 
 
-class Follow(Protocol):
-    def __call__(self, content_id: str, peer: str) -> Iterator[Availability]: ...
+class Subscribe(Protocol):
+    def __call__(self, content_id: str, peer: str, put: Put) -> Subscription: ...
 
 
 class ContentService(content_pb2_grpc.ContentServicer):
@@ -28,10 +31,10 @@ class ContentService(content_pb2_grpc.ContentServicer):
     def __init__(
         self,
         manifest: Callable[[str], Manifest | None],
-        follow: Follow,
+        subscribe: Subscribe,
         keeps: Callable[[str], bool] = lambda _content_id: False,
     ) -> None:
-        self._manifest, self._follow, self._keeps = manifest, follow, keeps
+        self._manifest, self._subscribe, self._keeps = manifest, subscribe, keeps
 
     def register(self, server: grpc.Server) -> None:
         content_pb2_grpc.add_ContentServicer_to_server(self, server)
@@ -46,16 +49,35 @@ class ContentService(content_pb2_grpc.ContentServicer):
         for start in range(0, len(encoded), PART):
             yield content_pb2.GetManifestResponse(part=encoded[start : start + PART])
 
-    def Follow(  # noqa: N802
-        self, request: content_pb2.FollowRequest, context: grpc.ServicerContext
-    ) -> Iterator[content_pb2.FollowResponse]:
+    async def Follow(  # type: ignore[override]  # noqa: N802
+        self, request: content_pb2.FollowRequest, context: Context
+    ) -> AsyncIterator[content_pb2.FollowResponse]:
+        """On the server's loop, as it lasts for as long as a download does."""
         if not NODE_NAME.fullmatch(request.follower):
             raise BadRequest("who follows?")
-        news = self._follow(content_id(request.content_id), request.follower)
-        for availability in news:
-            if not context.is_active():
-                return
-            yield _message(availability)
+        identity, loop = content_id(request.content_id), asyncio.get_running_loop()
+        news: asyncio.Queue[Availability | None] = asyncio.Queue()
+
+        def put(message: Availability | None) -> None:
+            loop.call_soon_threadsafe(news.put_nowait, message)
+
+        subscribed = await context.blocking(
+            lambda: self._subscribe(identity, request.follower, put), Subscription.close
+        )
+        try:
+            yield _message(subscribed.first)
+            repeat = loop.time() + REPEAT
+            while subscribed.goes_on:
+                try:
+                    message = await asyncio.wait_for(news.get(), max(0.0, repeat - loop.time()))
+                except TimeoutError:
+                    message = await context.blocking(subscribed.again)
+                    repeat = loop.time() + REPEAT
+                if message is None:
+                    return
+                yield _message(message)
+        finally:
+            subscribed.close()
 
     def Keeps(  # noqa: N802
         self, request: content_pb2.KeepsRequest, _context: grpc.ServicerContext

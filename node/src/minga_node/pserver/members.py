@@ -43,7 +43,7 @@ def _configuration(tls: PeerTls) -> grpc.ServerCertificateConfiguration:
     return grpc.ssl_server_certificate_configuration([(found.key, found.certificate)], found.authorities)
 
 
-class MembersOnly(grpc.ServerInterceptor):
+class Members:
     """Refuses every call of who has a certificate of the authority for another name: an authority may serve
     more than this network.
     """
@@ -51,32 +51,15 @@ class MembersOnly(grpc.ServerInterceptor):
     def __init__(self, tls: PeerTls) -> None:
         self._tls = tls
 
-    def intercept_service(self, continuation: Any, details: Any) -> Any:
-        handler = continuation(details)
-        if handler is None:
-            return None
-        kind = (
-            f"{'stream' if handler.request_streaming else 'unary'}"
-            f"_{'stream' if handler.response_streaming else 'unary'}"
-        )
-        inner = getattr(handler, kind)
-
-        def call(request: Any, context: grpc.ServicerContext) -> Any:
-            self._check(context)
-            return inner(request, context)
-
-        make = getattr(grpc, f"{kind}_rpc_method_handler")
-        return make(call, handler.request_deserializer, handler.response_serializer)
-
-    def _check(self, context: grpc.ServicerContext) -> None:
-        about: Mapping[str, Any] = context.auth_context()
+    def refuse(self, about: Mapping[str, Any], peer: str) -> str | None:
+        """Why a call is not answered, from what gRPC says of the connection; None: it is a peer's."""
         names = [name.decode(errors="replace") for name in about.get(_NAMES, ())]
         if named(names, self._tls.name):
-            return
+            return None
         shown = ", ".join(names) or "no name"
         self._tls.refusals.note(
-            context.peer().rpartition(":")[0],
+            peer.rpartition(":")[0],
             "name",
             f"its certificate is for {shown}, and this network's are for {self._tls.name}",
         )
-        context.abort(grpc.StatusCode.UNAUTHENTICATED, f"the certificate is not for {self._tls.name}")
+        return f"the certificate is not for {self._tls.name}"

@@ -17,8 +17,10 @@ def blueprint(services: Services) -> Blueprint:
 
     @routes.get("/healthz")
     @for_everybody
-    @documented(Operation("Whether the process lives", {200: HealthOut}))
+    @documented(Operation("Whether the process lives", {200: HealthOut, 503: ProblemOut}))
     def healthz() -> Response:
+        if dead := services.dead():
+            return problem("dead", "The node needs a restart", 503, "; ".join(dead))
         return answer(HealthOut(status="ok"))
 
     @routes.get("/readyz")

@@ -55,6 +55,8 @@ class Services:
     """What moves in the whole network."""
     problems: Callable[[], list[str]]
     """Why the node is not ready; empty when it is."""
+    dead: Callable[[], list[str]]
+    """What has stopped and only a restart brings back; empty while there is nothing."""
     below_target: Callable[[], int]
     """Contents of the network with fewer complete copies than wanted."""
     tokens: TokenDirectory | None = None

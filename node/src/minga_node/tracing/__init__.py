@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     import grpc
@@ -68,10 +68,6 @@ class Tracing:
 
     def flask(self, app: Flask) -> None:
         """Spans of an app's requests."""
-
-    def grpc_server(self) -> list[grpc.ServerInterceptor]:
-        """What a server needs for spans of the calls that belong to a trace."""
-        return []
 
     def grpc_channel(self, channel: grpc.Channel) -> grpc.Channel:
         """A channel whose calls continue the caller's trace, if there is one."""
@@ -148,11 +144,6 @@ def traceparent() -> str:
 def flask(app: Flask) -> None:
     """See :meth:`Tracing.flask`."""
     _current.flask(app)
-
-
-def grpc_server() -> list[Any]:
-    """See :meth:`Tracing.grpc_server`."""
-    return _current.grpc_server()
 
 
 def grpc_channel(channel: grpc.Channel) -> grpc.Channel:

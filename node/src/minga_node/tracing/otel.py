@@ -19,7 +19,7 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.instrumentation.flask import FlaskInstrumentor
-from opentelemetry.instrumentation.grpc import client_interceptor, server_interceptor
+from opentelemetry.instrumentation.grpc import client_interceptor
 from opentelemetry.instrumentation.grpc.grpcext import intercept_channel
 from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
@@ -114,10 +114,6 @@ class OpenTelemetry(Tracing):
             app, tracer_provider=self._provider, excluded_urls=excluded, enable_commenter=False
         )
 
-    def grpc_server(self) -> list[grpc.ServerInterceptor]:
-        # Gossip, every second with everybody, belongs to no trace: it must not begin one either.
-        return [server_interceptor(self._provider, filter_=_continues)]
-
     def grpc_channel(self, channel: grpc.Channel) -> grpc.Channel:
         traced: grpc.Channel = intercept_channel(
             channel, client_interceptor(self._provider, filter_=lambda _call: bool(self.traceparent()))
@@ -173,7 +169,3 @@ def _traceparent(context: Context | None) -> str:
     carrier: dict[str, str] = {}
     _W3C.inject(carrier, context)
     return carrier.get(TRACEPARENT, "")
-
-
-def _continues(call: grpc.HandlerCallDetails) -> bool:
-    return any(key == TRACEPARENT for key, _ in call.invocation_metadata or ())

@@ -11,12 +11,11 @@ import contextlib
 import logging
 import select
 import socket
-import threading
 import time
 from collections.abc import Callable
 
 from minga_node import descriptors
-from minga_node.metrics import PIECE_CONNECTIONS_ENDED
+from minga_node.metrics import PIECE_CONNECTIONS_ENDED, WORKER_FAILURES
 from minga_node.peer_tls import PeerTls
 from minga_node.transfer import flight
 from minga_node.transfer.accepting import Accepting
@@ -28,6 +27,7 @@ from minga_node.transfer.limiter import TokenBucket
 from minga_node.transfer.secure import HANDSHAKE_SECONDS, Door
 from minga_node.transfer.shelf import Shelf
 from minga_node.transfer.uploads import Connection, Contents, Gossip, OpenContent
+from minga_node.workers import Loop
 
 __all__ = ["Contents", "Gossip", "OpenContent", "PieceServer"]
 
@@ -42,6 +42,8 @@ FIRST_SECONDS = 30.0
 """In which a connection must have asked something."""
 STUCK = 10.0
 """Seconds of one turn after which the listener counts as dead."""
+SAY_SECONDS = 60.0
+"""Faults of the listener itself are logged once in so long."""
 TICK = 0.05
 
 
@@ -112,24 +114,21 @@ class PieceServer:
         )
         self._stop_at: float | None = None
         self._next_sweep = 0.0
-        self._turn = time.monotonic()
-        """When the turn began that is being taken."""
-        self._resting = False
-        """It waits for something to happen."""
-        self._thread = threading.Thread(target=self._run, name="pieces", daemon=True)
+        self._say_after = 0.0
+        self.worker = Loop("piece listener", self._run, stuck_after=STUCK)
 
     def start(self) -> None:
         self._accepting.start()
         self._epoll.register(self._wake_read.fileno(), select.EPOLLIN)
-        self._thread.start()
+        self.worker.start()
 
     def stop(self, timeout: float = 5.0) -> None:
         """Accepts nothing more, lets running answers end for at most ``timeout`` seconds."""
         self._stop_at = time.monotonic() + timeout
-        if self._thread.is_alive():
-            self._wake()
-            self._thread.join(timeout + 5)
-        else:
+        alive = self.worker.alive
+        self._wake()
+        self.worker.stop(timeout + 5)
+        if not alive:
             self._close_all()
 
     @property
@@ -152,16 +151,6 @@ class PieceServer:
         """How many there are."""
         return len(self._connections)
 
-    def problem(self) -> str | None:
-        """Why nobody gets pieces from here, in words; None while it works."""
-        if self._stop_at is not None:
-            return None
-        if not self._thread.is_alive():
-            return "the piece listener has ended"
-        if not self._resting and time.monotonic() - self._turn > STUCK:
-            return "the piece listener is stuck"
-        return None
-
     # the loop
 
     def _run(self) -> None:
@@ -171,7 +160,10 @@ class PieceServer:
                     self._take_turn()
                 except Exception:
                     # What concerns one connection never gets here.
-                    log.exception("the piece listener goes on after a fault")
+                    WORKER_FAILURES.labels(self.worker.name).inc()
+                    if time.monotonic() > self._say_after:
+                        self._say_after = time.monotonic() + SAY_SECONDS
+                        log.exception("the piece listener goes on after a fault")
                     time.sleep(TICK)
         finally:
             self._close_all()
@@ -179,10 +171,8 @@ class PieceServer:
     def _take_turn(self) -> None:
         longest = TICK if self.uploads or self._stop_at else 1.0
         wait = 0.0 if self._intake.pending else self._answering.patience(longest)
-        self._resting = True
         events = self._epoll.poll(wait)
-        self._turn = time.monotonic()
-        self._resting = False
+        self.worker.beat()
         for descriptor, event in events:
             self._event(descriptor, event)
         self._blocking.deliver()

@@ -1,0 +1,63 @@
+"""Which calls are taken in where there are too many. Pure; not thread-safe."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from urllib.parse import unquote
+
+from minga_node.transfer.connections import party
+
+
+def caller(peer: str) -> str:
+    """Whose call it is, from what gRPC says of the other end: ``ipv4:198.18.0.7:5000``."""
+    kind, _, address = peer.partition(":")
+    if kind not in {"ipv4", "ipv6"}:
+        return peer
+    return party(unquote(address).rpartition(":")[0].strip("[]"))
+
+
+class Calls:
+    """Those under way. Who comes gets a place: of a party that has all that it may have its oldest call ends,
+    and where all places are taken that of the party which has most of them.
+
+    Args:
+        most: in all.
+        most_of_one: of one party.
+    """
+
+    def __init__(self, most: int, most_of_one: int) -> None:
+        self._most, self._most_of_one = most, most_of_one
+        self._running: dict[str, dict[object, Callable[[], object]]] = {}
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    @contextmanager
+    def place(self, party: str, cancel: Callable[[], object]) -> Iterator[None]:
+        """A place until the end of the block; ``cancel`` ends it before."""
+        if len(self._running.get(party, ())) >= self._most_of_one:
+            self._end_oldest(party)
+        elif self._count >= self._most:
+            self._end_oldest(max(self._running, key=lambda party: len(self._running[party])))
+        mark = object()
+        self._running.setdefault(party, {})[mark] = cancel
+        self._count += 1
+        try:
+            yield
+        finally:
+            self._leave(party, mark)
+
+    def _end_oldest(self, party: str) -> None:
+        mark, cancel = next(iter(self._running[party].items()))
+        self._leave(party, mark)
+        cancel()
+
+    def _leave(self, party: str, mark: object) -> None:
+        """Once, whoever ends it."""
+        theirs = self._running.get(party, {})
+        if theirs.pop(mark, None) is not None:
+            self._count -= 1
+            if not theirs:
+                del self._running[party]
