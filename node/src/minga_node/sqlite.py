@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
-from minga_node.errors import StorageFailed, StorageFull
+from minga_node.errors import MingaError, StorageFailed, StorageFull
 
 MOST = 8
 """Connections for reading: two descriptors and a cache each."""
@@ -71,39 +71,21 @@ class Readers:
     lose its locks (https://www.sqlite.org/howtocorrupt.html, 2.2). And a hard limit could lock up: who reads
     may wait for the writer, and the writer may want to read. So there are few, and one more when it is long
     that none of them came back.
+
+    Args:
+        failed: what an error is called outside.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._change = threading.Condition()
+    def __init__(self, path: Path, failed: Callable[[sqlite3.Error], MingaError]) -> None:
+        self._path, self.failed = path, failed
+        self._change = threading.Condition(threading.Lock())
         self._open = 0
         self._free: list[sqlite3.Connection] = []
         self._closed = False
-        self._local = threading.local()
+        self.local = threading.local()
+        """Its ``lent``: what this thread has at the moment."""
 
-    @contextmanager
-    def lend(self) -> Iterator[sqlite3.Connection]:
-        """Nested in one thread it is the same connection, and so the same snapshot.
-
-        Raises:
-            sqlite3.Error: it cannot be opened; one that was lent when an error arose is not used again.
-        """
-        lent: sqlite3.Connection | None = getattr(self._local, "lent", None)
-        if lent is not None:
-            yield lent
-            return
-        connection = self._local.lent = self._take()
-        good = True
-        try:
-            yield connection
-        except sqlite3.Error:
-            good = False
-            raise
-        finally:
-            self._local.lent = None
-            self._give_back(connection, good and not connection.in_transaction)
-
-    def _take(self) -> sqlite3.Connection:
+    def take(self) -> sqlite3.Connection:
         with self._change:
             self._change.wait_for(lambda: self._closed or self._free or self._open < MOST, PATIENCE)
             if self._closed:
@@ -121,7 +103,7 @@ class Readers:
             raise
         return connection
 
-    def _give_back(self, connection: sqlite3.Connection, good: bool) -> None:
+    def give_back(self, connection: sqlite3.Connection, good: bool) -> None:
         with self._change:
             self._change.notify()
             if good and not self._closed and self._open <= MOST:
@@ -139,3 +121,37 @@ class Readers:
             self._change.notify_all()
         for connection in free:
             connection.close()
+
+
+class Look:
+    """The time for which a connection is lent; nested in one thread it is the same one, with its snapshot.
+
+    A class, not a generator: there are thousands of looks a second. One that an error arose on is not used
+    again.
+    """
+
+    __slots__ = ("_connection", "_readers")
+
+    def __init__(self, readers: Readers) -> None:
+        self._readers = readers
+        self._connection: sqlite3.Connection | None = None
+
+    def __enter__(self) -> sqlite3.Connection:
+        """Raises what ``failed`` makes of an error."""
+        local = self._readers.local
+        lent: sqlite3.Connection | None = getattr(local, "lent", None)
+        if lent is not None:
+            return lent
+        try:
+            self._connection = local.lent = self._readers.take()
+        except sqlite3.Error as error:
+            raise self._readers.failed(error) from error
+        return local.lent  # type: ignore[no-any-return]
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        failed = isinstance(error, sqlite3.Error)
+        if self._connection is not None:
+            self._readers.local.lent = None
+            self._readers.give_back(self._connection, not failed and not self._connection.in_transaction)
+        if isinstance(error, sqlite3.Error):
+            raise self._readers.failed(error) from error

@@ -12,8 +12,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from minga_node.errors import StorageFailed
-from minga_node.sqlite import Readers, connect, is_damage, is_of_the_disk, ours, statements
+from minga_node.errors import MingaError, StorageFailed
+from minga_node.sqlite import Look, Readers, connect, is_damage, is_of_the_disk, ours, statements
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ class Store:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._readers = Readers(path)
+        self._readers = Readers(path, self._failed)
         self._write_lock = threading.RLock()
         self._owner = 0
         """The thread whose transaction runs; 0 for none."""
@@ -100,15 +100,13 @@ class Store:
             self._writer.executescript(script)
             self._scripts.append(script)
 
-    @contextmanager
-    def read(self) -> Iterator[sqlite3.Connection]:
+    def read(self) -> Look:
         """A connection for the time of one look; not to be written with, and no cursor of it outlives that.
 
         Raises:
             StorageFailed: SQLite cannot read, or the store is closed.
         """
-        with self._as_ours(), self._readers.lend() as connection:
-            yield connection
+        return Look(self._readers)
 
     def rows(self, statement: str, values: Sequence[Any] | dict[str, Any] = ()) -> list[Any]:
         """All rows of one statement. Raises StorageFailed."""
@@ -213,9 +211,12 @@ class Store:
         try:
             yield
         except sqlite3.Error as error:
-            if is_of_the_disk(error):
-                self.on_problem()
-            raise ours(error) from error
+            raise self._failed(error) from error
+
+    def _failed(self, error: sqlite3.Error) -> MingaError:
+        if is_of_the_disk(error):
+            self.on_problem()
+        return ours(error)
 
     def close(self) -> None:
         """Waits a moment for a transaction that runs; afterwards everybody is refused."""
