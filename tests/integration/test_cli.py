@@ -174,7 +174,7 @@ def test_peers_say_what_each_holds(minga: Shell, network: tuple[RunningNode, Run
 
 
 def test_peers_and_status_say_what_moves_now(nodes: Nodes, tmp_path: Path) -> None:
-    far = nodes.start("far", files={"slow.bin": bytes(400_000_000)}, upload_limit=2_000_000).ready()
+    far = nodes.start("far", files={"slow.bin": b"x" * 400_000_000}, upload_limit=2_000_000).ready()
     near = nodes.start("near", far).ready()
     wait_for(lambda: "slow.bin" in near.names(), "near knows it")
     near.request("POST", "/api/v1/downloads", json={"name": "slow.bin"})

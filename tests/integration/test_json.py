@@ -75,7 +75,7 @@ SHAPES: dict[str, tuple[tuple[str, ...], Any]] = {
 @pytest.fixture(scope="module")
 def near(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningNode]:
     nodes = Nodes(tmp_path_factory.mktemp("json"))
-    far = nodes.start("far", files={"big.bin": bytes(1_000_000), "many/a": b"a", "many/b": b"b"}).ready()
+    far = nodes.start("far", files={"big.bin": b"x" * 1_000_000, "many/a": b"a", "many/b": b"b"}).ready()
     node = nodes.start("near", far, files={"mine": b"m"}).ready()
     wait_for(lambda: node.names() >= {"big.bin", "many/a", "many/b", "mine"}, "near knows all files")
     assert node.fetch(name="big.bin")["state"] == "complete"

@@ -7,8 +7,9 @@ import ipaddress
 import logging
 import os
 import threading
+import time
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -292,7 +293,12 @@ class Node:
         return found + self.membership.problems + self.workers.problems()
 
     def _adopt(self, files: Sequence[tuple[Path, str, Manifest]]) -> None:
-        """Takes what downloads completed."""
+        """Takes what downloads completed, with the time of modification that it has where it comes from."""
+        for path, name, manifest in files:
+            for row in self.index.by_name(name):
+                if row.id == manifest.id:
+                    with suppress(OSError, OverflowError):
+                        os.utime(path, ns=(time.time_ns(), row.modified_ms * 1_000_000))
         self.library.adopt(files)
         with self.store.write():
             for _, name, manifest in files:

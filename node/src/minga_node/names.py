@@ -49,6 +49,11 @@ def check_name(name: str) -> str:
     return name
 
 
+def cut(text: str, most: int) -> str:
+    """The beginning of a text that has at most so many bytes of UTF-8, without half a character."""
+    return text.encode()[: max(0, most)].decode(errors="ignore")
+
+
 def is_hidden(name: str) -> bool:
     """Whether a part of it begins with a dot."""
     return name.startswith(".") or "/." in name

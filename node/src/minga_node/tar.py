@@ -78,6 +78,8 @@ class Member:
     """The id that the archive claims for it; empty if none."""
     problem: str
     """Why it is no regular file; empty for one."""
+    modified: float
+    """Seconds since 1970."""
     _reader: _Reader = field(repr=False)
     _left: int = 0
 
@@ -149,7 +151,7 @@ def _member(reader: _Reader, info: tarfile.TarInfo, extended: dict[str, str]) ->
         # Its map may go on in further blocks, which only who unpacks it needs to find.
         raise BadRequest("the archive has sparse files in GNU's old form: make it without --sparse")
     name = extended.get("path", info.name).removeprefix("./")
-    return Member(name, size, extended.get(ID, ""), problem, reader, size)
+    return Member(name, size, extended.get(ID, ""), problem, info.mtime, reader, size)
 
 
 def _parse(block: bytes) -> tarfile.TarInfo:

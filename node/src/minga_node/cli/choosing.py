@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import unicodedata
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,9 +31,16 @@ class Wanted:
 
 
 def plan(
-    client: Client, names: Sequence[str], identity: str | None, peer: str | None, recursive: bool
+    client: Client,
+    names: Sequence[str],
+    identity: str | None,
+    peer: str | None,
+    recursive: bool,
+    hint: Callable[[str], object],
 ) -> Iterator[Wanted]:
     """Names as they are; globs and folders as what the index has for them.
+
+    ``hint`` is told what else is taken than what was named.
 
     Raises:
         ClientError: there is nothing of the kind, or several contents have one name.
@@ -45,12 +53,31 @@ def plan(
                 raise ClientError(f"nobody shares anything below {folder}", 3)
             yield from _each(client, rows, peer, folder)
         elif name is not None and any(character in name for character in "*?["):
+            if client.get("/api/v1/files", name=name)["files"]:
+                # A name as it is comes before what it would mean as a glob.
+                yield Wanted(name, identity, peer)
+                continue
             rows = find(client, name)
             if not rows:
                 raise ClientError(f"nothing is called {name}", 3)
             yield from _each(client, rows, peer, None)
+        elif name is not None and identity is None:
+            yield Wanted(_in_its_form(client, name, hint), None, peer)
         else:
             yield Wanted(name, identity, peer)
+
+
+def _in_its_form(client: Client, name: str, hint: Callable[[str], object]) -> str:
+    """The name, or where only another Unicode form of it is shared, that (Unicode Standard Annex 15)."""
+    if name.isascii() or client.get("/api/v1/files", name=name)["files"]:
+        return name
+    same = unicodedata.normalize("NFC", name)
+    found = {row["name"] for row in find(client, name)}
+    forms = [other for other in found if unicodedata.normalize("NFC", other) == same]
+    if len(forms) != 1:
+        return name
+    hint(f"{name} is shared in another Unicode form, which looks the same: taking that")
+    return checked(client, forms[0])
 
 
 def checked(client: Client, name: str) -> str:

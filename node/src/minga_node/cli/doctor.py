@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import click
 
 from minga_node.cli.client import Client, ClientError
+from minga_node.cli.network import troubles
 from minga_node.cli.output import Output, echo, size
 from minga_node.version import VERSION
 
@@ -80,6 +81,8 @@ def examine(client: Client) -> Iterator[Finding]:
         yield Finding("clock", apart < CLOCK_SECONDS, about)
     free, total = node["disk_free"], node["disk_total"]
     yield Finding("disk", free > total * FREE_SHARE, f"{size(free)} of {size(total)} free")
+    said = [*troubles(node), *node.get("troubles", [])]
+    yield Finding("library", not said, "; ".join(said) or "all that is in the directory can be shared")
     same = node["version"] == VERSION
     about = f"{VERSION} here and at the node" if same else f"{VERSION} here, {node['version']} at the node"
     yield Finding("version", same, about)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from rich.progress import Progress
@@ -18,6 +18,8 @@ from minga_node.errors import BadRequest
 from minga_node.manifest import SMALLEST_PIECE, Manifest
 
 LOOK_SECONDS = 0.5
+NOBODY = ("no holder", "manifest:")
+"""How the reason begins why a download waits for somebody who has the file and can be reached."""
 
 
 class Overall:
@@ -57,10 +59,12 @@ class Fetching:
         saver: Saver,
         running: set[str],
         limit: int,
+        timeout: float,
         overall: Overall,
     ) -> None:
         self._client, self._out, self._progress, self._saver = client, out, progress, saver
         self._running, self._limit, self._overall = running, limit, overall
+        self._timeout = timeout
 
     def one(self, wanted: Wanted, digest: tuple[str, str] | None) -> dict[str, Any]:
         """One file, whatever its size."""
@@ -88,8 +92,10 @@ class Fetching:
         task = self._progress.add_task(download["name"], total=None, note="")
         identity = download["id"]
         self._running.add(identity)
+        patience = Patience(self._timeout, self._out.hint)
         for state in self._client.events(f"/api/v1/downloads/{identity}/events"):
             download = state
+            patience.sees(download, time.monotonic())
             total = download["size"] if download["size"] >= 0 else None
             self._progress.update(task, total=total, completed=download["verified"], note=note(download))
             self._overall.moved(identity, download["verified"])
@@ -157,8 +163,43 @@ class Fetching:
         assert target is not None
         if len(body) > SMALLEST_PIECE or Manifest.of_one_piece(body).id != item.id:
             raise ClientError(f"{target}: what came from the node is not what its id says")
-        self._saver.write(target, body)
+        self._saver.write(target, body, member.modified)
         return self._result(member.name, str(item.id), len(body), str(target), "verified")
+
+
+class Patience:
+    """Says when nobody who has a file is online, and ends the wait after a while.
+
+    The node itself goes on waiting, so the same command goes on where it was.
+    """
+
+    def __init__(self, timeout: float, hint: Callable[[str], object]) -> None:
+        self._timeout, self._hint = timeout, hint
+        self._since: float | None = None
+        self._said = False
+
+    def sees(self, download: dict[str, Any], now: float) -> None:
+        """A download as it is now.
+
+        Raises:
+            ClientError: nobody came in time.
+        """
+        alone = download["state"] == "running" and download["why"].startswith(NOBODY)
+        if not alone:
+            self._since = None
+            return
+        if self._since is None:
+            self._since = now
+        name, why = download["name"], download["why"]
+        if now - self._since >= self._timeout:
+            raise ClientError(
+                f"{name}: {why} for {self._timeout:g} s (--timeout); the node goes on waiting for one, "
+                "and the same command too (`minga downloads` shows it)",
+                5,
+            )
+        if not self._said and now - self._since >= min(1.0, self._timeout / 2):
+            self._said = True
+            self._hint(f"{name}: {why}; waiting {self._timeout:g} s for one (--timeout)")
 
 
 def note(download: dict[str, Any]) -> str:

@@ -55,6 +55,14 @@ LARGEST_BATCH = 20_000
     metavar="PATH",
     help="A file, or a folder (which ends in / or exists); - is standard output.",
 )
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0),
+    metavar="SECONDS",
+    default=60.0,
+    show_default=True,
+    help="How long to wait while nobody who has a file is online.",
+)
 @click.pass_obj
 def get(
     obj: tuple[Client, Output],
@@ -65,6 +73,7 @@ def get(
     checksum: str | None,
     limit: int,
     output: str,
+    timeout: float,
 ) -> None:
     """Fetches files from all their holders at once, verified.
 
@@ -83,7 +92,7 @@ def get(
     client, out = obj
     if not names and identity is None:
         raise click.UsageError("name a file, or a content with --id")
-    wanted = list(plan(client, names, identity, peer, recursive))
+    wanted = list(plan(client, names, identity, peer, recursive, out.hint))
     digest = parse_checksum(checksum) if checksum else None
     if len(wanted) > 1 and (identity or digest or output == "-"):
         raise click.UsageError("--id, --checksum and -o - go with one file")
@@ -94,7 +103,7 @@ def get(
     if len(small) < FEW:
         small = []
     with out.progress() as progress, _interruptible(client) as running:
-        fetching = Fetching(client, out, progress, saver, running, limit, Overall(progress, wanted))
+        fetching = Fetching(client, out, progress, saver, running, limit, timeout, Overall(progress, wanted))
         fetched = []
         for start in range(0, len(small), LARGEST_BATCH):
             fetched += fetching.batch(small[start : start + LARGEST_BATCH])

@@ -174,7 +174,24 @@ def _status(client: Client, rates: Rates) -> RenderableType:
         "broker": broker,
         "version": node["version"],
     }
+    if said := troubles(node):
+        lines["trouble"] = "; ".join(said)
     return Group(*(plain(f"{key:<8} {value}") for key, value in lines.items()))
+
+
+def troubles(node: dict[str, Any]) -> list[str]:
+    """What in the node's directory is not shared, in words; a node of an earlier version does not say."""
+    kinds = {
+        "unshareable": "name{s} cannot be shared",
+        "unreadable": "file{s} could not be shared",
+        "kept": "file{s} got another name, not being shared yet when another file got theirs",
+    }
+    counts = {kind: node.get(kind, 0) for kind in kinds}
+    return [
+        f"{count} {kinds[kind].format(s='' if count == 1 else 's')}"
+        for kind, count in counts.items()
+        if count
+    ]
 
 
 COMMANDS = (peers, status)

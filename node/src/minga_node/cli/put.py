@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import stat
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,10 +17,14 @@ from rich.progress import Progress, TaskID
 from minga_node import tar
 from minga_node.cli.client import Client, ClientError
 from minga_node.cli.output import Output, counted
+from minga_node.errors import InvalidName
 from minga_node.manifest import SMALLEST_PIECE
+from minga_node.names import check_name, is_hidden
 
 BATCH_FILES = 500
 BATCH_BYTES = 8 * 1024 * 1024
+OWN_FAULT = {400, 403, 404, 409, 412}
+"""Statuses of a refusal for the sake of one file, after which the others may do."""
 AT_ONCE = 2
 """Batches on their way: the next one is read while the node writes the one before."""
 
@@ -57,13 +62,14 @@ def put(obj: tuple[Client, Output], paths: tuple[str, ...], name: str | None, re
     client, output = obj
     if name is not None and len(paths) > 1:
         raise click.UsageError("--as goes with one file")
-    sources = list(_plan(paths, name, recursive))
+    skipped: list[tuple[str, str]] = []
+    sources = list(_plan(paths, name, recursive, skipped))
     small = [source for source in sources if source.size is not None and source.size <= SMALLEST_PIECE]
     if len(small) < 2:
         small = []
     in_batches = set(small)
     with output.progress() as progress:
-        sending = Sending(client, output, progress)
+        sending = Sending(client, output, progress, alone=len(sources) == 1 and not skipped)
         try:
             sending.batches(small)
             for source in sources:
@@ -77,25 +83,44 @@ def put(obj: tuple[Client, Output], paths: tuple[str, ...], name: str | None, re
             ) from None
     if output.as_json:
         output.data(sending.results)
-    if sending.refused:
-        raise ClientError("\n".join(f"{name}: {reason}" for name, reason in sending.refused))
+    if refused := [*skipped, *sending.refused]:
+        raise ClientError("\n".join(f"{name}: {reason}" for name, reason in refused))
 
 
 class Sending:
-    """Sends files to the node and shows how far that is."""
+    """Sends files to the node and shows how far that is.
 
-    def __init__(self, client: Client, output: Output, progress: Progress) -> None:
+    Args:
+        alone: whether there is one file only, so that there is nothing to go on with.
+    """
+
+    def __init__(self, client: Client, output: Output, progress: Progress, *, alone: bool) -> None:
         self._client, self._output, self._progress = client, output, progress
+        self._alone = alone
         self.results: list[dict[str, Any]] = []
         self.refused: list[tuple[str, str]] = []
         """Names that the node does not take, and why."""
 
     def one(self, source: Source) -> None:
-        """One file in a request of its own."""
+        """One file in a request of its own; what is refused for its own sake is remembered.
+
+        Raises:
+            ClientError: the node takes nothing at all, or there is just this one.
+        """
         task = self._progress.add_task(source.name, total=source.size, note="")
-        stream: IO[bytes] = source.path.open("rb") if source.path else sys.stdin.buffer
-        with stream:
-            row = self._client.put_file(source.name, _Counted(stream, self._progress, task), source.size)
+        try:
+            stream: IO[bytes] = source.path.open("rb") if source.path else sys.stdin.buffer
+        except OSError as error:
+            self.refused.append((source.name, error.strerror or str(error)))
+            return
+        try:
+            with stream:
+                row = self._client.put_file(source.name, _Counted(stream, self._progress, task), source.size)
+        except ClientError as error:
+            if self._alone or error.problem.get("status") not in OWN_FAULT:
+                raise
+            self.refused.append((source.name, str(error)))
+            return
         self._tell([row])
 
     def batches(self, sources: Sequence[Source]) -> None:
@@ -106,7 +131,8 @@ class Sending:
         task = self._progress.add_task(f"{len(sources)} small files", total=total, note="")
 
         def send(batch: list[Source]) -> tuple[int, dict[str, Any]]:
-            sent, body = _archive(batch)
+            sent, body, unread = _archive(batch)
+            self.refused += unread
             return sent, self._client.post_archive(body)
 
         with ThreadPoolExecutor(AT_ONCE) as pool:
@@ -137,7 +163,10 @@ class _Counted(io.RawIOBase):
         return chunk
 
 
-def _plan(paths: Sequence[str], name: str | None, recursive: bool) -> Iterator[Source]:
+def _plan(
+    paths: Sequence[str], name: str | None, recursive: bool, skipped: list[tuple[str, str]]
+) -> Iterator[Source]:
+    """What to send; ``skipped`` gets what of folders is not, and why."""
     for given in paths:
         path = Path(given)
         if given == "-":
@@ -149,12 +178,30 @@ def _plan(paths: Sequence[str], name: str | None, recursive: bool) -> Iterator[S
                 raise click.UsageError(f"{given} is a folder: put it with -r")
             root = name or path.resolve().name
             for item in sorted(path.rglob("*")):
-                below = item.relative_to(path)
-                if item.is_file() and not any(part.startswith(".") for part in below.parts):
-                    yield Source(item, f"{root}/{below.as_posix()}", item.stat().st_size)
+                below = item.relative_to(path).as_posix()
+                if is_hidden(below) or (item.is_dir() and not item.is_symlink()):
+                    continue
+                if reason := _unfit(item, f"{root}/{below}"):
+                    skipped.append((f"{root}/{below}", reason))
+                else:
+                    yield Source(item, f"{root}/{below}", item.stat().st_size)
         else:
             # A pipe has no size that says anything.
             yield Source(path, name or path.name, path.stat().st_size if path.is_file() else None)
+
+
+def _unfit(item: Path, name: str) -> str:
+    """Why something in a folder cannot be shared; empty if it can."""
+    try:
+        check_name(name)
+        mode = item.stat().st_mode
+    except InvalidName as error:
+        return str(error)
+    except OSError as error:
+        return "a link that leads nowhere" if item.is_symlink() else error.strerror or str(error)
+    if stat.S_ISDIR(mode):
+        return "a link to a folder"
+    return "" if stat.S_ISREG(mode) else "no regular file but a pipe, a socket or a device"
 
 
 def _batches(sources: Sequence[Source]) -> Iterator[list[Source]]:
@@ -170,18 +217,19 @@ def _batches(sources: Sequence[Source]) -> Iterator[list[Source]]:
         yield batch
 
 
-def _archive(batch: Sequence[Source]) -> tuple[int, bytes]:
-    """Bytes that were planned, and the archive of what the files are now."""
+def _archive(batch: Sequence[Source]) -> tuple[int, bytes, list[tuple[str, str]]]:
+    """Bytes that were planned, the archive of what the files are now, and what could not be read and why."""
     parts: list[bytes] = []
+    unread: list[tuple[str, str]] = []
     for source in batch:
         assert source.path is not None
-        body = source.path.read_bytes()
-        parts += [
-            tar.header(source.name, len(body), int(source.path.stat().st_mtime * 1000)),
-            body,
-            tar.padding(len(body)),
-        ]
-    return sum(source.size or 0 for source in batch), b"".join([*parts, tar.END])
+        try:
+            body, modified = source.path.read_bytes(), source.path.stat().st_mtime
+        except OSError as error:
+            unread.append((source.name, error.strerror or str(error)))
+            continue
+        parts += [tar.header(source.name, len(body), int(modified * 1000)), body, tar.padding(len(body))]
+    return sum(source.size or 0 for source in batch), b"".join([*parts, tar.END]), unread
 
 
 COMMANDS = (put,)

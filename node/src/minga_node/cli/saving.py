@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 import sys
 import time
+import uuid
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import quote
 
 import click
+from werkzeug.http import parse_date
 
 from minga_node.cli.choosing import checked
 from minga_node.cli.client import Client, ClientError
 from minga_node.manifest import hash_file
+from minga_node.names import cut
 from minga_node.transfer import TokenBucket
 
 BLOCK = 1024 * 1024
+ZEROS = bytes(BLOCK)
 ALGORITHMS = ("sha256", "sha512", "sha1", "md5", "blake2b")
 
 
@@ -54,7 +59,9 @@ class Saver:
     def is_there(target: Path | None, identity: str, size: int) -> bool:
         """Whether the file is complete there already."""
         try:
-            return target is not None and target.stat().st_size == size and hash_file(target).id == identity
+            if target is None or not target.is_file() or target.stat().st_size != size:
+                return False
+            return hash_file(target).id == identity
         except OSError:
             return False
 
@@ -86,23 +93,38 @@ class Saver:
                 self._pour(response, sys.stdout.buffer.write, paced)
                 sys.stdout.buffer.flush()
                 return "-"
+            if is_special(target):
+                # As to standard output: what has gone into a pipe or device cannot be taken back.
+                with target.open("wb") as out:
+                    self._pour(response, out.write, paced)
+                return str(target)
             partial = self._beside(target)
             stack.callback(partial.unlink, missing_ok=True)
             with partial.open("wb") as out:
-                self._pour(response, out.write, paced)
+                self._pour(response, lambda chunk: write_or_skip(out, chunk), paced)
+                out.truncate()
             if hash_file(partial).id != identity:
                 raise ClientError(f"{target}: what came from the node is not what its id says")
             if digest is not None:
                 check(partial, target, *digest)
+            if modified := parse_date(response.headers.get("Last-Modified")):
+                set_modified(partial, modified.timestamp())
             partial.replace(target)
             return str(target)
 
-    def write(self, target: Path, body: bytes) -> None:
-        """A small file that is verified already."""
+    def write(self, target: Path, body: bytes, modified: float) -> None:
+        """A small file that is verified already.
+
+        Raises:
+            ClientError: what is there is a pipe or a device.
+        """
+        if is_special(target):
+            raise ClientError(f"{target} is a pipe or a device: name it alone to write into it")
         self.wait(len(body))
         partial = self._beside(target)
         try:
             partial.write_bytes(body)
+            set_modified(partial, modified)
             partial.replace(target)
         finally:
             partial.unlink(missing_ok=True)
@@ -116,13 +138,36 @@ class Saver:
         if target.parent not in self._folders:
             target.parent.mkdir(parents=True, exist_ok=True)
             self._folders.add(target.parent)
-        return target.with_name(f".{target.name[:200]}.{os.getpid()}.part")
+        return target.with_name(f".{cut(target.name, 200)}.{uuid.uuid4().hex[:12]}.part")
 
     def _pour(self, response: Any, write: Callable[[bytes], Any], paced: bool) -> None:
         for chunk in response.stream(BLOCK):
             if paced:
                 self.wait(len(chunk))
             write(chunk)
+
+
+def is_special(target: Path) -> bool:
+    """Whether there is a pipe, a device or a socket, which to replace by a file would be a surprise."""
+    try:
+        mode = target.stat().st_mode
+    except OSError:
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
+def write_or_skip(out: IO[bytes], chunk: bytes) -> None:
+    """Writes a chunk, or leaves a hole of its length where it is all zeros; what is behind it is cut off."""
+    if chunk == ZEROS[: len(chunk)]:
+        out.seek(len(chunk), os.SEEK_CUR)
+    else:
+        out.write(chunk)
+
+
+def set_modified(file: Path, modified: float) -> None:
+    """Its time of modification, as far as the file system takes it; seconds since 1970."""
+    with suppress(OSError, OverflowError):
+        os.utime(file, (time.time(), modified))
 
 
 def parse_checksum(text: str) -> tuple[str, str]:

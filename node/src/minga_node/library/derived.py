@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from minga_node.names import MAX_BYTES
+from minga_node.names import MAX_BYTES, cut
 
 PART_BYTES = 255
 """Of one part of a path, on every common file system."""
@@ -29,8 +29,3 @@ def _marked(name: str, mark: str, number: int) -> str:
     tail = f".{mark}" + (f"-{number}" if number else "") + dot + ending
     room = min(PART_BYTES, MAX_BYTES - len((above + slash).encode())) - len(tail.encode())
     return above + slash + cut(stem, room) + tail
-
-
-def cut(text: str, most: int) -> str:
-    """The beginning of a text that has at most so many bytes of UTF-8, without half a character."""
-    return text.encode()[: max(0, most)].decode(errors="ignore")

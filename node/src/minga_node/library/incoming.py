@@ -13,6 +13,7 @@ from minga_node.errors import BadRequest
 from minga_node.library.root import Root
 
 COPY_BYTES = 1024 * 1024
+ZEROS = bytes(COPY_BYTES)
 
 
 @runtime_checkable
@@ -66,10 +67,15 @@ def write(partial: Path, name: str, body: IO[bytes], length: int | None, more: C
         while chunk := _read(body, length, received):
             if length is None:
                 more(len(chunk))
-            out.write(chunk)
+            if chunk == ZEROS[: len(chunk)]:
+                # What is sparse at the sender stays sparse here.
+                out.seek(len(chunk), os.SEEK_CUR)
+            else:
+                out.write(chunk)
             received += len(chunk)
         if length is not None and received != length:
             raise BadRequest(f"the body ended after {received} of {length} bytes")
+        out.truncate()
         out.flush()
         os.fsync(out.fileno())
 

@@ -67,3 +67,11 @@ class Troubles:
         """Files that could not be read, or were refused for another reason."""
         self.kept = Noted("kept under another name")
         """Files that were not shared yet when another one got their name."""
+
+    def some(self, most: int) -> list[str]:
+        """Some lines of each kind."""
+        return [
+            f"{name}: {why}"
+            for noted in (self.names, self.files, self.kept)
+            for name, why in noted.first(most)
+        ]

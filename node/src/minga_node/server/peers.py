@@ -11,6 +11,8 @@ from minga_node.server.documented import Operation, documented
 from minga_node.server.schemas import NetworkOut, NodeOut, PeerOut, PeersOut, ProbeOut, ProbesOut, answer
 from minga_node.server.services import Services
 
+MOST_TROUBLES = 10
+
 
 def blueprint(services: Services) -> Blueprint:
     routes = Blueprint("peers", __name__)
@@ -76,6 +78,7 @@ def blueprint(services: Services) -> Blueprint:
         problems = services.problems()
         disk = services.capacity.disk()
         files, total = services.library.totals()
+        troubles = services.library.troubles
         alive = sum(status.state is PeerState.ALIVE for status in services.membership.statuses())
         return answer(
             NodeOut.of(
@@ -90,6 +93,10 @@ def blueprint(services: Services) -> Blueprint:
                 peers_alive=alive,
                 disk_free=disk.free,
                 disk_total=disk.total,
+                unshareable=len(troubles.names),
+                unreadable=len(troubles.files),
+                kept=len(troubles.kept),
+                troubles=troubles.some(MOST_TROUBLES),
                 peer_tls=services.config.peer_tls_directory is not None,
             )
         )

@@ -180,6 +180,13 @@ class NodeOut(BaseModel):
     peers_alive: int
     disk_free: int = Field(description="Bytes that may still be written where its files are")
     disk_total: int = Field(description="Bytes of that file system")
+    unshareable: int = Field(description="Names in its directory that cannot be shared")
+    unreadable: int = Field(description="Files in its directory that could not be shared for another reason")
+    kept: int = Field(
+        description="Files that got another name since the start, for they were not shared yet when another"
+        " file got theirs"
+    )
+    troubles: list[str] = Field(description="Some of those three, with the reasons")
 
     @classmethod
     def of(cls, peer: Peer, **rest: Any) -> NodeOut:

@@ -63,6 +63,9 @@ class Unpacking:
             if len(self._group) == GROUP:
                 self._flush()
             return
+        if any(earlier == name for earlier, _ in self._group):
+            # The later one of a name wins.
+            self._flush()
         try:
             file, _ = self._library.put(name, member, member.size)  # type: ignore[arg-type]
         except Conflict as error:

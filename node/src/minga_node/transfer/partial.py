@@ -8,6 +8,7 @@ import os
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 from blake3 import blake3
@@ -92,7 +93,7 @@ class PartialFile:
 
     def _open(self) -> None:
         size, length = self.manifest.size, max(1, -(-self.manifest.pieces // 8))
-        self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         try:
             fresh = os.fstat(self._descriptor).st_size != size
             if fresh:
@@ -117,6 +118,11 @@ class PartialFile:
         else:
             self._check(sets.from_bytes(self._bitmap[:], self.manifest.pieces))
         self._resumed = bool(self._have)
+        self._holes = zeros(self.manifest)
+        if fresh:
+            # A hole is read as zeros: such pieces are here already.
+            self._have = self._holes
+            self._bitmap[:] = sets.to_bytes(self._have, 8 * len(self._bitmap))
 
     def _check(self, marked: Pieces) -> None:
         for piece in sets.each(marked):
@@ -140,7 +146,7 @@ class PartialFile:
             with self._capacity.reserved(self._look_for_room(), self.path.name):
                 for start in range(0, size, part):
                     yield
-                    os.posix_fallocate(self._descriptor, start, min(part, size - start))
+                    self._allocate(start, min(start + part, size))
         except StorageFull:
             if not self._resumed:
                 self.remove()
@@ -150,6 +156,22 @@ class PartialFile:
                 self.remove()
             raise storage_error(error, self.path) from error
 
+    def _allocate(self, start: int, end: int) -> None:
+        """Room for the pieces that begin in [start, end), but for those that are holes.
+
+        Raises:
+            OSError
+        """
+        step = self.manifest.piece_size
+        first, last = -(-start // step), -(-end // step)
+        holes = self._holes >> first & sets.all_pieces(last - first)
+        if not holes:
+            os.posix_fallocate(self._descriptor, start, end - start)
+            return
+        for piece in sets.each(sets.all_pieces(last - first) & ~holes):
+            begin, stop = self.manifest.span(first + piece)
+            os.posix_fallocate(self._descriptor, begin, stop - begin)
+
     def _look_for_room(self) -> int:
         """Before all room that there is has been taken for what does not fit; returns what is still to take.
 
@@ -158,7 +180,7 @@ class PartialFile:
         """
         disk = os.fstatvfs(self._descriptor)
         here = os.fstat(self._descriptor).st_blocks * 512
-        lacking = max(0, self.manifest.size - here)
+        lacking = max(0, self.manifest.size - pieces_bytes(self.manifest, self._holes) - here)
         if lacking > disk.f_bavail * disk.f_frsize:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return lacking
@@ -283,6 +305,28 @@ def all_marked(directory: Path, manifest: Manifest) -> bool:
 def _looks(descriptor: int) -> tuple[int, ...]:
     found = os.fstat(descriptor)
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
+def zeros(manifest: Manifest) -> Pieces:
+    """The pieces that are all zeros, as those of a sparse file are; told by their digests."""
+    if not manifest.pieces:
+        return 0
+    last = manifest.pieces - 1
+    full = zero_digest(manifest.piece_size)
+    found = 0
+    for piece in range(last):
+        if manifest.digest(piece) == full:
+            found |= 1 << piece
+    start, end = manifest.span(last)
+    if manifest.digest(last) == zero_digest(end - start):
+        found |= 1 << last
+    return found
+
+
+@lru_cache(64)
+def zero_digest(size: int) -> bytes:
+    """The digest of so many zeros."""
+    return blake3(bytes(size)).digest()
 
 
 def pieces_bytes(manifest: Manifest, pieces: Pieces) -> int:
