@@ -240,6 +240,7 @@ class Node:
         self.workers = Workers()
         self.workers.watch([
             self.state,
+            self.http.clock,
             *self.index.workers,
             self.watcher.worker,
             self.digests.worker,

@@ -22,6 +22,7 @@ from minga_node.server.http.connection import Connection, Phase
 from minga_node.server.http.lanes import Lane
 from minga_node.server.http.limits import Limits
 from minga_node.server.http.parsing import Request
+from minga_node.workers import Worker
 
 log = logging.getLogger(__name__)
 
@@ -88,6 +89,7 @@ class HttpServer:
         self._threads_lock = threading.Lock()
         self._busy = 0
         self._stopped = threading.Event()
+        self.clock = Worker("rest clock", self._look, interval=TICK, longest_pause=1.0)
         self._paused = False
         """Whether nobody is accepted for want of descriptors."""
         self._said = float("-inf")
@@ -104,7 +106,7 @@ class HttpServer:
         self._epoll.register(self._listener, select.EPOLLIN | select.EPOLLONESHOT)
         self._epoll.register(self._wake_read, select.EPOLLIN)
         self._spawn()
-        threading.Thread(target=self._watch, name="rest clock", daemon=True).start()
+        self.clock.start()
 
     def stop(self) -> None:
         """Accepts nobody any more, and gives running requests their grace."""
@@ -124,9 +126,10 @@ class HttpServer:
                     connection.wake()
             self._stopped.wait(0.05)
         self._stopped.set()
+        self.clock.stop()
         os.write(self._wake_write, b"x")
         for thread in self._threads:
-            thread.join(max(0.1, deadline + 1 - time.monotonic()))
+            thread.join(max(0.0, deadline + 1 - time.monotonic()))
         for connection in list(self._connections.values()):
             if connection.take():
                 connection.close()
@@ -275,13 +278,6 @@ class HttpServer:
 
     # the clock
 
-    def _watch(self) -> None:
-        while not self._stopped.wait(TICK):
-            try:
-                self._look()
-            except Exception:
-                log.exception("REST: a look at the deadlines")
-
     def _look(self) -> None:
         now = time.monotonic()
         for connection in list(self._connections.values()):
@@ -290,14 +286,23 @@ class HttpServer:
             if connection.phase is Phase.PAUSED:
                 connection.wake()
             elif connection.take():
-                # Meanwhile it may have gone on.
-                if connection.deadline <= now:
-                    connection.expire()
-                connection.release()
+                self._expire(connection, now)
         if self._paused:
             self._paused = False
             with suppress(OSError, ValueError):
                 self._epoll.modify(self._listener, select.EPOLLIN | select.EPOLLONESHOT)
+
+    def _expire(self, connection: Connection, now: float) -> None:
+        """Ends one that has waited for too long; it is this thread's."""
+        try:
+            # Meanwhile it may have gone on.
+            if connection.deadline <= now:
+                connection.expire()
+        except Exception as error:
+            if not isinstance(error, OSError):
+                log.exception("REST: a connection is closed")
+            connection.close()
+        connection.release()
 
 
 def party(ip: str) -> str:
