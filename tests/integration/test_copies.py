@@ -177,11 +177,34 @@ def test_what_can_never_be_done_is_given_up_at_once_and_keeps_nobody_waiting(
         channel = connection.channel()
         for body in (*never, job("job.hold", NAME, content)):
             channel.basic_publish(f"minga.{name}.jobs", "d", body)
-    wait_for(lambda: "d" in on_disk(network), "what can be done is done", 20)
+    wait_for(lambda: "d" in on_disk(network), "what can be done is done")
     wait_for(lambda: len(letters(network[0])) == len(never), "the others are dead letters")
     assert network[3].metric("minga_jobs_total", kind="hold", result="failed") == len(never) - 1
     assert network[3].metric("minga_jobs_total", kind="hold", result="retried") == 0
     assert on_disk(network) == {"a", "b", "c", "d"}
+
+
+def test_jobs_that_wait_for_a_holder_keep_no_other_waiting(
+    network: list[RunningNode], broker: PrivateBroker
+) -> None:
+    name, content = network[0].config["network"], content_id(network[0])
+    lost = [str(network[0].put(f"lost{number}.bin", b"%d" % number)["id"]) for number in range(3)]
+    wait_for(lambda: len(network[3].get("/api/v1/files?q=lost")["files"]) == 3, "they are known")
+    network[0].kill()
+    wait_for(lambda: "a" not in online(network[3]), "who has them is gone", 60)
+    with pika.BlockingConnection(pika.URLParameters(broker.url)) as connection:
+        channel = connection.channel()
+        waiting = [job("job.hold", f"lost{number}.bin", id_) for number, id_ in enumerate(lost)]
+        for body in (*waiting, job("job.hold", NAME, content)):
+            channel.basic_publish(f"minga.{name}.jobs", "d", body)
+    wait_for(lambda: network[3].metric("minga_jobs_total", kind="hold", result="done") == 1, "it is done")
+    assert "d" in on_disk(network)
+    assert network[3].metric("minga_jobs_total", kind="hold", result="failed") == 0
+
+
+def online(node: RunningNode) -> set[str]:
+    rows = node.get("/api/v1/files?q=lost")["files"]
+    return {holder["peer"] for row in rows for holder in row["holders"] if holder["online"]}
 
 
 def test_a_copy_whose_name_is_a_folder_here_gets_another_name(

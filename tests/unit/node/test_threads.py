@@ -37,13 +37,20 @@ def starts_threads(path: Path) -> bool:
 def names_of_workers(path: Path) -> set[str]:
     """Those that a module gives its workers and loops."""
     return {
-        str(node.args[0].value)
+        text(node.args[0])
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Call)
         and isinstance(node.func, ast.Name)
         and node.func.id in {"Worker", "Loop"}
-        and isinstance(node.args[0], ast.Constant)
+        and isinstance(node.args[0], ast.Constant | ast.JoinedStr)
     }
+
+
+def text(node: ast.expr) -> str:
+    """A string as it is written, with N for what is put into it."""
+    if isinstance(node, ast.JoinedStr):
+        return "".join(map(text, node.values))
+    return str(node.value) if isinstance(node, ast.Constant) else "N"
 
 
 def test_the_documentation_has_all_workers_and_where_they_are() -> None:

@@ -182,15 +182,19 @@ class Runner:
             if news:
                 self._news = False
                 keys.update(self._turns.parked)
+        failed: MingaError | None = None
         for key in keys:
             if self.stopping:
                 return
             try:
                 self._look_at_one(key, now, key in due)
-            except MingaError:
+            except MingaError as error:
+                failed = error
                 with self._lock:
-                    self._turns.park(key, now)
-                raise
+                    if self._turns.phase(key) is Phase.PARKED:
+                        self._turns.park(key, now)
+        if failed is not None:
+            raise failed
         if news:
             self._look_at = now + max(CHANGES, SHARE * (time.monotonic() - now))
 

@@ -17,7 +17,7 @@ from minga_node.model import Letter
 from minga_node.mom.addresses import Addresses
 from minga_node.mom.link import Link
 from minga_node.mom.own import Delivery
-from minga_node.mom.session import PREFETCH
+from minga_node.mom.session import JOBS_AT_ONCE, PREFETCH
 from minga_node.mom.spans import span_of
 from minga_node.mom.standing import State
 from minga_node.mom.taking import Handler, Taking
@@ -70,11 +70,14 @@ class Mom:
         self._stop = threading.Event()
         self._event_worker = Worker("mom-events", self._take_some, delay=None)
         # A job takes as long as its file.
-        self._job_worker = Worker("mom-jobs", self._take_job, delay=None, stuck_after=None)
+        self._job_workers = [
+            Worker(f"mom-jobs-{number}", self._take_job, delay=None, stuck_after=None)
+            for number in range(1, JOBS_AT_ONCE + 1)
+        ]
 
     @property
     def workers(self) -> tuple[Worker, ...]:
-        return self._link.worker, self._event_worker, self._job_worker
+        return self._link.worker, self._event_worker, *self._job_workers
 
     @property
     def state(self) -> State:
@@ -92,17 +95,19 @@ class Mom:
     def start(self) -> None:
         self._link.start()
         self._event_worker.start()
-        self._job_worker.start()
+        for worker in self._job_workers:
+            worker.start()
 
     def stop(self) -> None:
         """Sends what waits, if it can be done at once, and disconnects."""
         self._stop.set()
-        self._event_worker.end()
-        self._job_worker.end()
+        for worker in (self._event_worker, *self._job_workers):
+            worker.end()
         self._link.stop()
         self._event_worker.stop(5.0)
         # A job that runs is hardly waited for: the broker gives it to the next process.
-        self._job_worker.stop(0.5)
+        for worker in self._job_workers:
+            worker.stop(0.1)
 
     def _on_event(self, delivery: Delivery) -> None:
         self._events.put(delivery)
@@ -110,7 +115,8 @@ class Mom:
 
     def _on_job(self, delivery: Delivery) -> None:
         self._jobs.put(delivery)
-        self._job_worker.wake()
+        for worker in self._job_workers:
+            worker.wake()
 
     def _take_some(self) -> float | None:
         batch: list[Delivery] = []

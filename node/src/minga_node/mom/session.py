@@ -29,6 +29,8 @@ from minga_node.mom.topology import Queue
 
 log = logging.getLogger(__name__)
 
+JOBS_AT_ONCE = 4
+"""Jobs of a node that are done side by side: one that waits for its holder keeps no other waiting."""
 PREFETCH = 256
 """Events that wait for their effect, at most."""
 PUMP_SECONDS = 0.5
@@ -171,7 +173,7 @@ class Session:
         self._publisher.opened(channel)
         own, topology = self._own, self._own.topology
         self._consume(topology.event_queue(own.self_id), PREFETCH, own.on_event)
-        self._consume(topology.job_queue(own.self_id), 1, own.on_job)
+        self._consume(topology.job_queue(own.self_id), JOBS_AT_ONCE, own.on_job)
 
     def _consume(self, queue: Queue, prefetch: int, give: Callable[[Delivery], None]) -> None:
         def on_message(

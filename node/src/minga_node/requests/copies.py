@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from minga_node.downloads import Download, Downloads, DownloadState
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 JOIN_SECONDS = 60.0
 """How long a job waits for its node to be in the network, without which it knows of no holder."""
 LOOK_SECONDS = 0.5
-NOBODY_SECONDS = 10.0
+NOBODY_SECONDS = 20.0
 """For which a job waits for a content that nobody online has."""
 
 
@@ -50,6 +50,8 @@ class Copies:
         self._stalled, self._nobody = stalled, min(stalled, NOBODY_SECONDS)
         self._lock = threading.Lock()
         self._dropping: set[str] = set()
+        self._one_drop = threading.Lock()
+        """Held by the drop that is under way: two of one content would not know of each other."""
         self._stop = threading.Event()
 
     def stop(self) -> None:
@@ -138,7 +140,10 @@ class Copies:
         names = self._library.names_of(content_id)
         if not names:
             return
-        keep = max(1, keep)
+        with self._one_drop:
+            self._drop(content_id, names, max(1, keep))
+
+    def _drop(self, content_id: str, names: Sequence[str], keep: int) -> None:
         with self._lock:
             self._dropping.add(content_id)
         try:
