@@ -29,7 +29,10 @@ from minga_node.pserver.members import Members
 log = logging.getLogger(__name__)
 
 REQUEST_SECONDS = 5.0
-"""In which a request must have come, and a caller must take a message of its answer."""
+"""In which a request must have come."""
+ANSWER_SECONDS = 180.0
+"""In which a caller must take a message of its answer. It holds no thread meanwhile, and a slow link is
+served as long as nobody else wants its place."""
 CALLS, CALLS_OF_ONE = 1024, 256
 STREAMS, STREAMS_OF_ONE = 512, 128
 """Answers that last until somebody ends them, at a time."""
@@ -194,7 +197,7 @@ class Answering:
 
     async def _write(self, context: grpc.aio.ServicerContext[bytes, bytes], message: bytes) -> None:
         try:
-            await asyncio.wait_for(context.write(message), REQUEST_SECONDS)
+            await asyncio.wait_for(context.write(message), ANSWER_SECONDS)
         except TimeoutError:
             raise _Refused(grpc.StatusCode.DEADLINE_EXCEEDED, "the answer is not read") from None
 
