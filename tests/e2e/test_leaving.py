@@ -47,10 +47,14 @@ def put(network: Network, pod: str, folder: Path, count: int, size: int = 1_000_
 
 
 def all_are_there(network: Network, wanted: set[str]) -> None:
+    """Whether those that stayed have all files on their own disks."""
     with network.rest("library-seed-0") as rest:
         wait_for(lambda: names(rest) == wanted, f"all of {len(wanted)} files", 90, every=0.5)
-        for name in wanted:
-            assert rest.read(f"/files/{name}")
+    held: set[str] = set()
+    for pod in (*network.pods("seed"), *network.pods("peer")):
+        with network.rest(pod) as rest:
+            held |= {row["name"] for row in rest.json("/api/v1/files?scope=local")["files"]}
+    assert held == wanted
 
 
 def uid(network: Network, pod: str) -> str:
