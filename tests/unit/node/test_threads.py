@@ -15,7 +15,6 @@ OWNERS = {
     "workers.py": "supervises what it starts",
     "app.py": "ends its parts side by side, and joins them",
     "server/http/server.py": "the listener of REST and its pool; joined at its end",
-    "transfer/server.py": "the piece listener; joined at its end, and guarded turn by turn",
     "transfer/receiver.py": "connects to one holder, within a deadline, and ends",
     "transfer/receiving.py": "belongs to one download, which joins it",
     "downloads/runner.py": "one download; joined at the node's end",
