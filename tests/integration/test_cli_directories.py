@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import time
 import unicodedata
 from pathlib import Path
 
@@ -45,22 +44,6 @@ def test_another_unicode_form_of_a_name_is_taken_and_told(node: RunningNode, min
     assert ended.returncode == 0, ended.stderr
     assert b"another Unicode form" in ended.stderr
     assert (minga.home / "got").read_bytes() == b"cheese"
-
-
-@pytest.mark.parametrize("quiet", [(), ("-q",)])
-def test_a_get_that_nobody_can_serve_says_so_and_ends(
-    nodes: Nodes, node: RunningNode, minga: Shell, quiet: tuple[str, ...]
-) -> None:
-    far = nodes.start("far", node, files={"only.bin": os.urandom(100_000)}).ready()
-    wait_for(lambda: "only.bin" in node.names(), "it is known")
-    far.kill()
-    began = time.monotonic()
-    ended = minga.run(*quiet, "get", "only.bin", "--timeout", "4", "-o", "got")
-    assert ended.returncode == 5
-    assert time.monotonic() - began < 60
-    assert b"no holder for 4 s (--timeout)" in ended.stderr or b"manifest:" in ended.stderr, ended.stderr
-    if not quiet:
-        assert b"waiting 4 s for one" in ended.stderr
 
 
 def test_put_goes_on_after_what_it_cannot_take_and_lists_it(node: RunningNode, minga: Shell) -> None:
@@ -146,8 +129,6 @@ def test_sparse_files_stay_sparse(nodes: Nodes, node: RunningNode, minga: Shell)
         assert path.stat().st_size == size
         assert path.stat().st_blocks * 512 < size / 8, path
     assert (minga.home / "got.img").read_bytes() == (far.directory / "disk.img").read_bytes()
-    minga("put", "got.img", "--as", "put.img")
-    assert (node.directory / "put.img").stat().st_blocks * 512 < size / 8
 
 
 def test_a_name_of_255_bytes_is_fetched(node: RunningNode, minga: Shell) -> None:
@@ -169,6 +150,6 @@ def test_names_that_cannot_be_shared_are_counted_shown_and_logged_once(
     doctor = minga.run("doctor")
     assert doctor.returncode == 1
     assert b"3 names cannot be shared" in doctor.stdout
-    assert node.log.count("back") == 1
+    assert sum("back" in line for line in node.log.splitlines()) == 1
     (node.directory / bad[1]).rename(node.directory / "good")
     wait_for(lambda: node.get("/api/v1/node")["unshareable"] == 2, "one was renamed")
