@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
 import unicodedata
 from pathlib import Path
 
@@ -44,6 +45,22 @@ def test_another_unicode_form_of_a_name_is_taken_and_told(node: RunningNode, min
     assert ended.returncode == 0, ended.stderr
     assert b"another Unicode form" in ended.stderr
     assert (minga.home / "got").read_bytes() == b"cheese"
+
+
+@pytest.mark.parametrize("quiet", [(), ("-q",)])
+def test_a_get_that_nobody_can_serve_says_so_and_ends(
+    nodes: Nodes, node: RunningNode, minga: Shell, quiet: tuple[str, ...]
+) -> None:
+    far = nodes.start("far", node, files={"only.bin": os.urandom(100_000)}).ready()
+    wait_for(lambda: "only.bin" in node.names(), "it is known")
+    far.kill()
+    began = time.monotonic()
+    ended = minga.run(*quiet, "get", "only.bin", "--timeout", "4", "-o", "got")
+    assert ended.returncode == 5
+    assert time.monotonic() - began < 60
+    assert b"for 4 s (--timeout)" in ended.stderr, ended.stderr
+    if not quiet:
+        assert b"waiting 4 s for one" in ended.stderr
 
 
 def test_put_goes_on_after_what_it_cannot_take_and_lists_it(node: RunningNode, minga: Shell) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from rich.progress import Progress
@@ -93,7 +93,7 @@ class Fetching:
         identity = download["id"]
         self._running.add(identity)
         patience = Patience(self._timeout, self._out.hint)
-        for state in self._client.events(f"/api/v1/downloads/{identity}/events"):
+        for state in self._states(identity):
             download = state
             patience.sees(download, time.monotonic())
             total = download["size"] if download["size"] >= 0 else None
@@ -106,6 +106,20 @@ class Fetching:
         if download["state"] != "complete":
             raise failure(download)
         return download
+
+    def _states(self, identity: str) -> Iterator[dict[str, Any]]:
+        """A download as it changes, to its end; while it waits for a holder, again and again."""
+        path = f"/api/v1/downloads/{identity}"
+        while True:
+            for state in self._client.events(f"{path}/events"):
+                yield state
+                if state["state"] == "waiting":
+                    break
+            else:
+                return
+            while (state := self._client.get(path))["state"] == "waiting":
+                yield state
+                time.sleep(LOOK_SECONDS)
 
     def batch(self, files: Sequence[Wanted]) -> list[dict[str, Any]]:
         """Many small files in one request, each verified and saved as it comes."""
@@ -184,7 +198,7 @@ class Patience:
         Raises:
             ClientError: nobody came in time.
         """
-        alone = download["state"] == "running" and download["why"].startswith(NOBODY)
+        alone = download["state"] == "waiting" or download["why"].startswith(NOBODY)
         if not alone:
             self._since = None
             return
