@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
-from minga_node import tracing
+from minga_node import metrics, tracing
 from minga_node.downloads.contents import copy_pieces
 from minga_node.downloads.model import Cancelled, DownloadState, GaveUp, Here, no_room
 from minga_node.downloads.task import Task
@@ -25,14 +26,15 @@ class Attempt:
     def __init__(self, node: Here, name: str, task: Task, trace: str) -> None:
         self._node, self._name, self.task, self._trace = node, name, task, trace
 
-    def run(self) -> tuple[DownloadState, MingaError | None]:
-        """The state that it ended in and why it failed. Its partial file is closed; connections are only
-        left when it is complete.
+    def run(self, ended: Callable[[DownloadState, MingaError | None], None]) -> None:
+        """Calls ``ended`` with the state and why it failed, within the span. The partial file is closed then;
+        connections are only left when it is complete.
         """
         task = self.task
         attributes = {"minga.file.name": self._name, "minga.content.id": task.content_id}
         with tracing.span("download", attributes=attributes, parent=self._trace) as span:
-            state, error = self._outcome()
+            with metrics.ACTIVE_DOWNLOADS.track_inprogress():
+                state, error = self._outcome()
             if state is not DownloadState.COMPLETE:
                 # The next task may write to the same file.
                 task.hang_up()
@@ -44,7 +46,7 @@ class Attempt:
             span.set({"minga.bytes": size, "minga.download.state": str(state)})
             if error is not None:
                 span.fail(str(error))
-        return state, error
+            ended(state, error)
 
     def _outcome(self) -> tuple[DownloadState, MingaError | None]:
         node, task = self._node, self.task

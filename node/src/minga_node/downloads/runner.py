@@ -291,12 +291,10 @@ class Runner:
     # the thread of one that runs
 
     def _attempt(self, entry: Entry, attempt: Attempt) -> None:
-        metrics.ACTIVE_DOWNLOADS.inc()
-        try:
-            state, error = attempt.run()
-        finally:
-            metrics.ACTIVE_DOWNLOADS.dec()
-        task = attempt.task
+        attempt.run(lambda state, error: self._ended(entry, attempt.task, state, error))
+        self.worker.wake()
+
+    def _ended(self, entry: Entry, task: Task, state: DownloadState, error: MingaError | None) -> None:
         if state is DownloadState.WAITING:
             self._gave_up(entry, task)
         elif state is DownloadState.CANCELLED and not entry.cancelled:
@@ -309,7 +307,6 @@ class Runner:
         if state is DownloadState.COMPLETE:
             # Nobody has to wait for this.
             task.hang_up()
-        self.worker.wake()
 
     def _gave_up(self, entry: Entry, task: Task) -> None:
         now = time.monotonic()
