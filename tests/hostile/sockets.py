@@ -27,11 +27,11 @@ class Crowd:
     def __init__(self, port: int, count: int, act: Callable[[socket.socket], None], again: int) -> None:
         self._port, self._act, self._again = port, act, again
         self._sockets = [self._connect() for _ in range(count)]
+        self.ended = 0
+        """How many the other side has ended."""
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
-        self.ended = 0
-        """How many the other side has ended."""
 
     def _connect(self) -> socket.socket:
         sock = socket.socket()

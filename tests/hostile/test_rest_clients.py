@@ -165,7 +165,7 @@ def test_a_node_with_few_descriptors_leaves_half_of_them_to_its_other_parts(node
     node.ready()
     with slow_clients(node.config["port"]) as clients:
         clients.open(600, lambda _: (b"GET / HT", b""))
-        assert node.names() == {"a"}
+        wait_for(lambda: node.names() == {"a"}, "it answers, and has looked at its directory")
         assert descriptors(node) < 350
     assert "accepts nobody" not in node.log
 

@@ -34,7 +34,7 @@ OPEN = {
 }
 """What may be asked without a token. A route that is not here and answers is a hole: think before adding."""
 
-FOR_READERS = {("POST", "/api/v1/downloads")}
+FOR_READERS = {("POST", "/api/v1/downloads"), ("POST", "/api/v1/peers/probes")}
 """What readers may ask though it is no GET."""
 
 Headers = dict[str, str]

@@ -206,6 +206,8 @@ def test_doctor_finds_nothing_wrong_with_a_good_node(minga: Shell) -> None:
         "broker",
         "clock",
         "disk",
+        "library",
+        "reach",
         "version",
     } == {finding["check"] for finding in findings}
 

@@ -37,14 +37,15 @@ PEERS = [
     {
         "id": "str", "state": "str", "silent": "float", "host": "str", "rest_port": "int", "grpc_port": "int",
         "data_port": "int", "seed": "bool", "version": "str", "files": "int", "bytes": "int", "lag": "int",
-        "receives": "float", "sends": "float",
+        "receives": "float", "sends": "float", "answers": "str",
     }
 ]  # fmt: skip
 STATUS = {
     "id": "str", "network": "str", "epoch": "int", "host": "str", "rest_port": "int", "grpc_port": "int",
     "data_port": "int", "seed": "bool", "version": "str", "ready": "bool", "problems": [],
     "broker_connected": "bool?", "broker_problem": "str", "files": "int", "bytes": "int",
-    "peers_alive": "int", "disk_free": "int", "disk_total": "int", "peer_tls": "bool",
+    "peers_alive": "int", "disk_free": "int", "disk_total": "int", "peer_tls": "bool", "unshareable": "int",
+    "unreadable": "int", "kept": "int", "troubles": [],
 }  # fmt: skip
 WANT = {
     "id": "str", "name": "str?", "content_id": "str?", "fetch": "bool", "state": "str", "created": "int",

@@ -152,7 +152,7 @@ def test_an_event_that_cannot_be_stored_for_a_while_is_not_lost(
         assert sorted(listener.heard) == sorted(ids), "each once"
         assert failures == []
         assert all(worker.alive for worker in listener.mom.workers)
-        assert [worker.problem() for worker in listener.mom.workers] == ["", "", ""]
+        assert not any(worker.problem() for worker in listener.mom.workers)
         assert listener.mom.dead_letters(10) == []
     finally:
         speaker.stop()
