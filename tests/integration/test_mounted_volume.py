@@ -58,3 +58,25 @@ def test_what_may_only_be_read_refuses_all_changes(nodes: Nodes, library: Path) 
             name,
         )
     assert node.request("GET", "/files/shared/old.bin").data == b"old"
+
+
+def test_a_volume_on_the_same_file_system_takes_files(nodes: Nodes, tmp_path: Path) -> None:
+    """As two volumes of one Kubernetes node are: one device, and still no rename from one to the other."""
+    volume, library = tmp_path / "volume", tmp_path / "files"
+    (volume / "llama").mkdir(parents=True)
+    (volume / "llama" / "old.bin").write_bytes(b"old")
+    mounted = library / "shared"
+    mounted.mkdir(parents=True)
+    bind = ["mount", "--bind", str(volume), str(mounted)]
+    if os.geteuid() != 0 or subprocess.run(bind, capture_output=True).returncode:
+        pytest.skip("needs root for a volume of its own")
+    try:
+        node = nodes.start("node", directory=str(library)).ready()
+        wait_for(lambda: node.names() == {"shared/llama/old.bin"}, "it is shared")
+        for name in ("new.bin", "llama/new.bin", "other/new.bin", "llama/old.bin"):
+            node.put(f"shared/{name}", b"new")
+            assert node.request("GET", f"/files/shared/{name}").data == b"new"
+        found = {str(path.relative_to(volume)) for path in volume.rglob("*") if path.is_file()}
+        assert found == {"new.bin", "llama/new.bin", "other/new.bin", "llama/old.bin"}
+    finally:
+        subprocess.run(["umount", "-l", str(mounted)], check=True)

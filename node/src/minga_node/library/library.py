@@ -37,13 +37,11 @@ class _Placed:
     name: str
     id: str
     signature: Signature
-    """How it looked before."""
+    """How it looked as it got its name, or as it was found."""
 
     def is_still(self, now: Signature) -> bool:
         """Whether that is what has the name: the user may have saved another file there at once."""
-        same = (now.size, now.mtime_ns) == (self.signature.size, self.signature.mtime_ns)
-        # A copy to another volume has another inode.
-        return same and (now.device != self.signature.device or now.inode == self.signature.inode)
+        return now.moved == self.signature.moved
 
 
 class Library(Holdings):
@@ -170,13 +168,13 @@ class Library(Holdings):
 
     def _place_beside(self, root: OpenRoot, partial: Path, wanted: str, identity: str) -> _Placed:
         self.volumes.check(root, wanted)
-        signature = Signature.of(partial.stat())
         names = (wanted if n < 0 else derived.with_id(wanted, identity, n) for n in count(-1))
         for _ in range(placing.TRIES):
             name = next(names)
             with disk_errors(name):
-                if placing.place_new(root, partial, name):
-                    return _Placed(name, identity, signature)
+                placed = placing.place_new(root, partial, name)
+                if placed is not None:
+                    return _Placed(name, identity, placed)
                 here, known = self._here(root, name)
                 if here == identity and known is not None:
                     partial.unlink()
@@ -232,8 +230,7 @@ class Library(Holdings):
     def _replace(
         self, root: OpenRoot, partial: Path, name: str, identity: str, known: Signature | None
     ) -> _Placed:
-        signature = Signature.of(partial.stat())
-        kept = placing.replace(root, partial, name, known)
+        signature, kept = placing.replace(root, partial, name, known)
         if kept is not None:
             self.troubles.kept.add(kept, f"{name} was not shared yet when another file got that name")
         return _Placed(name, identity, signature)

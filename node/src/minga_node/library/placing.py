@@ -94,8 +94,10 @@ def exists(root: OpenRoot, name: str) -> bool:
     return True
 
 
-def place_new(root: OpenRoot, partial: Path, name: str) -> bool:
-    """Gives a finished and synced file its name, if nothing has it; whether nothing had.
+def place_new(root: OpenRoot, partial: Path, name: str) -> Signature | None:
+    """Gives a finished and synced file its name, if nothing has it.
+
+    Returns how the file looked as it got the name; None where something has it.
 
     Raises:
         InvalidName, OSError
@@ -104,18 +106,20 @@ def place_new(root: OpenRoot, partial: Path, name: str) -> bool:
         return _place_new(partial, folder, name.rpartition("/")[2])
 
 
-def _place_new(partial: Path, folder: int, leaf: str) -> bool:
+def _place_new(partial: Path, folder: int, leaf: str) -> Signature | None:
     try:
-        _moved(partial, folder, lambda at, source: beneath.rename_new(at, source, folder, leaf))
+        return _moved(partial, folder, lambda at, source: beneath.rename_new(at, source, folder, leaf))[0]
     except FileExistsError:
-        return False
-    return True
+        return None
 
 
-def replace(root: OpenRoot, partial: Path, name: str, known: Signature | None) -> str | None:
+def replace(
+    root: OpenRoot, partial: Path, name: str, known: Signature | None
+) -> tuple[Signature, str | None]:
     """Gives a finished and synced file its name, all at once, in place of the file that is known.
 
-    Any other file that has the name keeps its content under another name, which is returned.
+    Returns how the file looked as it got the name. Any other file that has the name keeps its content under
+    another name, which is returned too.
 
     Args:
         known: how that file looked when its content was known; None for no such file.
@@ -127,8 +131,9 @@ def replace(root: OpenRoot, partial: Path, name: str, known: Signature | None) -
     leaf = name.rpartition("/")[2]
     with inside(root, name), root.folder(name, make=True) as folder:
         for _ in range(TRIES):
-            if _place_new(partial, folder, leaf):
-                return None
+            placed = _place_new(partial, folder, leaf)
+            if placed is not None:
+                return placed, None
             try:
                 before = os.stat(leaf, dir_fd=folder, follow_symlinks=False)
             except FileNotFoundError:
@@ -153,7 +158,9 @@ def _names(folder: int) -> set[str]:
         os.close(descriptor)
 
 
-def _exchange(partial: Path, folder: int, name: str, known: os.stat_result | None) -> str | None:
+def _exchange(
+    partial: Path, folder: int, name: str, known: os.stat_result | None
+) -> tuple[Signature, str | None]:
     leaf = name.rpartition("/")[2]
 
     def act(at: int, source: str) -> str | None:
@@ -231,14 +238,17 @@ def free_name(names: Iterator[str], rename_to: Callable[[str], None]) -> str:
     raise Conflict("no free name is left to keep a file under")
 
 
-def _moved(partial: Path, folder: int, act: Callable[[int, str], T]) -> T:
+def _moved(partial: Path, folder: int, act: Callable[[int, str], T]) -> tuple[Signature, T]:
     """Has ``act`` rename the file into the folder, given where it is: folder and name.
 
-    Where that is on another file system, as in a volume that is mounted into the directory, nothing can be
-    renamed to it from outside: it is copied to a hidden name beside it first.
+    Returns how the renamed file looked before, and what ``act`` returns.
+
+    Where that is on another mount, as in a volume that is mounted into the directory, nothing can be renamed
+    to it from outside, be it the same device: it is copied to a hidden name beside it first.
     """
+    signature = Signature.of(partial.stat())
     try:
-        return act(HERE, str(partial))
+        return signature, act(HERE, str(partial))
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
@@ -247,6 +257,8 @@ def _moved(partial: Path, folder: int, act: Callable[[int, str], T]) -> T:
     try:
         try:
             copy(partial, copied)
+            # Another inode, and a time as exact as that file system keeps it.
+            signature = Signature.of(os.fstat(copied))
         finally:
             os.close(copied)
         done = act(folder, beside)
@@ -254,4 +266,4 @@ def _moved(partial: Path, folder: int, act: Callable[[int, str], T]) -> T:
         with suppress(FileNotFoundError):
             os.unlink(beside, dir_fd=folder)
     partial.unlink(missing_ok=True)
-    return done
+    return signature, done
