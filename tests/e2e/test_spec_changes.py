@@ -119,7 +119,7 @@ def test_a_paused_network_says_what_would_change_and_claims_nothing(network: Net
         "StatefulSet library-peer: spec.replicas",
         "Ingress library is deleted",
     )
-    wait_for(lambda: all(text in paused(network)["message"] for text in expected), "the plan", 30)
+    wait_for(lambda: all(text in paused(network)["message"] for text in expected), "the plan")
     assert (paused(network)["status"], paused(network)["reason"]) == ("Unknown", "Paused")
     status = network.get()["status"]
     assert status["observedGeneration"] == observed < network.get()["metadata"]["generation"]

@@ -20,7 +20,7 @@ class Eviction:
     pod: str
     uid: str
     message: str
-    """The kubelet's."""
+    """The kubelet's, or where to find it."""
 
 
 class Evictions:
@@ -34,11 +34,12 @@ class Evictions:
 
     def notice(self, item: Object) -> None:
         """Takes in any object that a watch brings."""
-        state, metadata = item.get("status") or {}, item["metadata"]
-        if item["kind"] != "Pod" or state.get("phase") != "Failed" or state.get("reason") != "Evicted":
+        words = _kubelets_words(item) if item["kind"] == "Pod" else None
+        if words is None:
             return
+        metadata = item["metadata"]
         key = (metadata["namespace"], (metadata.get("labels") or {}).get(INSTANCE, ""))
-        found = Eviction(metadata["name"], metadata["uid"], str(state.get("message", "")).strip())
+        found = Eviction(metadata["name"], metadata["uid"], words)
         with self._lock:
             self._seen.setdefault(key, {}).setdefault(found.uid, (self._clock(), found))
 
@@ -69,3 +70,25 @@ class Evictions:
         """The network is gone."""
         with self._lock:
             self._told -= self._seen.pop(key, {}).keys()
+
+
+def _kubelets_words(pod: Object) -> str | None:
+    """Why the kubelet evicted a pod; None if it did not.
+
+    A pod whose containers all stop in time and exit with 0 ends with the phase Succeeded, and without reason
+    and message. It is told by that end: with the restart policy Always a pod succeeds only when the kubelet
+    ends it, and here nobody has deleted it.
+    """
+    state = pod.get("status") or {}
+    match state.get("phase"):
+        case "Failed" if state.get("reason") == "Evicted":
+            return str(state.get("message", "")).strip()
+        case "Succeeded":
+            always = (pod.get("spec") or {}).get("restartPolicy") == "Always"
+            if not always or pod["metadata"].get("deletionTimestamp"):
+                return None
+            for condition in state.get("conditions") or ():
+                if condition["type"] == "DisruptionTarget" and condition.get("message"):
+                    return str(condition["message"]).strip()
+            return "the kubelet ended it, though nobody had deleted it; the pod's Events say why"
+    return None

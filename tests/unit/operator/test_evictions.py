@@ -52,6 +52,42 @@ def test_other_ends_are_none_and_an_hour_later_it_is_forgotten() -> None:
     assert evictions.recent(KEY) == []
 
 
+def ended(**changes: Any) -> dict[str, Any]:
+    """A pod whose node left in time and exited with 0."""
+    found = pod(phase="Succeeded", reason=None, message=None) | {"spec": {"restartPolicy": "Always"}}
+    return found | {key: found.get(key, {}) | value for key, value in changes.items()}
+
+
+def test_one_that_stopped_in_time_has_no_reason_and_is_told_of_all_the_same() -> None:
+    evictions = Evictions()
+    cache = Cache(lambda _: None, evictions.notice)
+    cache.put(ended())
+    deleted = {"deletionTimestamp": "2026-01-02T03:04:05Z", "resourceVersion": "6"}
+    cache.put(ended(metadata=deleted))
+    cache.drop(ended(metadata=deleted | {"resourceVersion": "7"}))
+    (found,) = evictions.untold(KEY)
+    assert (found.pod, found.uid) == ("library-peer-0", "p-1")
+    assert "Events" in found.message
+
+
+def test_its_message_is_that_of_the_disruption_where_there_is_one() -> None:
+    evictions = Evictions()
+    disruption = {
+        "type": "DisruptionTarget",
+        "status": "True",
+        "message": "The node was low on resource: memory.",
+    }
+    evictions.notice(ended(status={"conditions": [{"type": "Ready", "status": "False"}, disruption]}))
+    assert [item.message for item in evictions.recent(KEY)] == ["The node was low on resource: memory."]
+
+
+def test_one_that_was_deleted_or_may_end_by_itself_is_none() -> None:
+    evictions = Evictions()
+    evictions.notice(ended(metadata={"deletionTimestamp": "2026-01-02T03:04:05Z"}))
+    evictions.notice(ended(spec={"restartPolicy": "Never"}))
+    assert evictions.recent(KEY) == []
+
+
 def not_evicted(status_: dict[str, Any]) -> dict[str, Any]:
     (found,) = [item for item in status_["conditions"] if item["type"] == "NotEvicted"]
     return dict(found)
