@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 import re
 from collections.abc import Callable
 from urllib.parse import quote
@@ -66,7 +67,7 @@ def test_a_download_is_seen_piece_by_piece_and_from_whom(
 def test_a_running_download_can_be_cancelled(page: Page, village: Village) -> None:
     started = village.other.request("DELETE", f"/files/{quote('photos/far.png')}").status
     assert started == 204
-    village.seed.put("slow.bin", bytes(24 * 2**20))
+    village.seed.put("slow.bin", os.urandom(24 * 2**20))
     wait_for(lambda: "slow.bin" in village.home.names("slow"), "known")
     village.home.request("POST", "/api/v1/downloads", json={"name": "slow.bin"})
     page.go("#/transfers")
