@@ -14,6 +14,8 @@ from minga_operator.resources import common
 from minga_operator.resources.common import Object
 
 TYPES = ("Ready", "SeedsReady", "PeersReady", "BrokerReady", "Reconciled", "UpToDate", "NotEvicted", "Paused")
+_PLAN_CHARACTERS = 4000
+"""Of a paused network's plan: whoever ends the pause wants all of it. A condition takes 32768."""
 EVICTION_SECONDS = 3600.0
 """How long an eviction is told of."""
 _QUIET = frozenset({"ContainerCreating", "PodInitializing"})
@@ -188,9 +190,8 @@ def _reconciled(network: Network, observed: Observed, error: OperatorError | Non
     if not network.spec.paused:
         return Verdict("Reconciled", True, "Applied", "Everything is as the spec says")
     pending = "; ".join(observed.pending) or "nothing"
-    return Verdict(
-        "Reconciled", None, "Paused", _short(f"spec.paused is true. Without it would change: {pending}")
-    )
+    note = f"spec.paused is true. Without it would change: {pending}"
+    return Verdict("Reconciled", None, "Paused", _short(note, _PLAN_CHARACTERS))
 
 
 def _up_to_date(network: Network, plan: Plan | None) -> Verdict:

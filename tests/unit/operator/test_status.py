@@ -137,6 +137,18 @@ def test_a_paused_network_claims_nothing_and_says_what_would_change() -> None:
     assert broken["conditions"][0]["reason"] == "WaitingForPods"
 
 
+def test_a_paused_network_says_all_of_a_plan_that_rolls_every_pod() -> None:
+    digests = "metadata.annotations.minga.dev/template-digest, metadata.annotations.minga.dev/rendered"
+    plan_ = [
+        f"StatefulSet library-{what}: {digests}, spec.template.metadata"
+        for what in ("seed", "peer", "broker")
+    ]
+    observed = Observed(pending=[*plan_, "Ingress library is deleted"])
+    found = status.status(network({"paused": True}), None, observed, None, None, NOW)
+    (item,) = [item for item in found["conditions"] if item["type"] == "Reconciled"]
+    assert item["message"].endswith("Ingress library is deleted")
+
+
 def test_a_network_that_was_born_paused_has_observed_nothing() -> None:
     found = status.status(network({"paused": True}), None, Observed(), None, None, NOW)
     assert "observedGeneration" not in found
