@@ -142,5 +142,5 @@ def test_a_change_of_rights_alone_is_looked_into(home: Home) -> None:
     home.watch(rescan=0.1)
     wait_for(home.shared("a"), "the file")
     path.chmod(0o600)
-    wait_for(lambda: home.hashed == ["a", "a"], "another look")
-    assert home.shelf.log == ["+a", "+a"]
+    wait_for(lambda: home.shelf.log == ["+a", "+a"], "another look")
+    assert home.hashed == ["a", "a"]
