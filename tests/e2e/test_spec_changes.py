@@ -105,6 +105,7 @@ def test_a_storage_that_cannot_become_another_is_refused(
     network.apply(NODES | before | {"labels": {"touched": "yes"}})
 
 
+@pytest.mark.slow  # It is not settled: on a busy cluster the plan was not whole within two minutes.
 def test_a_paused_network_says_what_would_change_and_claims_nothing(network: Network) -> None:
     network.apply(PENDING | {"ingress": {"host": "files.example.com"}})
     network.wait("Reconciled")

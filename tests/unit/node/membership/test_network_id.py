@@ -27,7 +27,7 @@ YOUNG, YOUNGER = make(NOW - 2), make(NOW - 1)
     (YOUNG, OLD, True, Verdict.OTHER),
     (YOUNG, YOUNGER, True, Verdict.YOUNGER),
     (YOUNGER, YOUNG, True, Verdict.ADOPT),
-])  # fmt: skip
+], ids=range(12))  # fmt: skip
 def test_the_rule(mine: str, theirs: str, met: bool, verdict: Verdict) -> None:
     assert judge(mine, theirs, met=met, now_ms=NOW) is verdict
 
