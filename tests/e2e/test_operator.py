@@ -216,13 +216,12 @@ def as_desired(network: Network) -> list[str]:
     secret = network.secret(
         "library-broker-credentials" if of.name == "library" else f"{of.name}-broker-credentials"
     )
-    digest = live["StatefulSet", f"{of.name}-seed"]["spec"]["template"]["metadata"]["annotations"]
     found = plan(
         of,
         Settings(node_image=of.status["image"], broker_image="unused"),
         Existing(),
         credentials=Credentials(secret["username"], secret["password"], secret["cookie"]),
-        broker_digest=digest["minga.dev/broker-digest"],
+        broker_digest="unused",
         kinds=frozenset(),
     )
     wanted = {(item["kind"], item["metadata"]["name"]): item for item in desired(of, found)}

@@ -14,7 +14,7 @@ from minga_operator.errors import KindMissing, MissingCluster, MissingSecret, Op
 from minga_operator.kinds import RABBITMQ_CLUSTER, SECRET
 from minga_operator.kube import Conflict, Kube
 from minga_operator.network import Credentials, Network
-from minga_operator.resources import broker, common, workload
+from minga_operator.resources import amqp, broker, common
 from minga_operator.resources.common import Object
 
 
@@ -49,7 +49,7 @@ class Brokers:
             return Found(credentials, _digest(data["uri"]))
         if lacking := self._lacking(network):
             return Found(error=lacking)
-        name, field = workload.broker_secret(network)
+        name, field = amqp.secret(network)
         secret = self._kube.find(SECRET, network.namespace, name)
         uri = _decoded(secret).get(field, "") if secret else ""
         if uri.startswith(("amqp://", "amqps://")):

@@ -97,7 +97,9 @@ class Plan:
     tokens: Tokens | None = None
     """Set where REST asks for tokens."""
     broker_digest: str = ""
-    """Digest of the AMQP URI: other credentials or another broker restart the nodes."""
+    """Digest of the AMQP URI, for nodes that have it in their environment: another one restarts them."""
+    by_environment: bool = False
+    """Whether they do: those of an image that may not know the file."""
     seed_replicas: int = 1
     peer_replicas: int = 3
     """Replicas now: more than the spec asks for while some are draining."""

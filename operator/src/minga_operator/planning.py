@@ -9,7 +9,7 @@ from minga_operator import holding
 from minga_operator.errors import KindMissing
 from minga_operator.kinds import HTTP_ROUTE
 from minga_operator.network import Credentials, Network, Plan, Tokens
-from minga_operator.resources import common, workload
+from minga_operator.resources import amqp, common, workload
 from minga_operator.resources.common import Object
 
 
@@ -80,12 +80,15 @@ def plan(
         default_image=default_image,
         default_broker_image=default_broker,
         credentials=credentials,
-        broker_digest=_kept_digest(existing.seeds) if broker_digest is None else broker_digest,
+        broker_digest=amqp.kept_digest(existing.seeds) if broker_digest is None else broker_digest,
         tokens=tokens,
         seed_replicas=max(spec.seeds.replicas, keep.get(common.SEED, 0)),
         peer_replicas=max(spec.peers.replicas, keep.get(common.PEER, 0)),
         kinds=kinds,
     )
+    nodes = (existing.seeds, existing.peers, existing.daemons)
+    if any(amqp.in_environment(live, found.node_image) for live in nodes):
+        found = replace(found, by_environment=True)
     found = replace(found, held=holding.held(network, found, existing.workloads(network)))
     if common.SEED in keep and _to_roll(existing.seeds, workload.seeds(network, found)):
         found = replace(found, seed_partition=found.seed_replicas)
@@ -156,13 +159,6 @@ def _peer_partition(network: Network, found: Plan, existing: Existing, draining:
 
 def _template(item: Object) -> str:
     return str((item["metadata"].get("annotations") or {}).get(workload.TEMPLATE_DIGEST, ""))
-
-
-def _kept_digest(seeds: Object | None) -> str:
-    if seeds is None:
-        return ""
-    annotations = seeds["spec"]["template"]["metadata"].get("annotations") or {}
-    return str(annotations.get(workload.BROKER_DIGEST, ""))
 
 
 def _part(item: Mapping[str, object], name: str) -> Object:

@@ -6,7 +6,7 @@ import copy
 import json
 from base64 import b64decode
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 import pytest
@@ -187,8 +187,65 @@ def test_other_credentials_restart_the_broker_also_when_it_is_held(monkeypatch: 
     make_newer(monkeypatch)
     cookie = Credentials(CREDENTIALS.username, CREDENTIALS.password, "another-cookie")
     assert rolled(before, reconciled(network(), before, credentials=cookie)) == {"library-broker"}
-    after = reconciled(network(), before, broker_digest="fedcba9876543210")
-    assert rolled(before, after) == {"library-seed", "library-peer"}
+
+
+@pytest.fixture
+def earlier(monkeypatch: pytest.MonkeyPatch) -> list[Object]:
+    """A network as an operator made it that gave nodes the broker's address in their environment."""
+    found = copy.deepcopy(desired(network(), replace(planned(network(), []), by_environment=True)))
+    for item in found:
+        annotations = item["metadata"].get("annotations", {})
+        if memory.RENDERED in annotations:
+            # As it remembered: also of the broker, which it does not concern.
+            content = json.loads(annotations[memory.RENDERED])
+            content["observed"]["broker_digest"] = DIGEST
+            annotations[memory.RENDERED] = json.dumps(content, separators=(",", ":"))
+    return found
+
+
+OTHER_URI = {"broker_digest": "fedcba9876543210"}
+
+
+def variables(items: list[Object], name: str) -> set[str]:
+    return {item["name"] for item in templates(items)[name]["spec"]["containers"][0]["env"]}
+
+
+def test_nodes_with_the_address_in_their_environment_are_left_alone_by_a_newer_operator(
+    earlier: list[Object],
+) -> None:
+    after = reconciled(network(), earlier)
+    assert rolled(earlier, after) == set()
+    assert rolled(after, reconciled(network(), after)) == set()
+
+
+def test_they_are_restarted_for_another_address_as_nothing_else_would_tell_them(
+    earlier: list[Object],
+) -> None:
+    after = reconciled(network(), earlier, **OTHER_URI)
+    assert rolled(earlier, after) == {"library-seed", "library-peer"}
+    assert rolled(after, reconciled(network(), after, **OTHER_URI)) == set()
+
+
+def test_they_keep_it_so_as_long_as_their_image_which_may_not_know_the_file(
+    earlier: list[Object],
+) -> None:
+    asked = network(annotations={RESTARTED_AT: "now"})
+    after = reconciled(asked, earlier)
+    assert rolled(earlier, after) == set(templates(earlier))
+    assert "MINGA_BROKER_URL" in variables(after, "library-peer")
+    # Also the first pods of another kind are of that image.
+    daemons = reconciled(network({"peers": {"mode": "DaemonSet"}}), earlier)
+    assert "MINGA_BROKER_URL" in variables(daemons, "library-peer")
+
+
+def test_another_image_brings_them_the_file_with_one_roll(earlier: list[Object]) -> None:
+    of = network({"image": {"repository": "minga-node", "tag": "newer"}})
+    after = reconciled(of, earlier)
+    assert rolled(earlier, after) == {"library-seed", "library-peer"}
+    for name in ("library-seed", "library-peer"):
+        assert "MINGA_BROKER_URL_FILE" in variables(after, name)
+    # From there on a password restarts nobody, and writes nothing to a workload.
+    assert reconciled(of, after, **OTHER_URI) == after
 
 
 def test_an_operator_that_left_no_memory_is_followed_without_a_restart(
@@ -241,9 +298,10 @@ def test_pods_are_rendered_of_nothing_that_is_not_remembered(case: str) -> None:
         "default_image": "another",
         "default_broker_image": "another",
         "kinds": frozenset({"PodMonitor"}),
+        "broker_digest": "fedcba9876543210",
     }
     # Credentials are in no annotation; a digest of them is.
-    known = {*memory.OBSERVED, "credentials", "held"}
+    known = {*memory.OBSERVED, "credentials", "held", "by_environment"}
     assert {item.name for item in fields(Plan)} == others.keys() | known, "a field is neither"
     for name, value in others.items():
         changed = Plan(**{item.name: getattr(plan, item.name) for item in fields(Plan)} | {name: value})

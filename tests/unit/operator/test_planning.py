@@ -87,8 +87,10 @@ def test_peers_wait_until_the_last_seed_is_ready_again() -> None:
 
 def test_an_unreadable_broker_secret_restarts_nobody() -> None:
     of = network({"broker": {"external": {"secretName": "x"}}})
-    found = decide(of, existing(of), broker_digest=None, credentials=None)
-    assert found.broker_digest == "0123456789abcdef"
+    before = fresh(of, by_environment=True)
+    there = Existing(live(workload.seeds(of, before)), live(workload.peers(of, before)))
+    found = decide(of, there, broker_digest=None, credentials=None)
+    assert (found.by_environment, found.broker_digest) == (True, "0123456789abcdef")
 
 
 def test_draining_pods_stay() -> None:

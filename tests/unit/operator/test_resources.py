@@ -177,8 +177,34 @@ def test_a_change_restarts_only_the_pods_it_concerns(
     assert (_template({}, "peer") != _template(change, "peer")) is peers_roll
 
 
-def test_other_broker_credentials_restart_the_nodes() -> None:
-    assert _template({}, "peer") != _template({}, "peer", broker_digest="fedcba9876543210")
+@pytest.mark.parametrize("component", ["seed", "peer"])
+@pytest.mark.parametrize("case", ["default", "external", "cluster"])
+def test_other_broker_credentials_restart_nobody_and_reach_every_node(case: str, component: str) -> None:
+    """The kubelet renews what is mounted as a directory; a subPath or a variable it never does."""
+    template = _template(CASES[case], component)
+    assert template == _template(CASES[case], component, broker_digest="fedcba9876543210")
+    (container,) = template["spec"]["containers"]
+    (file,) = [item["value"] for item in container["env"] if item["name"] == "MINGA_BROKER_URL_FILE"]
+    assert not any(item["name"] == "MINGA_BROKER_URL" for item in container["env"])
+    (mount,) = [item for item in container["volumeMounts"] if file.startswith(item["mountPath"] + "/")]
+    assert "subPath" not in mount
+    (volume,) = [item["secret"] for item in template["spec"]["volumes"] if item["name"] == mount["name"]]
+    name, key = {
+        "default": ("library-broker-credentials", "uri"),
+        "external": ("ours", "uri"),
+        "cluster": ("rabbit-default-user", "connection_string"),
+    }[case]
+    assert (volume["secretName"], volume["items"]) == (name, [{"key": key, "path": Path(file).name}])
+    # A broker of others may come later than the nodes, which share files meanwhile.
+    assert volume.get("optional", False) is (case != "default")
+
+
+def test_nodes_of_an_image_that_may_not_know_the_file_have_the_address_in_their_environment() -> None:
+    template = _template({}, "peer", by_environment=True)
+    assert template != _template({}, "peer", by_environment=True, broker_digest="fedcba9876543210")
+    names = {item["name"] for item in template["spec"]["containers"][0]["env"]}
+    assert "MINGA_BROKER_URL" in names
+    assert "MINGA_BROKER_URL_FILE" not in names
 
 
 def test_other_tokens_restart_nobody_and_are_told_by_the_binding() -> None:

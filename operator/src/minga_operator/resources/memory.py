@@ -20,8 +20,10 @@ from minga_operator.version import VERSION
 
 RENDERED = f"{GROUP}/rendered"
 
-OBSERVED = ("node_image", "broker_image", "broker_digest")
+OBSERVED = ("node_image", "broker_image")
 """The fields of a plan that are in pods. A field that is missing here would never restart them."""
+IN_ENVIRONMENT = "broker_digest"
+"""One more, of pods that have the broker's address in their environment."""
 
 
 @dataclass(frozen=True)
@@ -47,12 +49,13 @@ class Memory:
 
 def text(network: Network, plan: Plan, component: str, rendering: Rendering) -> str:
     """The annotation's value."""
+    observed = (*OBSERVED, IN_ENVIRONMENT) if plan.by_environment else OBSERVED
     content = {
         "template": rendering.template,
         "files": rendering.files,
         "spec": network.spec.model_dump(mode="json", by_alias=True, exclude_none=True),
         "restartedAt": network.restarted_at,
-        "observed": {name: getattr(plan, name) for name in OBSERVED},
+        "observed": {name: getattr(plan, name) for name in observed},
         "secrets": secrets(plan, component),
         "operator": VERSION,
     }
@@ -69,12 +72,17 @@ def read(value: str | None) -> Memory | None:
             rendering=Rendering(dict(content["template"]), dict(content["files"])),
             spec=Spec.model_validate(content["spec"]),
             restarted_at=str(content["restartedAt"]),
-            observed={name: str(content["observed"][name]) for name in OBSERVED},
+            observed=_observed(content["observed"]),
             secrets=str(content["secrets"]),
             operator=str(content["operator"]),
         )
     except (ValueError, KeyError, TypeError, ValidationError):
         return None
+
+
+def _observed(content: Mapping[str, Any]) -> dict[str, str]:
+    found = {name: str(content[name]) for name in OBSERVED}
+    return found | ({IN_ENVIRONMENT: str(content[IN_ENVIRONMENT])} if IN_ENVIRONMENT in content else {})
 
 
 def secrets(plan: Plan, component: str) -> str:

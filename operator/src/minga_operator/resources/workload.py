@@ -6,13 +6,12 @@ from minga_operator.crd import GROUP
 from minga_operator.fields import Model
 from minga_operator.network import RESTARTED_AT, Network, Plan, Rendering
 from minga_operator.podspec import Placement, Resources
-from minga_operator.resources import access, common, config, memory, peer_tls, storage
+from minga_operator.resources import access, amqp, common, config, memory, peer_tls, storage
 from minga_operator.resources.common import Object
 
 CONFIG_DIGEST = f"{GROUP}/config-digest"
 TEMPLATE_DIGEST = f"{GROUP}/template-digest"
 """On a StatefulSet: tells whether its pods are to be replaced, before it is applied."""
-BROKER_DIGEST = f"{GROUP}/broker-digest"
 _GRACE_SECONDS = 30
 """A node drains within 10 s of SIGTERM; the rest is for a slow machine."""
 
@@ -110,6 +109,7 @@ def _template(network: Network, plan: Plan, component: str, *, stateful: bool) -
             {"name": "config", "configMap": {"name": common.config_name(network)}},
             {"name": "tmp", "emptyDir": {}},
             *access.volumes(network),
+            *amqp.volumes(network, plan),
             *peer_tls.volumes(network),
             *storage.pod_volumes(group.storage, stateful=stateful),
         ],
@@ -124,7 +124,7 @@ def _template(network: Network, plan: Plan, component: str, *, stateful: bool) -
     annotations = {
         **spec.annotations,
         CONFIG_DIGEST: config.digest(network, component),
-        BROKER_DIGEST: plan.broker_digest,
+        **amqp.noted(plan),
         **restarted(network),
         "prometheus.io/scrape": "true",
         "prometheus.io/port": str(common.REST_PORT),
@@ -141,6 +141,7 @@ def _container(network: Network, plan: Plan, component: str, *, stateful: bool) 
         {"name": storage.VOLUME, "mountPath": config.DIRECTORY},
         {"name": "tmp", "mountPath": "/tmp"},
         *access.mounts(network),
+        *amqp.mounts(plan),
         *peer_tls.mounts(network),
     ]
     shared = network.spec.sharing.volume
@@ -155,7 +156,7 @@ def _container(network: Network, plan: Plan, component: str, *, stateful: bool) 
         "args": ["--config", f"/etc/minga/{file}"],
         "env": [
             *_identity(network, stateful=stateful),
-            _broker_url(network),
+            amqp.variable(network, plan),
             # By the environment, of which a node of an earlier version ignores what it does not know.
             {"name": "MINGA_STORAGE_LIMIT_FILE", "value": f"/etc/minga/{config.limit_file(component)}"},
             *_tracing(network),
@@ -192,15 +193,6 @@ def _identity(network: Network, *, stateful: bool) -> list[Object]:
     ]
 
 
-def _broker_url(network: Network) -> Object:
-    secret, key = broker_secret(network)
-    reference: Object = {"name": secret, "key": key}
-    if network.spec.broker.managed is None:
-        # A Secret that is not there yet keeps nobody from sharing: events travel by gossip until it comes.
-        reference["optional"] = True
-    return {"name": "MINGA_BROKER_URL", "valueFrom": {"secretKeyRef": reference}}
-
-
 def _tracing(network: Network) -> list[Object]:
     """OpenTelemetry's own variables, which the node reads."""
     wanted = network.spec.tracing
@@ -211,16 +203,6 @@ def _tracing(network: Network) -> list[Object]:
         {"name": "OTEL_TRACES_SAMPLER", "value": "parentbased_traceidratio"},
         {"name": "OTEL_TRACES_SAMPLER_ARG", "value": f"{wanted.sample_percent / 100:g}"},
     ]
-
-
-def broker_secret(network: Network) -> tuple[str, str]:
-    """Name and key of the Secret that holds the AMQP URI."""
-    broker = network.spec.broker
-    if broker.external is not None:
-        return broker.external.secret_name, broker.external.key
-    if broker.cluster is not None:
-        return f"{broker.cluster.name}-default-user", "connection_string"
-    return common.credentials_name(network), "uri"
 
 
 def placement(network: Network, group: Placement, component: str) -> Object:
