@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import time
+from collections.abc import Iterator
 from contextlib import suppress
 from http.client import HTTPConnection
 from pathlib import Path
@@ -37,10 +39,73 @@ def test_what_would_exceed_the_limit_is_refused_and_nothing_else(nodes: Nodes) -
     assert put(node, "b.bin", 8 * MB) == 201
     assert put(node, "c.bin", 8 * MB) == 507
     assert node.get("/api/v1/node")["disk_free"] < 4 * MB
-    taken = sum(path.stat().st_blocks * 512 for path in node.directory.rglob("*"))
-    assert taken <= 20 * MB
+    assert taken(node) <= 20 * MB
     node.request("DELETE", "/files/a.bin")
-    wait_for(lambda: put(node, "c.bin", 8 * MB) == 201, "the room of the deleted file", 30)
+    wait_for(lambda: put(node, "c.bin", 8 * MB) == 201, "the room of the deleted file")
+
+
+def test_a_body_that_comes_slowly_counts_once(nodes: Nodes) -> None:
+    """The disk is counted anew while a part of it is there already."""
+    node = nodes.start("small", storage_limit=20 * MB).ready()
+    connection = HTTPConnection(urlsplit(node.url).netloc, timeout=60)
+    connection.putrequest("PUT", "/files/a.bin")
+    connection.putheader("Content-Length", str(12 * MB))
+    connection.endheaders()
+    connection.send(os.urandom(11 * MB))
+    free = node.get("/api/v1/node")["disk_free"]
+    time.sleep(6)
+    wait_for(lambda: node.get("/api/v1/node")["disk_free"] <= free, "a count")
+    connection.send(os.urandom(1 * MB))
+    assert connection.getresponse().status == 201
+    connection.close()
+    assert put(node, "b.bin", 7 * MB) == 201
+
+
+def test_what_is_announced_and_does_not_fit_is_refused_before_it_comes(nodes: Nodes) -> None:
+    node = nodes.start("small", storage_limit=20 * MB).ready()
+    connection = HTTPConnection(urlsplit(node.url).netloc, timeout=60)
+    connection.putrequest("PUT", "/files/a.bin")
+    connection.putheader("Content-Length", str(60 * MB))
+    connection.endheaders()
+    assert connection.getresponse().status == 507
+    connection.close()
+    assert node.get("/api/v1/node")["disk_free"] > 19 * MB
+
+
+def test_a_body_of_unknown_length_is_stopped_where_the_room_ends(nodes: Nodes) -> None:
+    node = nodes.start("small", storage_limit=20 * MB).ready()
+    connection = HTTPConnection(urlsplit(node.url).netloc, timeout=60)
+    most = 0
+
+    def parts() -> Iterator[bytes]:
+        nonlocal most
+        for _ in range(60):
+            most = max(most, taken(node))
+            yield os.urandom(MB)
+
+    with suppress(BrokenPipeError, ConnectionResetError):
+        connection.request("PUT", "/files/a.bin", body=parts(), encode_chunked=True)
+    assert connection.getresponse().status == 507
+    connection.close()
+    assert most <= 20 * MB
+    assert put(node, "b.bin", 18 * MB) == 201
+
+
+def taken(node: RunningNode) -> int:
+    sizes = 0
+    for path in node.directory.rglob("*"):
+        with suppress(FileNotFoundError):
+            sizes += path.lstat().st_blocks * 512
+    return sizes
+
+
+def test_sparse_stays_sparse(nodes: Nodes) -> None:
+    node = nodes.start("small").ready()
+    body = b"x" * 4096 + bytes(32 * MB) + b"y" * 4096
+    assert node.request("PUT", "/files/a.bin", body=body).status == 201
+    path = node.directory / "a.bin"
+    assert path.read_bytes() == body
+    assert path.stat().st_blocks * 512 < 2 * MB
 
 
 def test_a_download_that_does_not_fit_fails_and_says_why(nodes: Nodes) -> None:
@@ -62,4 +127,4 @@ def test_a_limit_in_a_file_holds_from_when_it_changes(nodes: Nodes, tmp_path: Pa
     node = nodes.start("small", storage_limit_file=str(file)).ready()
     assert put(node, "a.bin", 20 * MB) == 507
     file.write_text(str(40 * MB))
-    wait_for(lambda: put(node, "a.bin", 20 * MB) == 201, "the larger limit", 30)
+    wait_for(lambda: put(node, "a.bin", 20 * MB) == 201, "the larger limit")

@@ -103,10 +103,12 @@ class Node:
         with ExitStack() as undo:
             lock = prepare(config)
             undo.callback(os.close, lock)
+            self.capacity = Capacity(config.directory, Limit(config.storage_limit, config.storage_limit_file))
             self.http = HttpServer(
                 config.ip,
                 config.port,
                 spool=config.own_directory / "incoming",
+                rooms=lambda path: self.capacity.room("the body", path),
                 limits=Limits(connections=config.rest_connections, threads=config.rest_threads),
                 grace=GRACE,
                 kind=kind,
@@ -130,7 +132,6 @@ class Node:
         tls = PeerTls(config.peer_tls_directory, config.network) if config.peer_tls_directory else None
         self.channels = Channels(Credentials(tls))
         self.manifests = Manifests(self.store)
-        self.capacity = Capacity(config.directory, Limit(config.storage_limit, config.storage_limit_file))
         self.library = Library(
             config.directory,
             config.own_directory,

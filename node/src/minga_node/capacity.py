@@ -11,7 +11,7 @@ import re
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,12 +23,12 @@ _BLOCK = 512
 """Unit of ``st_blocks``, whatever the file system's own is."""
 _KEPT_SECONDS = 5.0
 """How long a count holds at least."""
-_ANEW_SECONDS = 0.5
-"""So soon it is not counted anew even for who would be refused."""
 _UNIT = 4096
 """What a file takes on most file systems is a multiple of this."""
 _SHARE = 20
 """A count holds this many times as long as it took: a huge directory must not keep a core busy."""
+_SHARE_ANEW = 4
+"""The same for who would be refused by it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,29 @@ class Disk:
 
     total: int
     free: int
+
+
+class Room:
+    """Room for a file for as long as it is being written; whoever writes it closes this."""
+
+    def __init__(self, capacity: Capacity, name: str, path: Path | None) -> None:
+        self._capacity, self.name = capacity, name
+        self.path = None if path is None else str(path)
+        """Where it is being written: there a count leaves it out, since its room is counted here."""
+        self.taken = 0
+        """Bytes."""
+
+    def more(self, count: int) -> None:
+        """Takes so many bytes more.
+
+        Raises:
+            StorageFull: it would be more than the limit.
+        """
+        self._capacity.reserve(self, count)
+
+    def close(self) -> None:
+        """The file is complete, or gone. May be called again."""
+        self._capacity.end(self)
 
 
 class Capacity:
@@ -55,12 +78,12 @@ class Capacity:
     ) -> None:
         self._directory, self._limit, self._clock = directory, limit, clock
         self._lock = threading.Lock()
-        # The lock guards these: a count, when it was made and how long it holds, what was written since, and
-        # what is being written.
+        # The lock guards these: a count, until when it holds for everybody and for who would be refused, what
+        # was written since, and what is being written.
         self._counted = 0
-        self._when = self._until = float("-inf")
+        self._until = self._until_anew = float("-inf")
         self._since = 0
-        self._reserved = 0
+        self._rooms: set[Room] = set()
 
     def disk(self) -> Disk:
         """Total and free bytes; none where the directory is away."""
@@ -75,30 +98,28 @@ class Capacity:
             taken = self._taken(anew=False)
         return Disk(min(found.total, limit), max(0, min(found.free, limit - taken)))
 
+    def room(self, name: str, path: Path | None = None) -> Room:
+        """Room for a file that is to be written at ``path``; none is taken yet, and nothing of the file is
+        there. Without a path, what has been written of it counts twice if a count comes meanwhile.
+        """
+        return Room(self, name, path)
+
     @contextmanager
-    def reserved(self, size: int, name: str) -> Iterator[Callable[[int], None]]:
-        """Room for a file, for as long as it is being written. What is yielded asks for so many bytes more.
+    def reserved(self, size: int, name: str, path: Path | None = None) -> Iterator[Room]:
+        """Room for a file, for as long as it is being written.
 
         Raises:
             StorageFull: it would be more than the limit.
         """
-        taken = 0
-
-        def more(count: int) -> None:
-            nonlocal taken
-            self._reserve(count, name)
-            taken += count
-
+        room = self.room(name, path)
         try:
-            more(-(-size // _UNIT) * _UNIT)
-            yield more
+            room.more(-(-size // _UNIT) * _UNIT)
+            yield room
         finally:
-            with self._lock:
-                self._reserved -= taken
-                self._since += taken
+            room.close()
 
     def check(self, size: int, name: str) -> None:
-        """Whether so much more may be written now.
+        """Whether so much more may be written now; from then on it counts as written.
 
         Raises:
             StorageFull: it would be more than the limit.
@@ -106,28 +127,53 @@ class Capacity:
         with self.reserved(size, name):
             pass
 
-    def _reserve(self, count: int, name: str) -> None:
+    def fits(self, size: int, name: str) -> None:
+        """Whether so much more could be written now; nothing is taken.
+
+        Raises:
+            StorageFull: it would be more than the limit.
+        """
         limit = self._limit()
         with self._lock:
-            if limit and self._taken(anew=False) + count > limit and self._taken(anew=True) + count > limit:
-                left = max(0, limit - self._taken(anew=False))
-                raise StorageFull(f"{name}: it takes {count} bytes, and {left} of {limit} are left")
-            self._reserved += count
+            self._check(limit, size, name)
+
+    # for rooms
+
+    def reserve(self, room: Room, count: int) -> None:
+        limit = self._limit()
+        with self._lock:
+            self._check(limit, count, room.name)
+            self._rooms.add(room)
+            room.taken += count
+
+    def end(self, room: Room) -> None:
+        with self._lock:
+            if room in self._rooms:
+                self._rooms.remove(room)
+                self._since += room.taken
+
+    def _check(self, limit: int, count: int, name: str) -> None:
+        """The lock is held."""
+        if limit and self._taken(anew=False) + count > limit and self._taken(anew=True) + count > limit:
+            left = max(0, limit - self._taken(anew=False))
+            raise StorageFull(f"{name}: it takes {count} bytes, and {left} of {limit} are left")
 
     def _taken(self, *, anew: bool) -> int:
         """The lock is held."""
         now = self._clock()
-        if now >= self._until or (anew and now >= self._when + _ANEW_SECONDS):
-            self._counted = _count(self._directory)
+        if now >= (self._until_anew if anew else self._until):
+            self._counted = _count(self._directory, {room.path for room in self._rooms})
             took = self._clock() - now
-            self._when, self._until = now, now + max(_KEPT_SECONDS, _SHARE * took)
+            self._until = now + took + max(_KEPT_SECONDS, _SHARE * took)
+            self._until_anew = now + took + _SHARE_ANEW * took
             self._since = 0
-        return self._counted + self._since + self._reserved
+        return self._counted + self._since + sum(room.taken for room in self._rooms)
 
 
-def _count(directory: Path) -> int:
+def _count(directory: Path, besides: Collection[str | None] = ()) -> int:
     """Bytes on the disk of all files below, but for what is mounted there: `du -x`."""
-    device = directory.stat().st_dev
+    with disk_errors("the library"):
+        device = directory.stat().st_dev
     mounted = mount_points(directory)
     total, folders = 0, [str(directory)]
     while folders:
@@ -135,7 +181,7 @@ def _count(directory: Path) -> int:
             for entry in entries:
                 try:
                     found = entry.stat(follow_symlinks=False)
-                    if found.st_dev != device or entry.path in mounted:
+                    if found.st_dev != device or entry.path in mounted or entry.path in besides:
                         continue
                     total += found.st_blocks * _BLOCK
                     if entry.is_dir(follow_symlinks=False):

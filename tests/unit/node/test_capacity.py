@@ -60,11 +60,31 @@ def test_what_is_being_written_counts_before_it_is_on_the_disk(tmp_path: Path) -
 
 def test_a_body_of_unknown_length_is_stopped_where_the_room_ends(tmp_path: Path) -> None:
     capacity = Capacity(tmp_path, lambda: 1000 * KB)
-    with capacity.reserved(0, "x") as more:
+    with capacity.reserved(0, "x") as room:
         for _ in range(9):
-            more(100 * KB)
+            room.more(100 * KB)
         with pytest.raises(StorageFull):
-            more(200 * KB)
+            room.more(200 * KB)
+
+
+def test_what_is_being_written_counts_once_whenever_a_count_comes(tmp_path: Path) -> None:
+    clock = Clock()
+    capacity = Capacity(tmp_path, lambda: 1000 * KB, clock)
+    with capacity.reserved(600 * KB, "a", tmp_path / "a"):
+        fill(tmp_path, "a", 600 * KB)
+        clock.now += 60
+        assert 396 * KB <= capacity.disk().free <= 400 * KB
+        capacity.fits(390 * KB, "b")
+    clock.now += 60
+    assert 396 * KB <= capacity.disk().free <= 400 * KB
+
+
+def test_whether_it_fits_takes_nothing(tmp_path: Path) -> None:
+    capacity = Capacity(tmp_path, lambda: 1000 * KB)
+    for _ in range(3):
+        capacity.fits(900 * KB, "x")
+    with pytest.raises(StorageFull):
+        capacity.fits(1100 * KB, "x")
 
 
 def test_room_that_was_made_is_seen_when_it_is_needed(tmp_path: Path) -> None:

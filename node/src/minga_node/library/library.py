@@ -50,12 +50,18 @@ class Library(Holdings):
     What happens on the disk behind its back is brought in by :class:`~.watch.Watcher`.
     """
 
-    def may_put(self, name: str, judge: Judge = whatever) -> None:
-        """Raises what :meth:`put` would be refused for, as of now, whatever the body is."""
+    def may_put(self, name: str, judge: Judge = whatever, length: int | None = None) -> None:
+        """Raises what :meth:`put` would be refused for, as of now, whatever is in the body.
+
+        Args:
+            length: of a body that is still to come and to get its room, in bytes.
+        """
         check_name(name)
         with self._changing(name) as root:
             placing.check(root, name)
             judge(self._here(root, name)[0])
+        if length is not None:
+            self._capacity.fits(length, name)
 
     def put(
         self, name: str, body: IO[bytes], length: int | None, judge: Judge = whatever
@@ -74,8 +80,10 @@ class Library(Holdings):
         self.may_put(name, judge)
         partial = self._incoming.new(name)
         try:
-            with self._capacity.reserved(length or 0, name) as more:
-                incoming.write(partial, name, body, length, more)
+            # A body that is a file already has its room.
+            size = 0 if isinstance(body, incoming.Movable) else length or 0
+            with self._capacity.reserved(size, name, partial) as room:
+                incoming.write(partial, name, body, length, room.more)
             manifest = self._manifest_of(partial)
             with self._changing(name) as root:
                 here, known = self._here(root, name)

@@ -169,7 +169,7 @@ def blueprint(services: Services) -> Blueprint:
         """Raises what a PUT would be refused for, whatever its body is."""
         name = name_from_path("/files/")
         whole()
-        library.may_put(name, check_preconditions)
+        library.may_put(name, check_preconditions, request.content_length)
 
     @routes.put("/files/<name:name>")
     @before_body(may_write)

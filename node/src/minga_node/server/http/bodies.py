@@ -3,29 +3,44 @@
 from __future__ import annotations
 
 import io
+import os
 import uuid
+from collections.abc import Callable
 from pathlib import Path
-from typing import IO
+from typing import IO, Protocol
 
 from minga_node.disk import disk_errors
 
 PREFIX = "body-"
 
 
-class Spooled(io.FileIO):
-    """A complete body in a file, which whoever reads it may have as its own."""
+class Room(Protocol):
+    """Room on the disk, which one file has while it is being written."""
 
-    def __init__(self, path: Path) -> None:
+    def more(self, count: int, /) -> None: ...
+    def close(self) -> None: ...
+
+
+class Spooled(io.FileIO):
+    """A complete body in a file, which whoever reads it may have as its own.
+
+    Args:
+        room: closed with the file, or when somebody else has it.
+    """
+
+    def __init__(self, path: Path, room: Room) -> None:
         super().__init__(path, "rb")
-        self.path = path
+        self.path, self._room = path, room
 
     def move_to(self, target: Path) -> None:
         """Gives the file a name elsewhere on its file system; raises OSError."""
         self.path.rename(target)
+        self._room.close()
 
     def close(self) -> None:
         super().close()
         self.path.unlink(missing_ok=True)
+        self._room.close()
 
 
 class Body:
@@ -33,13 +48,18 @@ class Body:
 
     Args:
         in_memory: bytes up to which no file is made.
+        length: what was announced, in bytes; all of it gets its room before a file is made.
     """
 
-    def __init__(self, directory: Path, in_memory: int) -> None:
-        self._directory, self._in_memory = directory, in_memory
+    def __init__(
+        self, directory: Path, rooms: Callable[[Path], Room], in_memory: int, length: int | None
+    ) -> None:
+        self._directory, self._rooms = directory, rooms
+        self._in_memory, self._length = in_memory, length
         self._memory = io.BytesIO()
         self._path: Path | None = None
         self._file: IO[bytes] | None = None
+        self._room: Room | None = None
 
     def add(self, parts: list[bytes]) -> None:
         """Raises StorageFull, StorageFailed, ReadOnly."""
@@ -49,36 +69,50 @@ class Body:
             if self._file is None:
                 self._memory.write(part)
             else:
-                with disk_errors("the body"):
-                    _write(self._file, part)
+                self._append(self._file, part)
+
+    def _append(self, file: IO[bytes], part: bytes) -> None:
+        if self._length is None and self._room is not None:
+            self._room.more(len(part))
+        with disk_errors("the body"):
+            write_or_skip(file, part)
 
     def _spill(self) -> None:
+        path = self._directory / f"{PREFIX}{uuid.uuid4().hex}"
+        room = self._rooms(path)
+        if self._length is not None:
+            room.more(self._length)
+        # From here on, discard() has something to do.
+        self._path, self._room = path, room
         with disk_errors("the body"):
             # Not what these are in: the directory may have been unmounted.
             self._directory.parent.mkdir(exist_ok=True)
             self._directory.mkdir(exist_ok=True)
-            self._path = self._directory / f"{PREFIX}{uuid.uuid4().hex}"
-            self._file = self._path.open("xb", buffering=0)
-            _write(self._file, self._memory.getvalue())
+            self._file = path.open("xb", buffering=0)
+        self._append(self._file, self._memory.getvalue())
         self._memory = io.BytesIO()
 
     def complete(self) -> IO[bytes]:
         """The whole, to be read from its beginning and closed."""
-        if self._file is None or self._path is None:
+        if self._file is None or self._path is None or self._room is None:
             self._memory.seek(0)
             return self._memory
-        self._file.close()
         with disk_errors("the body"):
-            spooled = Spooled(self._path)
-        self._file = self._path = None
+            self._file.truncate()
+            self._file.close()
+            spooled = Spooled(self._path, self._room)
+        self._file = self._path = self._room = None
         return spooled
 
     def discard(self) -> None:
         """Forgets what has come."""
-        if self._file is not None and self._path is not None:
+        if self._file is not None:
             self._file.close()
+        if self._path is not None:
             self._path.unlink(missing_ok=True)
-            self._file = self._path = None
+        if self._room is not None:
+            self._room.close()
+        self._file = self._path = self._room = None
 
 
 def remove_left_over(directory: Path) -> None:
@@ -89,8 +123,13 @@ def remove_left_over(directory: Path) -> None:
                 path.unlink(missing_ok=True)
 
 
-def _write(file: IO[bytes], data: bytes) -> None:
-    """All of it: a file without a buffer may take less."""
+def write_or_skip(file: IO[bytes], data: bytes) -> None:
+    """All of it: a file without a buffer may take less. Zeros are skipped, so what is sparse at the sender is
+    sparse here; whoever is done truncates the file to where it is.
+    """
+    if data.count(0) == len(data):
+        file.seek(len(data), os.SEEK_CUR)
+        return
     view = memoryview(data)
     while view:
         view = view[file.write(view) :]

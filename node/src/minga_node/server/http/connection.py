@@ -79,7 +79,7 @@ class Owner(Protocol):
     @property
     def moving(self) -> Lane[Connection]: ...
     def date(self) -> str: ...
-    def new_body(self) -> Body: ...
+    def new_body(self, length: int | None) -> Body: ...
     def lane(self, request: Request) -> Lane[Connection]: ...
     def arm(self, connection: Connection, mask: int) -> None: ...
     def forget(self, connection: Connection) -> None: ...
@@ -231,8 +231,9 @@ class Connection:
     def _next_request(self) -> None:
         request = self._parser.requests[0]
         if self._body is None:
-            self._body = self._server.new_body()
-        self._take_parts(request)
+            self._body = self._server.new_body(request.length)
+        if not self._take_parts(request):
+            return
         if request.complete:
             body, self._body = self._body, None
             self._ask(request, body.complete())
@@ -247,11 +248,17 @@ class Connection:
         self.phase = Phase.BODY
         self._wait(self._server.limits.body_seconds)
 
-    def _take_parts(self, request: Request) -> None:
+    def _take_parts(self, request: Request) -> bool:
+        """Whether they could be kept; if not, that is answered."""
         if request.parts and self._body is not None:
             parts, request.parts = request.parts, []
             self._taken += sum(map(len, parts))
-            self._body.add(parts)
+            try:
+                self._body.add(parts)
+            except MingaError as error:
+                self._refuse(error.status, error.type, str(error))
+                return False
+        return True
 
     def _discard_body(self) -> None:
         body, self._body = self._body, None
@@ -271,10 +278,7 @@ class Connection:
             budget -= len(data)
             if not self._feed(data):
                 return
-            try:
-                self._take_parts(request)
-            except MingaError as error:
-                self._refuse(error.status, error.type, str(error))
+            if not self._take_parts(request):
                 return
             if request.complete:
                 self.phase = Phase.HEAD

@@ -17,7 +17,7 @@ from pathlib import Path
 from minga_node.descriptors import exhausted, limit
 from minga_node.metrics import REST_CONNECTIONS, REST_CUT
 from minga_node.server.http.answers import Clock, Environments, Wsgi
-from minga_node.server.http.bodies import Body, remove_left_over
+from minga_node.server.http.bodies import Body, Room, remove_left_over
 from minga_node.server.http.connection import Connection, Phase
 from minga_node.server.http.lanes import Lane
 from minga_node.server.http.limits import Limits
@@ -40,6 +40,7 @@ class HttpServer:
     Args:
         grace: seconds that answers on their way get when the server stops.
         spool: a directory for bodies that are not in memory.
+        rooms: room on the disk for a body that is to be a file there.
         kind: names the lane of a request by its method and target; "" for the general one.
         reserved: lanes that nothing else can fill, and how many threads each has.
 
@@ -53,6 +54,7 @@ class HttpServer:
         port: int,
         *,
         spool: Path,
+        rooms: Callable[[Path], Room],
         limits: Limits,
         grace: float,
         kind: Callable[[str, bytes], str] = lambda _method, _target: "",
@@ -79,7 +81,7 @@ class HttpServer:
         self._lanes |= {name: Lane(count) for name, count in reserved.items()}
         # Whoever is let into a lane leaves at least one thread to wait for the next event.
         self._most_threads = 1 + limits.transfers + sum(lane.limit for lane in self._lanes.values())
-        self._kind, self._spool, self._grace = kind, spool, grace
+        self._kind, self._spool, self._rooms, self._grace = kind, spool, rooms, grace
         # The other parts of the process need descriptors, too.
         self._most_connections = min(limits.connections, limit() // 2)
         self._connections: dict[int, Connection] = {}
@@ -144,8 +146,8 @@ class HttpServer:
     def lane(self, request: Request) -> Lane[Connection]:
         return self._lanes[self._kind(request.method, request.target)]
 
-    def new_body(self) -> Body:
-        return Body(self._spool, self.limits.in_memory)
+    def new_body(self, length: int | None) -> Body:
+        return Body(self._spool, self._rooms, self.limits.in_memory, length)
 
     def arm(self, connection: Connection, mask: int) -> None:
         self._epoll.modify(connection.fd, mask | select.EPOLLONESHOT)
