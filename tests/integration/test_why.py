@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import selectors
 import shutil
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -62,26 +64,45 @@ def says(node: RunningNode, identity: str, words: str) -> None:
 
 @contextmanager
 def crowd(node: RunningNode, name: str) -> Iterator[None]:
-    """More requests than may wait at a node: until it sends some away."""
+    """More requests than may wait at a node: until it sends some away. What comes is read: an answer that
+    nobody reads would keep no slot.
+    """
     port = node.get("/api/v1/node")["data_port"]
     content = node.get(f"/api/v1/files?name={name}")["files"][0]["id"]
     request = f"GET /pieces/{content} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
-    with ExitStack() as stack:
+    refused, over = threading.Event(), threading.Event()
+    with ExitStack() as stack, selectors.DefaultSelector() as selector:
 
-        def refused() -> bool:
+        def read() -> None:
+            heads: dict[socket.socket, bytes] = {}
+            while not over.is_set():
+                for key, _ in selector.select(0.1):
+                    sock = key.fileobj
+                    assert isinstance(sock, socket.socket)
+                    came = sock.recv(1 << 16)
+                    heads[sock] = (heads.get(sock, b"") + came)[:64]
+                    if heads[sock].startswith(b"HTTP/1.1 503"):
+                        refused.set()
+                    if not came:
+                        selector.unregister(sock)
+
+        def ask() -> bool:
             one = stack.enter_context(socket.create_connection((HOST, port), 10))
             one.sendall(request)
-            one.settimeout(0.2)
-            try:
-                return one.recv(64).startswith(b"HTTP/1.1 503")
-            except TimeoutError:
-                return False
+            selector.register(one, selectors.EVENT_READ)
+            return refused.wait(0.2)
 
-        for _ in range(CROWD):
-            stack.enter_context(socket.create_connection((HOST, port), 10)).sendall(request)
-        # A busy machine may not have read them all yet.
-        wait_for(refused, "it has too many")
-        yield
+        reader = threading.Thread(target=read)
+        reader.start()
+        try:
+            for _ in range(CROWD):
+                ask()
+            # A busy machine may not have read them all yet.
+            wait_for(ask, "it has too many")
+            yield
+        finally:
+            over.set()
+            reader.join()
 
 
 def half_here(nodes: Nodes, size: int, limit: int) -> tuple[RunningNode, RunningNode, str]:
