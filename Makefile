@@ -123,8 +123,38 @@ crd: venv ## Write the CustomResourceDefinition from the operator's model
 HELM := $(if $(shell command -v helm),,programs)
 KUBECTL := $(if $(shell command -v kubectl),,programs)
 .PHONY: manifests
-manifests: crd $(HELM) ## Render manifests/ and the chart's README from the chart
+ifdef IMAGE
+manifests: venv $(HELM) ## Render manifests/ and the chart's README from the chart (IMAGE=REGISTRY TAG=… OUT=FILE: for your images)
+	$(BIN)/python -m tests.chart.render --registry $(IMAGE) --tag "$(TAG)" --output $(or $(OUT),/dev/stdout)
+else
+manifests: crd $(HELM)
 	$(BIN)/python -m tests.chart.render
+endif
+
+# docker or podman, whichever is there; both know these options.
+BUILDER ?= $(if $(shell command -v docker),docker,podman)
+VERSION ?= $(shell sed -n 's/^version = "\(.*\)"/\1/p' node/pyproject.toml)
+TAG ?= $(VERSION)
+BASE ?= python:3.13-slim
+.PHONY: images
+images: ## Build both images (REGISTRY=host/team TAG=… BASE=…; PUSH=1 pushes them; needs Docker or Podman)
+	@[ -n "$(REGISTRY)" ] || { echo "say where they belong: make images REGISTRY=registry.example.com/team [TAG=$(TAG)] [PUSH=1]" >&2; exit 2; }
+	for part in node operator; do \
+		$(BUILDER) build --build-arg BASE=$(BASE) -f $$part/Dockerfile -t $(REGISTRY)/minga-$$part:$(TAG) .; \
+		[ -z "$(PUSH)" ] || $(BUILDER) push $(REGISTRY)/minga-$$part:$(TAG); \
+	done
+
+.PHONY: wheels
+wheels: venv ## Build the three packages into dist/
+	$(BIN)/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist ./protos ./node ./operator
+
+.PHONY: release-check
+release-check: venv ## Whether VERSION can be released: all parts have it, the changelog tells of it
+	@$(BIN)/python -m tests.release check $(VERSION)
+
+.PHONY: release-notes
+release-notes: venv ## What the changelog says of VERSION
+	@$(BIN)/python -m tests.release notes $(VERSION)
 
 .PHONY: chart
 chart: venv $(HELM) $(KUBECTL) ## Tests of the chart and of what is rendered from it

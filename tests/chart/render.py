@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 from tests.cluster.build import ensure_binaries
@@ -29,11 +31,20 @@ def helm(*arguments: str | Path, check: bool = True) -> subprocess.CompletedProc
     return subprocess.run([program, *map(str, arguments)], check=check, capture_output=True, text=True)
 
 
-def manifests() -> str:
-    """manifests/minga.yaml: everything for ``kubectl apply -f``."""
+def manifests(registry: str = "", tag: str = "") -> str:
+    """manifests/minga.yaml: everything for ``kubectl apply -f``.
+
+    Args:
+        registry: host and path of both images; empty for names without one.
+        tag: of both images; empty for the chart's version.
+    """
     values = MANIFESTS / "values.yaml"
+    images = [f"--set-string=image.tag={tag},nodeImage.tag={tag}"] if tag else []
+    if registry:
+        names = f"image.repository={registry}/minga-operator,nodeImage.repository={registry}/minga-node"
+        images.append(f"--set-string={names}")
     version = ("--kube-version", "1.34.0", "--include-crds", "--no-hooks")
-    rendered = helm("template", "minga", CHART, "-n", "minga-system", "-f", values, *version).stdout
+    rendered = helm("template", "minga", CHART, "-n", "minga-system", "-f", values, *images, *version).stdout
     # What installs and upgrades by itself is not Helm's.
     rendered = re.sub(
         r"app.kubernetes.io/managed-by: Helm", "app.kubernetes.io/managed-by: kubectl", rendered
@@ -67,6 +78,18 @@ def files() -> dict[Path, str]:
     return {MANIFESTS / "minga.yaml": manifests(), CHART / "README.md": values_table()}
 
 
+def main(arguments: list[str]) -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.chart.render", description=__doc__)
+    parser.add_argument("--registry", default="", help="host and path of your images")
+    parser.add_argument("--tag", default="", help="of your images")
+    parser.add_argument("--output", type=Path, help="the manifests' file; without it, the repository's files")
+    options = parser.parse_args(arguments)
+    if options.output is None:
+        for path, text in files().items():
+            path.write_text(text)
+    else:
+        options.output.write_text(manifests(options.registry, options.tag))
+
+
 if __name__ == "__main__":
-    for path, text in files().items():
-        path.write_text(text)
+    main(sys.argv[1:])

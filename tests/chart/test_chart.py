@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.chart.render import CHART, MANIFESTS, files, helm
+from tests.chart.render import CHART, MANIFESTS, files, helm, manifests
 from tests.policies import Pod, admitted
 
 OPERATOR = ("-n", "minga-system", "--kube-version", "1.34.0")
@@ -142,3 +142,9 @@ def test_rules_become_a_prometheus_rule_word_for_word() -> None:
     (item,) = of_kind(render("--set", "monitoring.rules=true"), "PrometheusRule")
     assert item["spec"] == yaml.safe_load((CHART / "files" / "rules.yaml").read_text())
     assert of_kind(render(), "PrometheusRule") == []
+
+
+def test_manifests_for_images_of_ones_own() -> None:
+    text = manifests("registry.example.com/team", "1.2.3")
+    assert "image: registry.example.com/team/minga-operator:1.2.3" in text
+    assert "registry.example.com/team/minga-node:1.2.3" in text
