@@ -7,10 +7,10 @@ from pathlib import Path
 
 from minga_node.downloads.contents import CompleteContent
 from minga_node.manifest import hash_file
-from minga_node.transfer import OpenContent
+from minga_node.transfer import Contents, OpenContent
 
 
-class OneFile:
+class OneFile(Contents):
     """A library with nothing but this file."""
 
     def __init__(self, path: Path, data: bytes) -> None:

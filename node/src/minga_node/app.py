@@ -17,7 +17,6 @@ from minga_node import tracing
 from minga_node.capacity import Capacity, Limit
 from minga_node.config import Config
 from minga_node.downloads import Downloads
-from minga_node.downloads.contents import CompleteContent
 from minga_node.drain import Drain
 from minga_node.errors import NotFound, StorageFailed
 from minga_node.events.feed import Feed
@@ -33,6 +32,7 @@ from minga_node.messaging import Messaging
 from minga_node.metrics import BUILD, without_broker
 from minga_node.model import Peer
 from minga_node.observed import Copies, observe
+from minga_node.opening import Opening
 from minga_node.pclient.channels import Channels
 from minga_node.pclient.content import ContentClient
 from minga_node.pclient.credentials import Credentials
@@ -161,13 +161,15 @@ class Node:
             protected=tls is not None,
             address=self.address,
         )
+        opening = Opening(self.library)
         self.downloads = Downloads(
             self.store,
             config.own_directory / "partial",
             name=name,
             network=Reach(self.index, self.membership, self.content, name, tls),
             manifests=self.manifests,
-            library=self._open_content,
+            library=opening.open_one,
+            several=opening.several,
             adopt=lambda path, wanted, manifest: self._adopt([(path, wanted, manifest)]),
             adopt_many=self._adopt,
             here=self.library.has,
@@ -311,14 +313,6 @@ class Node:
         if not self.index.by_id(content_id):
             raise NotFound(f"nobody shares the content {content_id}")
         return self.downloads.start(content_id, name).id
-
-    def _open_content(self, content_id: str) -> CompleteContent | None:
-        self.library.root.make_own()
-        opened = self.library.open_id(content_id)
-        if opened is None:
-            return None
-        with opened.stream as stream:
-            return CompleteContent(os.dup(stream.fileno()))
 
     def start(self) -> None:
         """Serves, then looks at the library and joins, both in the background."""

@@ -43,7 +43,8 @@ UPLOADS_REFUSED = Counter(
 PIECE_CONNECTIONS_ENDED = Counter(
     "minga_piece_connections_ended",
     "Connections that the piece listener ended or did not take, by reason (handshake, head, idle, unread: the"
-    " other side took too long; displaced: it was of least use and another came; full: all were in use)",
+    " other side took too long; disk: this node's disk did; displaced: it was of least use and another came;"
+    " full: all were in use)",
     ["reason"],
 )
 UPLOAD_SLOTS = Gauge("minga_upload_slots", "Slots of the piece listener, by state (busy, all)", ["state"])

@@ -14,11 +14,13 @@ from pathlib import Path
 
 import pytest
 
+from minga_node.downloads.contents import CompleteContent
 from minga_node.downloads.exchange import Exchange
 from minga_node.manifest import Manifest, hash_file
 from minga_node.swarm import Ask
 from minga_node.swarm.pieces import Pieces
 from minga_node.transfer import (
+    Contents,
     OpenContent,
     PartialFile,
     PieceServer,
@@ -30,7 +32,8 @@ from minga_node.transfer import (
 from minga_node.transfer.uploads import News
 from tests.support.home import Home
 from tests.support.one_file import OneFile
-from tests.waiting import wait_for
+from tests.support.slow_files import possible, slow_files
+from tests.waiting import PATIENCE, wait_for
 
 pytestmark = pytest.mark.integration
 
@@ -98,7 +101,7 @@ def test_the_librarys_lock_is_held_while_a_file_is_placed(serve: Serve, tmp_path
     library = home.open()
     files = [library.put(f"{number}", io.BytesIO(os.urandom(1000)), 1000)[0] for number in range(3)]
 
-    class Contents:
+    class InLibrary(Contents):
         def open(self, content_id: str) -> OpenContent | None:
             opened = library.open_id(content_id)
             if opened is None:
@@ -106,7 +109,7 @@ def test_the_librarys_lock_is_held_while_a_file_is_placed(serve: Serve, tmp_path
             with opened.stream as stream:
                 return OneFile(tmp_path / f"copy of {opened.file.name}", stream.read()).open(content_id)
 
-    server, turns = serve(Contents())
+    server, turns = serve(InLibrary())
     held, over = threading.Event(), threading.Event()
 
     def hold() -> None:
@@ -131,13 +134,13 @@ def test_a_disk_does_not_answer(serve: Serve, tmp_path: Path) -> None:
     library = OneFile(tmp_path / "file", DATA)
     slow = "0" * 64
 
-    class Contents:
+    class OnSlowDisk(Contents):
         def open(self, content_id: str) -> OpenContent | None:
             if content_id == slow:
                 time.sleep(HELD)
             return library.open(content_id)
 
-    server, turns = serve(Contents())
+    server, turns = serve(OnSlowDisk())
     waiting = [ask(server, slow) for _ in range(3)]
     waiting.pop().close()
     assert answered(ask(server, library.id, "Range: bytes=0-9")) == "206"
@@ -147,6 +150,37 @@ def test_a_disk_does_not_answer(serve: Serve, tmp_path: Path) -> None:
         sock.close()
     assert turns.longest < LONGEST_TURN
     wait_for(lambda: not server._by_descriptor, "nobody is left")
+
+
+@pytest.mark.skipif(not possible(), reason="no right to mount by FUSE")
+def test_bytes_of_a_file_take_their_time(serve: Serve, tmp_path: Path) -> None:
+    """The file can be opened, and no byte of it is in memory: what is sent comes from a disk that is slow."""
+    (tmp_path / "disk").mkdir()
+    slow, quick = OneFile(tmp_path / "disk" / "file", DATA), OneFile(tmp_path / "file", DATA[1:])
+    with slow_files(tmp_path / "disk", tmp_path / "slow", HELD) as place:
+
+        class OnBoth(Contents):
+            def open(self, content_id: str) -> OpenContent | None:
+                if content_id == slow.id:
+                    return CompleteContent(os.open(place / "file", os.O_RDONLY))
+                return quick.open(content_id)
+
+        server, turns = serve(OnBoth(), slots=2)
+        waiting = [ask(server, slow.id) for _ in range(5)]
+        leaving = ask(server, slow.id)
+        wait_for(lambda: server.uploads >= 2, "they are being answered")
+        leaving.close()
+        for _ in range(3):
+            assert answered(ask(server, quick.id, "Range: bytes=0-9")) == "206"
+        for sock in waiting:
+            sock.settimeout(PATIENCE)
+            with closing(sock), sock.makefile("rb") as answer:
+                while answer.readline().strip():
+                    pass
+                assert answer.read(len(DATA)) == DATA
+        assert turns.longest < LONGEST_TURN
+        wait_for(lambda: not server._by_descriptor, "nobody is left")
+        server.stop(0)
 
 
 def test_what_a_peer_may_be_told_takes_time_to_find(serve: Serve, tmp_path: Path) -> None:

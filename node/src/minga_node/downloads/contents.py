@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from blake3 import blake3
 
 from minga_node.errors import DirectoryAway
 from minga_node.swarm import pieces as sets
 from minga_node.swarm.pieces import Pieces
-from minga_node.transfer import OpenContent, PartialFile
+from minga_node.transfer import Contents, OpenContent, PartialFile
+from minga_node.transfer.uploads import Opener
 
 
 class CompleteContent:
@@ -20,6 +22,7 @@ class CompleteContent:
         self._descriptor = descriptor
         self.size = os.fstat(descriptor).st_size
         self.available: Pieces | None = None
+        self.data: bytes | None = None
 
     def fileno(self) -> int:
         return self._descriptor
@@ -28,8 +31,26 @@ class CompleteContent:
         os.close(self._descriptor)
 
 
+class SmallContent:
+    """A whole file that was read, since it is small."""
+
+    available: Pieces | None = None
+
+    def __init__(self, data: bytes) -> None:
+        self.data: bytes | None = data
+        self.size = len(data)
+
+    def fileno(self) -> int:
+        raise ValueError("it is in memory")
+
+    def close(self) -> None:
+        pass
+
+
 class PartialContent:
     """The verified pieces of a partial file; a descriptor of its own outlives the download."""
+
+    data: bytes | None = None
 
     def __init__(self, partial: PartialFile) -> None:
         self._partial = partial
@@ -47,15 +68,31 @@ class PartialContent:
         os.close(self._descriptor)
 
 
-class AllContents:
-    """The library's contents first, then those of downloads."""
+class AllContents(Contents):
+    """What has come of downloads first, then the library's contents.
+
+    Args:
+        several: opens some of the library's with one look at the directory.
+    """
 
     def __init__(
-        self, library: Callable[[str], OpenContent | None], partial: Callable[[str], PartialFile | None]
+        self,
+        library: Opener,
+        partial: Callable[[str], PartialFile | None],
+        several: Callable[[], AbstractContextManager[Opener]] | None = None,
     ) -> None:
         self._library, self._partial = library, partial
+        self._several = several or (lambda: nullcontext(library))
 
     def open(self, content_id: str) -> OpenContent | None:
+        return self._open(content_id, self._library)
+
+    @contextmanager
+    def several(self) -> Iterator[Opener]:
+        with self._several() as library:
+            yield lambda content_id: self._open(content_id, library)
+
+    def _open(self, content_id: str, library: Opener) -> OpenContent | None:
         partial = self._partial(content_id)
         if partial is not None:
             try:
@@ -63,7 +100,7 @@ class AllContents:
             except OSError:  # it ended just now
                 pass
         try:
-            return self._library(content_id)
+            return library(content_id)
         except DirectoryAway:
             return None
 

@@ -6,6 +6,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from minga_node.capacity import Capacity
@@ -28,6 +29,7 @@ from minga_node.store import Store
 from minga_node.streams import Pause, blocking
 from minga_node.swarm.pieces import Pieces
 from minga_node.transfer import OpenContent, TokenBucket
+from minga_node.transfer.uploads import Opener
 from minga_node.workers import Worker
 
 PARALLEL = 4
@@ -50,6 +52,7 @@ class Downloads:
         adopt_many: the same for a group of files.
         parallelism: how many run at once; others wait.
         download_limit: bytes a second, 0 for none.
+        several: opens some contents like ``library``, with one look at the directory.
         capacity: how much may be kept.
     """
 
@@ -67,6 +70,7 @@ class Downloads:
         here: Callable[[str, str], bool] = lambda _name, _content_id: False,
         parallelism: int = PARALLEL,
         download_limit: float = 0,
+        several: Callable[[], AbstractContextManager[Opener]] | None = None,
         capacity: Capacity | None = None,
     ) -> None:
         self._node = Here(
@@ -101,7 +105,7 @@ class Downloads:
             has=serving.has,
             tell=serving.tell,
         )
-        self.contents = AllContents(library, serving.partial)
+        self.contents = AllContents(library, serving.partial, several)
         """For the piece listener: the library's files and what has come of downloads."""
         self._runner = Runner(
             self._node,

@@ -41,7 +41,11 @@ class Shared:
     """Where it is below the directory; another than its name where that is a symbolic link."""
 
     def open(self, root: OpenRoot) -> IO[bytes]:
-        """The file's bytes.
+        """The file's bytes. Raises what :meth:`descriptor` does."""
+        return os.fdopen(self.descriptor(root), "rb")
+
+    def descriptor(self, root: OpenRoot) -> int:
+        """The open file, as it was when it was shared.
 
         Raises:
             NotFound: it is gone, or is not any more what it was.
@@ -56,7 +60,7 @@ class Shared:
             raise NotFound(f"{name} is not here any more") from None
         if descriptor is None:
             raise NotFound(f"{name} is being changed")
-        return os.fdopen(descriptor, "rb")
+        return descriptor
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import mimetypes
 import os
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from types import MappingProxyType
 from typing import Protocol
@@ -18,7 +18,7 @@ from minga_node.errors import Busy, Conflict, DirectoryAway, NotFound
 from minga_node.library.catalogue import Catalogue, OpenFile, Shared, open_same
 from minga_node.library.hashes import Hashes, Known
 from minga_node.library.incoming import Incoming
-from minga_node.library.root import Root
+from minga_node.library.root import OpenRoot, Root
 from minga_node.library.scan import LOOK, Found, Signature, look
 from minga_node.library.troubles import Troubles
 from minga_node.library.volumes import Volumes, below, reason
@@ -142,14 +142,26 @@ class Holdings:
             Busy: too many files are open.
             DirectoryAway
         """
+        if not self.names_of(identity):
+            return None
+        with self.root.open() as root:
+            found = self.find_id(identity, root)
+        if found is None:
+            return None
+        descriptor, entry = found
+        return OpenFile(os.fdopen(descriptor, "rb"), entry.file, entry.signature)
+
+    def find_id(self, identity: str, root: OpenRoot) -> tuple[int, Shared] | None:
+        """A descriptor of any file with this content, and which one it is; the same, with the directory open.
+
+        Raises:
+            Busy: too many files are open.
+        """
         for name in self.names_of(identity):
-            try:
-                opened = self._open(name)
-            except NotFound:
-                continue
-            if opened.file.id == identity:
-                return opened
-            opened.stream.close()
+            entry = self._catalogue.get(name)
+            if entry is not None and entry.file.id == identity:
+                with suppress(NotFound):
+                    return entry.descriptor(root), entry
         return None
 
     def away(self) -> str:

@@ -11,16 +11,18 @@ import select
 import time
 from collections import Counter, deque
 from collections.abc import Callable
+from concurrent.futures import Future
 
 from minga_node import metrics
 from minga_node.swarm import Admission, FairQueue
 from minga_node.swarm.admission import OVERDUE
-from minga_node.transfer import flight, http
+from minga_node.transfer import flight, http, pages
 from minga_node.transfer.answers import Answer, answer, refusal
+from minga_node.transfer.blocking import Blocking
 from minga_node.transfer.connections import Connections
 from minga_node.transfer.limiter import TokenBucket
 from minga_node.transfer.shelf import Shelf
-from minga_node.transfer.uploads import Attempt, Connection, Gossip, News, Request, pieces_of
+from minga_node.transfer.uploads import Attempt, Connection, Gossip, News, Request, Served, pieces_of
 
 QUANTUM = 1024 * 1024
 SMALLEST_WRITE = 16 * 1024
@@ -46,6 +48,7 @@ class Answering:
     """Used by the piece listener's thread alone.
 
     Args:
+        loading: waits for disks.
         slots: answers under way at a time, not counting those whose receiver has stalled.
         queue: requests that may wait for a slot, however short they would; of one address half as many.
         limiter: limit on bytes out.
@@ -59,6 +62,7 @@ class Answering:
     def __init__(
         self,
         shelf: Shelf,
+        loading: Blocking,
         *,
         slots: int,
         queue: int,
@@ -71,6 +75,7 @@ class Answering:
         answered: Callable[[Connection], None],
     ) -> None:
         self._shelf, self._slots, self._most_queued = shelf, slots, queue
+        self._loading = loading
         self._limiter, self._gossip, self._connections = limiter, gossip, connections
         self._want, self._drop, self._attempt, self._answered = want, drop, attempt, answered
         self._queue: FairQueue[Connection] = FairQueue()
@@ -234,6 +239,7 @@ class Answering:
         connection.pending = said.head(more)
         connection.offset, connection.end, connection.body = said.start, said.end, said.end - said.start
         connection.sending = True
+        connection.ready = connection.offset
         connection.unread = connection.charged = False
         connection.last_progress = connection.begun = now
         connection.until = now + GONE
@@ -248,7 +254,7 @@ class Answering:
         Raises:
             OSError: the other side is gone, or the file.
         """
-        if not connection.sending:
+        if not connection.sending or connection.loading:
             return
         if connection.draining:
             self._sent(connection, now)
@@ -259,6 +265,11 @@ class Answering:
             self._limited.append(connection)
             connection.until = now + GONE
             return
+        if connection.offset < connection.end:
+            most = min(most, self._ready(connection))
+            if not most:
+                self._load(connection)
+                return
         before = len(connection.pending)
         count = connection.send(most)
         if moved := count + before - len(connection.pending):
@@ -277,9 +288,46 @@ class Answering:
             return
         self._sent(connection, now)
 
+    def _ready(self, connection: Connection) -> int:
+        """Bytes that can be sent next without waiting for a disk, if not more."""
+        if (body := connection.in_memory(QUANTUM)) is not None:
+            return len(body)
+        connection.loaded = b""
+        if connection.ready <= connection.offset and connection.request is not None:
+            end = min(connection.end, connection.offset + QUANTUM)
+            connection.ready = pages.ready(connection.request.served.content.fileno(), connection.offset, end)
+        return connection.ready - connection.offset
+
+    def _load(self, connection: Connection) -> None:
+        """Reads what is to be sent next on another thread; the others go on meanwhile."""
+        assert connection.request is not None
+        served, start, end = connection.request.served, connection.offset, connection.end
+        connection.loading = True
+        self._want(connection, connection.events & select.EPOLLIN)
+        self._shelf.take(served)
+        self._loading.run(
+            lambda: pages.load(served.content.fileno(), start, end),
+            lambda data: self._loaded(connection, served, start, data),
+        )
+
+    def _loaded(self, connection: Connection, served: Served, start: int, data: Future[bytes]) -> None:
+        connection.loading = False
+        self._shelf.give_back(served)
+        if not connection.closed:
+            self._attempt(connection, self._go_on_with, connection, start, data)
+
+    def _go_on_with(self, connection: Connection, start: int, data: Future[bytes]) -> None:
+        connection.loaded, connection.loaded_at = data.result(), start
+        if not connection.loaded:
+            raise ConnectionAbortedError("the file became shorter while it was sent")
+        now = time.monotonic()
+        connection.until = now + GONE
+        self.advance(connection, now)
+
     def _sent(self, connection: Connection, now: float) -> None:
         """An answer has gone; its slot is free."""
         self._sending.remove(connection)
+        connection.loaded = b""
         connection.sending = connection.draining = False
         connection.last_progress = now
         if (request := connection.request) is not None:

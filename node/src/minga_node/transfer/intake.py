@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
+from itertools import islice
 
 from minga_node import tracing
 from minga_node.errors import BadRequest, MingaError, RangeNotSatisfiable
@@ -29,6 +30,10 @@ PIPELINE = 128
 """Requests of one connection that are read before the first is answered."""
 BACKLOG = 64 * 1024
 """Bytes that they may take."""
+AHEAD = 16
+"""Next requests whose contents are opened together,"""
+LEAST_AHEAD = 8
+"""as soon as no more than so many are."""
 HEAD_SECONDS = 10.0
 """In which a head that has begun must end."""
 
@@ -120,6 +125,7 @@ class Intake:
             return
         self._answering.works(connection)
         asked = connection.asked.popleft()
+        connection.ahead = max(0, connection.ahead - 1)
         if isinstance(asked, Refusal):
             said = refusal(asked.status, asked.text, allow=asked.allow)
             self._answering.say(connection, said, closing=asked.closing)
@@ -135,11 +141,21 @@ class Intake:
             return
         served = self._shelf.get(asked.content_id) if asked.content_id else None
         if served is not None or not asked.content_id:
+            if connection.ahead <= LEAST_AHEAD and len(connection.asked) > connection.ahead:
+                self._shelf.ahead(self._next(connection))
             self._found(connection, asked, served)
             return
         connection.looking = True
-        soon = (one.content_id for one in connection.asked if isinstance(one, Asked) and one.content_id)
-        self._shelf.open(asked.content_id, lambda found: self._opened(connection, asked, found), soon)
+        connection.ahead = 0
+        self._shelf.open(
+            asked.content_id, lambda found: self._opened(connection, asked, found), self._next(connection)
+        )
+
+    def _next(self, connection: Connection) -> list[str]:
+        """Contents that will be asked for next, beyond those that are opened already."""
+        some = list(islice(connection.asked, connection.ahead, connection.ahead + AHEAD))
+        connection.ahead += len(some)
+        return [one.content_id for one in some if isinstance(one, Asked) and one.content_id]
 
     def _opened(self, connection: Connection, asked: Asked, found: Served | MingaError | None) -> None:
         connection.looking = False

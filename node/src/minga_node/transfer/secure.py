@@ -68,7 +68,7 @@ class SecureConnection(Connection):
         try:
             while not self.done and (sent < most or self.pending):
                 if not self._chunk:
-                    self._chunk = self._read()
+                    self._chunk = self._read(most - sent)
                 if not self._chunk:
                     break
                 # The same bytes again after a full socket, as OpenSSL wants it.
@@ -82,11 +82,16 @@ class SecureConnection(Connection):
             pass
         return sent
 
-    def _read(self) -> memoryview:
-        body = b""
-        if self.offset < self.end and self.request is not None:
-            content = self.request.served.content
-            body = os.pread(content.fileno(), min(CHUNK, self.end - self.offset), self.offset)
+    def _read(self, most: int) -> memoryview:
+        body: bytes | memoryview = b""
+        if self.offset < self.end and self.request is not None and most > 0:
+            size = min(CHUNK, self.end - self.offset, most)
+            found = self.in_memory(size)
+            body = (
+                found
+                if found is not None
+                else os.pread(self.request.served.content.fileno(), size, self.offset)
+            )
             if not body:
                 raise ConnectionAbortedError("the file became shorter while it was sent")
         return memoryview(self.pending + body if self.pending else body)

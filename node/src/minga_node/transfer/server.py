@@ -44,6 +44,8 @@ STUCK = 10.0
 """Seconds of one turn after which the listener counts as dead."""
 SAY_SECONDS = 60.0
 """Faults of the listener itself are logged once in so long."""
+ROUNDS = 16
+"""Small answers of one connection that may go in one turn."""
 TICK = 0.05
 
 
@@ -90,9 +92,11 @@ class PieceServer:
         most = max(16, min(CONNECTIONS, descriptors.limit() // SHARE))
         self._connections: Connections[Connection] = Connections(most, most // 2)
         self._blocking = Blocking(self._wake, "piece files")
+        self._loading = Blocking(self._wake, "piece pages", slots)
         self._shelf = Shelf(contents, self._blocking)
         self._answering = Answering(
             self._shelf,
+            self._loading,
             slots=slots,
             queue=queue,
             limiter=limiter or TokenBucket(0),
@@ -176,9 +180,13 @@ class PieceServer:
         for descriptor, event in events:
             self._event(descriptor, event)
         self._blocking.deliver()
-        self._intake.go_on()
+        self._loading.deliver()
         now = time.monotonic()
-        self._answering.go_on(now)
+        for _ in range(ROUNDS):
+            self._intake.go_on()
+            self._answering.go_on(now)
+            if not self._intake.pending:
+                break
         self._accepting.look(now)
         if now >= self._next_sweep:
             self._sweep(now)
@@ -287,6 +295,7 @@ class PieceServer:
         for connection in list(self._by_descriptor.values()):
             self._drop(connection)
         self._blocking.close()
+        self._loading.close()
         self._shelf.close()
         self._accepting.close()
         self._wake_read.close()
@@ -312,5 +321,5 @@ def _late_for(connection: Connection) -> str:
     if connection.shaking:
         return "handshake"
     if connection.sending:
-        return "unread"
+        return "disk" if connection.loading else "unread"
     return "head" if connection.read else "idle"

@@ -12,14 +12,14 @@ from minga_node import descriptors
 from minga_node.errors import Busy, MingaError
 from minga_node.manifest import piece_size
 from minga_node.transfer.blocking import Blocking
-from minga_node.transfer.uploads import Contents, OpenContent, Served
+from minga_node.transfer.uploads import Contents, OpenContent, Opener, Served
 
 log = logging.getLogger(__name__)
 
 KEPT_OPEN = 5.0
 """Seconds for which a content without a reader stays open."""
-MOST_KEPT_OPEN = 64
-"""Contents that stay open without a reader: many small ones would use up the descriptors."""
+MOST_KEPT_OPEN = 256
+"""Contents that stay open without a reader, among them those that will be asked for next."""
 SHARE = 16
 """The contents that are open take a sixteenth of the descriptors at most."""
 MOST_OPEN = 1024
@@ -70,16 +70,23 @@ class Shelf:
             found(Busy("too many contents are open"))
             return
         self._asked[content_id] = [found]
-        ids = [content_id]
+        self._open([content_id], soon, room)
+
+    def ahead(self, soon: Iterable[str]) -> None:
+        """Opens what will be asked for next."""
+        self._open([], soon, self._most - (len(self._served) - len(self._unused) + len(self._asked)))
+
+    def _open(self, ids: list[str], soon: Iterable[str], room: int) -> None:
         for other in soon:
             if len(ids) >= min(room, AT_ONCE):
                 break
             if other not in self._asked and other not in self._served:
                 self._asked[other] = []
                 ids.append(other)
-        self._blocking.run(
-            lambda: [_try(self._contents, one) for one in ids], lambda opened: self._opened(ids, opened)
-        )
+        if ids:
+            self._blocking.run(
+                lambda: _try_all(self._contents, ids), lambda opened: self._opened(ids, opened)
+            )
 
     def _opened(self, ids: Sequence[str], opened: Future[list[OpenContent | MingaError | None]]) -> None:
         for content_id, content in zip(ids, opened.result(), strict=True):
@@ -134,7 +141,8 @@ class Shelf:
     def _close(self, served: Served) -> None:
         del self._served[served.id]
         self._unused.pop(served.id, None)
-        self._closing.append(served.content)
+        if served.content.data is None:
+            self._closing.append(served.content)
         if len(self._closing) >= AT_ONCE:
             self._close_now()
 
@@ -149,9 +157,14 @@ def _close_all(contents: Iterable[OpenContent]) -> None:
         content.close()
 
 
-def _try(contents: Contents, content_id: str) -> OpenContent | MingaError | None:
+def _try_all(contents: Contents, ids: Iterable[str]) -> list[OpenContent | MingaError | None]:
+    with contents.several() as open_one:
+        return [_try(open_one, one) for one in ids]
+
+
+def _try(open_one: Opener, content_id: str) -> OpenContent | MingaError | None:
     try:
-        return contents.open(content_id)
+        return open_one(content_id)
     except MingaError as error:
         return error
     except OSError as error:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import socket
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -26,14 +27,27 @@ class OpenContent(Protocol):
     def available(self) -> Pieces | None:
         """The pieces that may be served now; None means all."""
 
+    @property
+    def data(self) -> bytes | None:
+        """All of it, where it is in memory; it has no descriptor then, and is not closed."""
+
     def fileno(self) -> int: ...
     def close(self) -> None: ...
+
+
+Opener = Callable[[str], OpenContent | None]
 
 
 class Contents(Protocol):
     """Everything that can be served, by id."""
 
-    def open(self, content_id: str) -> OpenContent | None: ...
+    def open(self, content_id: str) -> OpenContent | None:
+        """By a descriptor; None if it is not here."""
+
+    @contextmanager
+    def several(self) -> Iterator[Opener]:
+        """Opens some, one after the other; what they have in common is done once. Small ones may be read."""
+        yield self.open
 
 
 class News(NamedTuple):
@@ -115,6 +129,8 @@ class Connection:
     """Requests that were read and have not had their turn."""
     backlog: int = 0
     """Bytes at most that those take."""
+    ahead: int = 0
+    """For how many of those, from the first on, the contents are open or being opened."""
     looking: bool = False
     """What its next request needs is being opened."""
     request: Request | None = None
@@ -125,6 +141,14 @@ class Connection:
     """Bytes that go before the file's."""
     offset: int = 0
     end: int = 0
+    ready: int = 0
+    """Up to which byte of the file no disk has to be waited for."""
+    loaded: bytes = b""
+    """Bytes of the file that a disk had to be waited for,"""
+    loaded_at: int = 0
+    """and where they begin."""
+    loading: bool = False
+    """What comes next is being read from a disk."""
     last_progress: float = 0.0
     """When the answer last moved on."""
     until: float = 0.0
@@ -182,6 +206,8 @@ class Connection:
         Raises:
             OSError: the other side is gone.
         """
+        if (body := self.in_memory(most)) is not None:
+            return self._send_together(body)
         if self.pending:
             more = socket.MSG_MORE if self.offset < self.end else 0
             try:
@@ -206,6 +232,28 @@ class Connection:
             raise ConnectionAbortedError("the file became shorter while it was sent")
         self.offset += count
         return count
+
+    def in_memory(self, most: int) -> memoryview | None:
+        """The next bytes of the body, at most so many, where they need not be read from the file."""
+        if self.offset >= self.end or self.request is None:
+            return None
+        data, start = self.request.served.content.data, 0
+        if data is None:
+            data, start = self.loaded, self.loaded_at
+            if not start <= self.offset < start + len(data):
+                return None
+        return memoryview(data)[self.offset - start : min(self.end, self.offset + most) - start]
+
+    def _send_together(self, body: memoryview) -> int:
+        head = len(self.pending)
+        try:
+            count = self.sock.send(self.pending + body if head else body)
+        except BlockingIOError:
+            return 0
+        self.pending = self.pending[count:]
+        sent = max(0, count - head)
+        self.offset += sent
+        return sent
 
     @property
     def done(self) -> bool:

@@ -92,6 +92,7 @@ def test_nothing_is_believed_after_a_refusal_that_closes() -> None:
 class Content:
     available: Pieces | None
     size: int = 4 * PIECE
+    data: bytes | None = None
 
     def fileno(self) -> int:
         return -1
