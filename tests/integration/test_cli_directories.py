@@ -148,6 +148,31 @@ def test_sparse_files_stay_sparse(nodes: Nodes, node: RunningNode, minga: Shell)
     assert (minga.home / "got.img").read_bytes() == (far.directory / "disk.img").read_bytes()
 
 
+@pytest.mark.parametrize("way", ["named", "piped", "with small ones"])
+def test_sparse_files_stay_sparse_where_they_are_put(node: RunningNode, minga: Shell, way: str) -> None:
+    """With a length, in chunks, and as one of an archive's members."""
+    size = 64 * 1024 * 1024
+    folder = minga.home / "folder"
+    folder.mkdir()
+    with (folder / "disk.img").open("wb") as out:
+        out.seek(size // 2)
+        out.write(b"something" * 1000)
+        out.truncate(size)
+    if way == "named":
+        minga("put", "folder/disk.img")
+    elif way == "piped":
+        with (folder / "disk.img").open("rb") as body:
+            node.request("PUT", "/files/disk.img", body=body, chunked=True)
+    else:
+        subprocess.run(["tar", "cf", str(minga.home / "a.tar"), "-C", str(folder), "disk.img"], check=True)
+        archive = (minga.home / "a.tar").read_bytes()
+        assert node.request("POST", "/api/v1/archive", body=archive).status == 200
+    put = node.directory / "disk.img"
+    assert put.stat().st_size == size
+    assert put.stat().st_blocks * 512 < size / 8
+    assert put.read_bytes() == (folder / "disk.img").read_bytes()
+
+
 def test_a_name_of_255_bytes_is_fetched(node: RunningNode, minga: Shell) -> None:
     name = "ü" * 125 + ".text"
     (node.directory / name).write_bytes(b"long")

@@ -8,10 +8,12 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from minga_node.errors import Conflict, InvalidName, NotFound, ReadOnly, StorageFailed, StorageFull
 
 COPY_BYTES = 1024 * 1024
+_ZEROS = bytes(COPY_BYTES)
 
 
 @contextmanager
@@ -55,6 +57,26 @@ def sync_filesystem(directory: Path) -> None:
             raise StorageFailed(f"the disk does not take the files: {os.strerror(ctypes.get_errno())}")
     finally:
         os.close(descriptor)
+
+
+def write_sparse(file: IO[bytes], data: bytes) -> None:
+    """Appends to a file at its position, or leaves a hole where the data is all zeros.
+
+    Who is done truncates the file where it is then, since holes at its end do not make it longer. Files
+    without a buffer may take less at once: it goes on.
+
+    Raises:
+        OSError
+    """
+    for start in range(0, len(data), COPY_BYTES):
+        part = data[start : start + COPY_BYTES]
+        # Most are told by their first byte.
+        if not part[0] and part == _ZEROS[: len(part)]:
+            file.seek(len(part), os.SEEK_CUR)
+            continue
+        written = file.write(part)
+        while written < len(part):
+            written += file.write(part[written:])
 
 
 def copy(source: Path, target: int) -> None:

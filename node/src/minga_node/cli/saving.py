@@ -19,12 +19,12 @@ from werkzeug.http import parse_date
 
 from minga_node.cli.choosing import checked
 from minga_node.cli.client import Client, ClientError
+from minga_node.disk import write_sparse
 from minga_node.manifest import hash_file
 from minga_node.names import cut
 from minga_node.transfer import TokenBucket
 
 BLOCK = 1024 * 1024
-ZEROS = bytes(BLOCK)
 ALGORITHMS = ("sha256", "sha512", "sha1", "md5", "blake2b")
 
 
@@ -101,7 +101,7 @@ class Saver:
             partial = self._beside(target)
             stack.callback(partial.unlink, missing_ok=True)
             with partial.open("wb") as out:
-                self._pour(response, lambda chunk: write_or_skip(out, chunk), paced)
+                self._pour(response, lambda chunk: write_sparse(out, chunk), paced)
                 out.truncate()
             if hash_file(partial).id != identity:
                 raise ClientError(f"{target}: what came from the node is not what its id says")
@@ -154,14 +154,6 @@ def is_special(target: Path) -> bool:
     except OSError:
         return False
     return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
-
-
-def write_or_skip(out: IO[bytes], chunk: bytes) -> None:
-    """Writes a chunk, or leaves a hole of its length where it is all zeros; what is behind it is cut off."""
-    if chunk == ZEROS[: len(chunk)]:
-        out.seek(len(chunk), os.SEEK_CUR)
-    else:
-        out.write(chunk)
 
 
 def set_modified(file: Path, modified: float) -> None:

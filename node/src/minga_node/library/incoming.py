@@ -8,12 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Protocol, runtime_checkable
 
-from minga_node.disk import disk_errors
+from minga_node.disk import disk_errors, write_sparse
 from minga_node.errors import BadRequest
 from minga_node.library.root import Root
 
 COPY_BYTES = 1024 * 1024
-ZEROS = bytes(COPY_BYTES)
 
 
 @runtime_checkable
@@ -67,11 +66,7 @@ def write(partial: Path, name: str, body: IO[bytes], length: int | None, more: C
         while chunk := _read(body, length, received):
             if length is None:
                 more(len(chunk))
-            if chunk == ZEROS[: len(chunk)]:
-                # What is sparse at the sender stays sparse here.
-                out.seek(len(chunk), os.SEEK_CUR)
-            else:
-                out.write(chunk)
+            write_sparse(out, chunk)
             received += len(chunk)
         if length is not None and received != length:
             raise BadRequest(f"the body ended after {received} of {length} bytes")

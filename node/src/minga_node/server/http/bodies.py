@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import io
-import os
 import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Protocol
 
-from minga_node.disk import disk_errors
+from minga_node.disk import disk_errors, write_sparse
 
 PREFIX = "body-"
 
@@ -75,7 +74,7 @@ class Body:
         if self._length is None and self._room is not None:
             self._room.more(len(part))
         with disk_errors("the body"):
-            write_or_skip(file, part)
+            write_sparse(file, part)
 
     def _spill(self) -> None:
         path = self._directory / f"{PREFIX}{uuid.uuid4().hex}"
@@ -121,15 +120,3 @@ def remove_left_over(directory: Path) -> None:
         if directory.is_dir():
             for path in directory.glob(f"{PREFIX}*"):
                 path.unlink(missing_ok=True)
-
-
-def write_or_skip(file: IO[bytes], data: bytes) -> None:
-    """All of it: a file without a buffer may take less. Zeros are skipped, so what is sparse at the sender is
-    sparse here; whoever is done truncates the file to where it is.
-    """
-    if data.count(0) == len(data):
-        file.seek(len(data), os.SEEK_CUR)
-        return
-    view = memoryview(data)
-    while view:
-        view = view[file.write(view) :]
