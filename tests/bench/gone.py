@@ -14,6 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from minga_node.membership.goodbyes import Goodbye
 from minga_node.metrics import GOSSIP_BYTES
 from tests.support.index_node import IndexNode, making, until
 from tests.support.writer import Writer
@@ -34,7 +35,7 @@ def remember(node: IndexNode, writers: list[Writer]) -> None:
         for number, writer in enumerate(writers):
             view.learn(writer.record(started=1_700_000_000_000), heard)
             if number % 2:
-                view.goodbye(writer.name, writer.epoch, 1_700_000_000_001)
+                view.heard_goodbye(Goodbye(writer.name, writer.epoch, 1_700_000_000_001))
 
 
 def measure(count: int, gone: int, seconds: float) -> dict[str, float]:

@@ -11,11 +11,11 @@ import pytest
 
 from minga_node.errors import MingaError
 from minga_node.membership import Push
-from minga_node.membership.crowd import OF_AN_UNPROVEN
+from minga_node.membership.crowd import OF_AN_ADDRESS, OF_AN_UNPROVEN
 from minga_node.membership.messages import Reconcile
 from minga_node.membership.scuttlebutt import Digest
 from minga_node.metrics import GOSSIP_REFUSED
-from minga_node.model import Peer
+from minga_node.model import Peer, PeerState
 from minga_node.pclient.channels import Channels
 from minga_node.pclient.gossip import GossipClient
 from tests.support.index_node import IndexNode, Nodes, file, making, until
@@ -131,6 +131,29 @@ def test_who_has_proven_nothing_tells_of_few_others(nodes: Nodes, calls: GossipC
     until(lambda: all("after the crowd" in node.names() for node in network), 15)
 
 
+def test_a_flood_of_newcomers_from_one_address_takes_nobodys_place(nodes: Nodes, calls: GossipClient) -> None:
+    """Each is signed, and each a new name: who speaks for itself needs nobody who tells of it. The honest
+    nodes come from the same address here."""
+    network = nodes.network(3)
+    meet(network)
+    until(lambda: all(len(_proven(node)) == 2 for node in network))
+    target = network[0]
+    for number in range(2 * OF_AN_ADDRESS):
+        # Where this machine is quick enough, some are told to come again.
+        try_to(calls.join, target.peer.grpc_target, "test", record(f"nobody-{number}"))
+    known = target.membership._view.known
+    assert sum(id_.startswith("nobody") for id_ in known) <= OF_AN_ADDRESS
+    assert len(_proven(target)) == 2
+    network[1].index.publish([file("after the flood")])
+    until(lambda: all("after the flood" in node.names() for node in network), 30)
+    late = nodes.make("late", [network[1].url])
+    until(lambda: late.membership.joined and "after the flood" in late.names(), 30)
+
+
+def _proven(node: IndexNode) -> set[str]:
+    return {id_ for id_, known in node.membership._view.known.items() if known.proven}
+
+
 def test_a_new_name_needs_a_signed_record(nodes: Nodes, calls: GossipClient) -> None:
     first, second = nodes.network(2)
     unsigned = replace(record("nobody"), key=b"", signature=b"")
@@ -141,6 +164,32 @@ def test_a_new_name_needs_a_signed_record(nodes: Nodes, calls: GossipClient) -> 
         calls.join(first.peer.grpc_target, "test", unsigned)
     assert refused.get() == before + 1
     assert not _knows([first, second], "nobody")
+
+
+def test_a_forged_goodbye_removes_nobody_and_a_true_one_is_believed(
+    nodes: Nodes, calls: GossipClient
+) -> None:
+    network = nodes.network(3)
+    meet(network)
+    target, victim, other = network
+    heard: list[tuple[str, PeerState]] = []
+    target.membership.on_state.append(lambda status: heard.append((status.peer.id, status.state)))
+    address, sender = target.peer.grpc_target, record("liar")
+    other_victim = Writer(victim.name, victim.store.epoch)
+    for ahead in (0, 100, 10**7):
+        forged = other_victim.goodbye(target.membership._view.known[victim.name].heartbeat + ahead)
+        for goodbye in (replace(forged, signature=b""), forged):
+            calls.leave(address, goodbye)
+            digest = Digest(
+                goodbye.id, goodbye.epoch, goodbye.heartbeat, 0, left=True, goodbye=goodbye.signature
+            )
+            calls.push(address, Push("test", sender, (digest,)))
+            calls.reconcile(address, Reconcile("test", sender, (digest,), 1_000))
+    victim.index.publish([file("after the goodbyes")])
+    until(lambda: all("after the goodbyes" in node.names() for node in network), 15)
+    assert (victim.name, PeerState.LEFT) not in heard
+    nodes.stop(other)
+    until(lambda: (other.name, PeerState.LEFT) in heard)
 
 
 def test_who_only_says_that_it_is_somebody_cannot_have_that_one_blamed(

@@ -7,6 +7,7 @@ from typing import Any
 
 from minga_node.index import Delta, Entry
 from minga_node.index.signing import Signer, log_statement, set_hash
+from minga_node.membership.goodbyes import Goodbye, goodbye_statement
 from minga_node.membership.identities import record_statement
 from minga_node.model import Peer
 
@@ -55,6 +56,10 @@ class Writer:
         whole = self.delta(start)
         entries = [entry for entry in whole.entries if entry.version <= end]
         return replace(whole, to_version=end, entries=entries, signature=b"")
+
+    def goodbye(self, heartbeat: int, epoch: int | None = None) -> Goodbye:
+        bare = Goodbye(self.name, epoch or self.epoch, heartbeat)
+        return replace(bare, signature=self.signer.sign(goodbye_statement(self.network, bare)))
 
     def record(self, started: int = 1, **changes: Any) -> Peer:
         bare = Peer(self.name, self.epoch, "127.0.0.1", 1, 2, 3, started=started, key=self.signer.key)

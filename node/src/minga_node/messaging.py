@@ -16,7 +16,7 @@ from minga_node.events.files import FILES, FileEvents
 from minga_node.index import Index
 from minga_node.index.signing import KEY
 from minga_node.library import Library
-from minga_node.membership import Membership
+from minga_node.membership import Goodbye, Membership
 from minga_node.model import Letter, Peer
 from minga_node.mom import Addresses, Mom, trust
 from minga_node.requests import Copies, Drops, Jobs, Presence, Replications, SentJob, Upkeep, Wants
@@ -171,8 +171,11 @@ class Messaging:
         self.upkeep.stop()
         self.replications.stop()
         if self.mom is not None and self.outbox is not None:
-            epoch, heartbeat = self._membership.last_word()
-            self.outbox.add([self._event("peer.left", epoch=epoch, heartbeat=heartbeat)])
+            last = self._membership.last_word()
+            signature = (self._membership.own().key + last.signature).hex()
+            self.outbox.add([
+                self._event("peer.left", epoch=last.epoch, heartbeat=last.heartbeat, signature=signature)
+            ])
             self.mom.stop()
 
     def completed(self, name: str, content_id: str, size: int) -> None:
@@ -221,6 +224,11 @@ class Messaging:
         if event.number("heartbeat") > _latest():
             return
         with suppress(MingaError):
-            self._membership.say_goodbye_of(
-                event.text("peer"), event.number("epoch"), event.number("heartbeat")
+            self._membership.hear_goodbye(
+                Goodbye(
+                    event.text("peer"),
+                    event.number("epoch"),
+                    event.number("heartbeat"),
+                    bytes.fromhex(event.text("signature"))[KEY:],
+                )
             )

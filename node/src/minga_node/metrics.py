@@ -65,7 +65,8 @@ PEERS = Gauge("minga_peers", "Other nodes known, by state (alive, suspect, dead,
 GOSSIP_REFUSED = Counter(
     "minga_gossip_refused",
     "What peers sent against the protocol, by reason "
-    "(protocol, forged, unsigned, key, claim, future, quarantined, garbage, record, crowd, unknown)",
+    "(protocol, forged, unsigned, key, claim, future, quarantined, garbage, record, crowd, unknown, "
+    "goodbye)",
     ["reason"],
 )
 PEERS_REFUSED = Counter(
@@ -167,7 +168,7 @@ def _begin_at_zero() -> None:
             JOBS.labels(kind, result)
     for reason in (
         "protocol", "forged", "unsigned", "key", "claim", "future", "quarantined", "garbage",
-        "record", "crowd", "unknown",
+        "record", "crowd", "unknown", "goodbye",
     ):  # fmt: skip
         GOSSIP_REFUSED.labels(reason)
     for reason in ("no-tls", "no-certificate", "untrusted", "expired", "name", "timeout"):

@@ -35,6 +35,7 @@ class Digest(_message.Message):
     STARTED_FIELD_NUMBER: _builtins.int
     LEFT_FIELD_NUMBER: _builtins.int
     UNPROVEN_FIELD_NUMBER: _builtins.int
+    GOODBYE_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     epoch: _builtins.int
     heartbeat: _builtins.int
@@ -49,6 +50,8 @@ class Digest(_message.Message):
     """It said goodbye with this heartbeat."""
     unproven: _builtins.bool
     """The version is held, but its writer's signature is not: it cannot be given on, and the signature is wanted."""
+    goodbye: _builtins.bytes
+    """64 bytes, where it left: its own signature of that, as in LeaveRequest."""
     def __init__(
         self,
         *,
@@ -60,10 +63,11 @@ class Digest(_message.Message):
         started: _builtins.int = ...,
         left: _builtins.bool = ...,
         unproven: _builtins.bool = ...,
+        goodbye: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["compacted", b"compacted", "epoch", b"epoch", "heartbeat", b"heartbeat", "id", b"id", "left", b"left", "started", b"started", "unproven", b"unproven", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["compacted", b"compacted", "epoch", b"epoch", "goodbye", b"goodbye", "heartbeat", b"heartbeat", "id", b"id", "left", b"left", "started", b"started", "unproven", b"unproven", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -25,15 +25,15 @@ _sym_db = _symbol_database.Default()
 from minga_protos.v1 import peer_pb2 as minga__protos_dot_v1_dot_peer__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n minga_protos/v1/membership.proto\x12\x08minga.v1\x1a\x1aminga_protos/v1/peer.proto\"a\n\nPeerStatus\x12\x1c\n\x04peer\x18\x01 \x01(\x0b\x32\x0e.minga.v1.Peer\x12\"\n\x05state\x18\x02 \x01(\x0e\x32\x13.minga.v1.PeerState\x12\x11\n\tsilent_ms\x18\x03 \x01(\x04\"P\n\x0bJoinRequest\x12\x0f\n\x07network\x18\x01 \x01(\t\x12\x1c\n\x04peer\x18\x02 \x01(\x0b\x32\x0e.minga.v1.Peer\x12\x12\n\nnetwork_id\x18\x03 \x01(\t\"e\n\x0cJoinResponse\x12\x1c\n\x04self\x18\x01 \x01(\x0b\x32\x0e.minga.v1.Peer\x12#\n\x05peers\x18\x02 \x03(\x0b\x32\x14.minga.v1.PeerStatus\x12\x12\n\nnetwork_id\x18\x03 \x01(\t\"<\n\x0cLeaveRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x04\x12\x11\n\theartbeat\x18\x03 \x01(\x04\"\x0f\n\rLeaveResponse\"\x12\n\x10ListPeersRequest\"8\n\x11ListPeersResponse\x12#\n\x05peers\x18\x01 \x03(\x0b\x32\x14.minga.v1.PeerStatus\"\x10\n\x0eGetRoomRequest\"%\n\x0fGetRoomResponse\x12\x12\n\nfree_bytes\x18\x01 \x01(\x04\"+\n\x0cProbeRequest\x12\x0f\n\x07network\x18\x01 \x01(\t\x12\n\n\x02id\x18\x02 \x01(\t\"1\n\rProbeResponse\x12\x0f\n\x07\x61nswers\x18\x01 \x01(\x08\x12\x0f\n\x07problem\x18\x02 \x01(\t*\x7f\n\tPeerState\x12\x1a\n\x16PEER_STATE_UNSPECIFIED\x10\x00\x12\x14\n\x10PEER_STATE_ALIVE\x10\x01\x12\x16\n\x12PEER_STATE_SUSPECT\x10\x02\x12\x13\n\x0fPEER_STATE_DEAD\x10\x03\x12\x13\n\x0fPEER_STATE_LEFT\x10\x04\x32\xbd\x02\n\nMembership\x12\x35\n\x04Join\x12\x15.minga.v1.JoinRequest\x1a\x16.minga.v1.JoinResponse\x12\x38\n\x05Leave\x12\x16.minga.v1.LeaveRequest\x1a\x17.minga.v1.LeaveResponse\x12\x44\n\tListPeers\x12\x1a.minga.v1.ListPeersRequest\x1a\x1b.minga.v1.ListPeersResponse\x12>\n\x07GetRoom\x12\x18.minga.v1.GetRoomRequest\x1a\x19.minga.v1.GetRoomResponse\x12\x38\n\x05Probe\x12\x16.minga.v1.ProbeRequest\x1a\x17.minga.v1.ProbeResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n minga_protos/v1/membership.proto\x12\x08minga.v1\x1a\x1aminga_protos/v1/peer.proto\"a\n\nPeerStatus\x12\x1c\n\x04peer\x18\x01 \x01(\x0b\x32\x0e.minga.v1.Peer\x12\"\n\x05state\x18\x02 \x01(\x0e\x32\x13.minga.v1.PeerState\x12\x11\n\tsilent_ms\x18\x03 \x01(\x04\"P\n\x0bJoinRequest\x12\x0f\n\x07network\x18\x01 \x01(\t\x12\x1c\n\x04peer\x18\x02 \x01(\x0b\x32\x0e.minga.v1.Peer\x12\x12\n\nnetwork_id\x18\x03 \x01(\t\"e\n\x0cJoinResponse\x12\x1c\n\x04self\x18\x01 \x01(\x0b\x32\x0e.minga.v1.Peer\x12#\n\x05peers\x18\x02 \x03(\x0b\x32\x14.minga.v1.PeerStatus\x12\x12\n\nnetwork_id\x18\x03 \x01(\t\"O\n\x0cLeaveRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x04\x12\x11\n\theartbeat\x18\x03 \x01(\x04\x12\x11\n\tsignature\x18\x04 \x01(\x0c\"\x0f\n\rLeaveResponse\"\x12\n\x10ListPeersRequest\"8\n\x11ListPeersResponse\x12#\n\x05peers\x18\x01 \x03(\x0b\x32\x14.minga.v1.PeerStatus\"\x10\n\x0eGetRoomRequest\"%\n\x0fGetRoomResponse\x12\x12\n\nfree_bytes\x18\x01 \x01(\x04\"+\n\x0cProbeRequest\x12\x0f\n\x07network\x18\x01 \x01(\t\x12\n\n\x02id\x18\x02 \x01(\t\"1\n\rProbeResponse\x12\x0f\n\x07\x61nswers\x18\x01 \x01(\x08\x12\x0f\n\x07problem\x18\x02 \x01(\t*\x7f\n\tPeerState\x12\x1a\n\x16PEER_STATE_UNSPECIFIED\x10\x00\x12\x14\n\x10PEER_STATE_ALIVE\x10\x01\x12\x16\n\x12PEER_STATE_SUSPECT\x10\x02\x12\x13\n\x0fPEER_STATE_DEAD\x10\x03\x12\x13\n\x0fPEER_STATE_LEFT\x10\x04\x32\xbd\x02\n\nMembership\x12\x35\n\x04Join\x12\x15.minga.v1.JoinRequest\x1a\x16.minga.v1.JoinResponse\x12\x38\n\x05Leave\x12\x16.minga.v1.LeaveRequest\x1a\x17.minga.v1.LeaveResponse\x12\x44\n\tListPeers\x12\x1a.minga.v1.ListPeersRequest\x1a\x1b.minga.v1.ListPeersResponse\x12>\n\x07GetRoom\x12\x18.minga.v1.GetRoomRequest\x1a\x19.minga.v1.GetRoomResponse\x12\x38\n\x05Probe\x12\x16.minga.v1.ProbeRequest\x1a\x17.minga.v1.ProbeResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'minga_protos.v1.membership_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_PEERSTATE']._serialized_start=668
-  _globals['_PEERSTATE']._serialized_end=795
+  _globals['_PEERSTATE']._serialized_start=687
+  _globals['_PEERSTATE']._serialized_end=814
   _globals['_PEERSTATUS']._serialized_start=74
   _globals['_PEERSTATUS']._serialized_end=171
   _globals['_JOINREQUEST']._serialized_start=173
@@ -41,21 +41,21 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_JOINRESPONSE']._serialized_start=255
   _globals['_JOINRESPONSE']._serialized_end=356
   _globals['_LEAVEREQUEST']._serialized_start=358
-  _globals['_LEAVEREQUEST']._serialized_end=418
-  _globals['_LEAVERESPONSE']._serialized_start=420
-  _globals['_LEAVERESPONSE']._serialized_end=435
-  _globals['_LISTPEERSREQUEST']._serialized_start=437
-  _globals['_LISTPEERSREQUEST']._serialized_end=455
-  _globals['_LISTPEERSRESPONSE']._serialized_start=457
-  _globals['_LISTPEERSRESPONSE']._serialized_end=513
-  _globals['_GETROOMREQUEST']._serialized_start=515
-  _globals['_GETROOMREQUEST']._serialized_end=531
-  _globals['_GETROOMRESPONSE']._serialized_start=533
-  _globals['_GETROOMRESPONSE']._serialized_end=570
-  _globals['_PROBEREQUEST']._serialized_start=572
-  _globals['_PROBEREQUEST']._serialized_end=615
-  _globals['_PROBERESPONSE']._serialized_start=617
-  _globals['_PROBERESPONSE']._serialized_end=666
-  _globals['_MEMBERSHIP']._serialized_start=798
-  _globals['_MEMBERSHIP']._serialized_end=1115
+  _globals['_LEAVEREQUEST']._serialized_end=437
+  _globals['_LEAVERESPONSE']._serialized_start=439
+  _globals['_LEAVERESPONSE']._serialized_end=454
+  _globals['_LISTPEERSREQUEST']._serialized_start=456
+  _globals['_LISTPEERSREQUEST']._serialized_end=474
+  _globals['_LISTPEERSRESPONSE']._serialized_start=476
+  _globals['_LISTPEERSRESPONSE']._serialized_end=532
+  _globals['_GETROOMREQUEST']._serialized_start=534
+  _globals['_GETROOMREQUEST']._serialized_end=550
+  _globals['_GETROOMRESPONSE']._serialized_start=552
+  _globals['_GETROOMRESPONSE']._serialized_end=589
+  _globals['_PROBEREQUEST']._serialized_start=591
+  _globals['_PROBEREQUEST']._serialized_end=634
+  _globals['_PROBERESPONSE']._serialized_start=636
+  _globals['_PROBERESPONSE']._serialized_end=685
+  _globals['_MEMBERSHIP']._serialized_start=817
+  _globals['_MEMBERSHIP']._serialized_end=1134
 # @@protoc_insertion_point(module_scope)

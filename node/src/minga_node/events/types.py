@@ -83,6 +83,7 @@ _ALL = (
     )),
     Type("peer.left", "a node said goodbye", (
         _PEER, _LOG[0], Field("heartbeat", Kind.INTEGER, "its last"),
+        Field("signature", Kind.SIGNATURE, "its public key and its signature of all this", optional=True),
     )),
     Type("transfer.completed", "a node has fetched a content, verified", (
         _PEER, _NAME, _ID, Field("size", Kind.INTEGER, "bytes"),

@@ -16,6 +16,10 @@ OF_A_PROVEN = 1_000
 """Unproven nodes that are remembered of those a proven one tells of."""
 OF_AN_UNPROVEN = 16
 """The same of one that has not answered yet."""
+OF_AN_ADDRESS = 256
+"""The same of those that speak for themselves from one address: beyond that one of them makes room."""
+AT = "@"
+"""Before an address that stands in the place of a teller's name, which has none of it."""
 
 
 class Member(Protocol):
@@ -37,6 +41,10 @@ class Crowd:
         """Whether one more node that ``by`` tells of is taken."""
         return len(self._told.get(by, ())) < (OF_A_PROVEN if proven else OF_AN_UNPROVEN)
 
+    def full(self, by: str) -> bool:
+        """Whether somebody has to go for one more that speaks for itself from an address."""
+        return by.startswith(AT) and len(self._told.get(by, ())) >= OF_AN_ADDRESS
+
     def too_many(self, known: Mapping[str, Member]) -> bool:
         return len(known) >= self._most
 
@@ -51,14 +59,15 @@ class Crowd:
             if not told:
                 del self._told[by]
 
-    def least_missed(self, known: Mapping[str, Member]) -> str | None:
+    def least_missed(self, known: Mapping[str, Member], by: str | None = None) -> str | None:
         """Who makes room; None where everybody is proven.
 
-        It is the one that has been silent longest, of those that the teller of most has told of.
+        It is the one that has been silent longest, of those that ``by``, or else the teller of most, has told
+        of.
         """
         if not self._told:
             return None
-        _, ids = max(self._told.items(), key=lambda item: len(item[1]))
+        ids = self._told.get(by, set()) if by is not None else max(self._told.values(), key=len)
         return min(_here(ids, known), key=lambda id_: known[id_].heard, default=None)
 
 

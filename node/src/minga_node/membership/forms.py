@@ -40,4 +40,6 @@ def digest_problem(digest: Digest) -> str | None:
         return f"{digest.id[:128]!r} is no name of a node"
     if digest.epoch <= 0:
         return f"{digest.epoch} is no epoch"
+    if digest.goodbye and not (digest.left and len(digest.goodbye) == SIGNED - KEY):
+        return f"a goodbye of {len(digest.goodbye)} bytes"
     return None

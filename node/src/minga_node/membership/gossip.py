@@ -16,6 +16,7 @@ from minga_node.membership.catching_up import CatchUp
 from minga_node.membership.claims import MOST_PEERS, Claims
 from minga_node.membership.compaction import Compaction
 from minga_node.membership.forms import digest_problem
+from minga_node.membership.goodbyes import Goodbyes
 from minga_node.membership.hearing import Hearing
 from minga_node.membership.identities import Identities, Verdict
 from minga_node.membership.messages import Fetch, GossipCalls, Push, Reconcile, Reconciled, Stream
@@ -59,7 +60,8 @@ class Gossip:
         """Guards the view."""
         self.claims = Claims(index.logs, calls.forget, clock)
         self._identities = Identities(index.logs.keys, network, clock)
-        self.hearing = Hearing(index, view, self.lock, self._identities, self.claims, clock)
+        self.goodbyes = Goodbyes(index.logs.keys, network)
+        self.hearing = Hearing(index, view, self.lock, self._identities, self.claims, self.goodbyes, clock)
         self.naming = Naming(index, view, self.lock, self._identities, calls, network, self.own, clock)
         self._catch_up = CatchUp()
         self._supply = Supply(index.logs)
@@ -221,7 +223,7 @@ class Gossip:
             Busy: enough others are being served.
         """
         self.admit(request.network, request.sender, request.network_id)
-        self.hearing.learn(request.sender, alive=True)
+        self.hearing.learn(request.sender, alive=True, at=request.caller)
         theirs = {digest.id: digest for digest in request.digests}
         yield from self._supply.all(
             compare(self.digests(), theirs).needs, DELTA_BYTES, request.sender.id, cancel
@@ -241,7 +243,7 @@ class Gossip:
             theirs = {digest.id: digest for digest in digests}
             if len(theirs) != len(digests):
                 raise PeerMisbehaved(f"{len(digests)} digests of {len(theirs)} nodes")
-            self.hearing.learn(request.sender, alive=True)
+            self.hearing.learn(request.sender, alive=True, at=request.caller)
             self.hearing.take(request.digests[:MOST_PEERS], (), request.sender.id)
             self.hearing.confirmed |= self._index.self_id in theirs
             comparison, sequence = self._compare(request, theirs)
@@ -306,7 +308,7 @@ class Gossip:
         """
         self.admit(message.network, message.sender, message.network_id)
         try:
-            self.hearing.learn(message.sender, alive=True)
+            self.hearing.learn(message.sender, alive=True, at=message.caller)
             self.hearing.take(message.digests, message.peers, message.sender.id)
             return self.hearing.apply(message.deltas, message.sender.id)
         except Forged as error:

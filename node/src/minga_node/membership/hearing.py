@@ -9,11 +9,15 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from math import inf
 
+from minga_node.errors import Busy
 from minga_node.index import Delta, Index
 from minga_node.index.signing import KEY
 from minga_node.membership.bounds import digest_fits, record_fits, word_fits
 from minga_node.membership.claims import Claims
+from minga_node.membership.crowd import AT
+from minga_node.membership.goodbyes import Goodbye, Goodbyes
 from minga_node.membership.identities import Identities, Verdict
+from minga_node.membership.newcomers import Newcomers
 from minga_node.membership.scuttlebutt import Digest
 from minga_node.membership.view import View
 from minga_node.metrics import GOSSIP_REFUSED
@@ -39,9 +43,11 @@ class Hearing:
         lock: threading.RLock,
         identities: Identities,
         claims: Claims,
+        goodbyes: Goodbyes,
         clock: Callable[[], float],
     ) -> None:
         self._index, self._view, self.lock = index, view, lock
+        self._goodbyes = goodbyes
         self._identities, self._claims, self._clock = identities, claims, clock
         self.on_own_record: Callable[[Peer], None] = lambda _record: None
         """Called with records that have this node's name."""
@@ -50,6 +56,7 @@ class Hearing:
         """Whether somebody has said how much of this node's log it knows, since this process began. Until
         then nobody can know more of it than was on the disk, unless that is an old copy."""
         self._contradicted = -inf
+        self._newcomers = Newcomers()
         self._parts: dict[str, set[str]] = {}
         """Who brought parts of a log whose end has not come yet, by the log's writer."""
         index.logs.on_false.append(self._proved_false)
@@ -65,6 +72,7 @@ class Hearing:
         now = self._clock()
         for peer in peers:
             self.learn(peer, by=by)
+        digests = self._without_false_goodbyes(digests)
         with self.lock:
             own = logs.own
             if not self.confirmed:
@@ -83,6 +91,36 @@ class Hearing:
                 and state.compacted < digest.compacted <= state.version
             ):
                 logs.compact(digest.id, digest.compacted)
+
+    def hear_goodbye(self, goodbye: Goodbye) -> bool:
+        """A node says that it leaves, or somebody says so in its name; whether that is news, and true."""
+        if not word_fits(goodbye.epoch, goodbye.heartbeat) or not self._goodbyes.believed(goodbye):
+            return False
+        with self.lock:
+            return self._view.heard_goodbye(goodbye)
+
+    def _without_false_goodbyes(self, digests: Sequence[Digest]) -> Sequence[Digest]:
+        """Without those that say, in vain, of a node that it left."""
+        if not any(digest.left for digest in digests):
+            return digests
+        with self.lock:
+            news = {digest.id: digest for digest in digests if digest.left and self._is_newer(digest)}
+        false = {
+            digest.id
+            for digest in news.values()
+            if not self._goodbyes.believed(Goodbye(digest.id, digest.epoch, digest.heartbeat, digest.goodbye))
+        }
+        return tuple(
+            digest
+            for digest in digests
+            if digest.id not in news
+            or not digest.left
+            or (digest.id not in false and digest == news[digest.id])
+        )
+
+    def _is_newer(self, digest: Digest) -> bool:
+        known = self._view.known.get(digest.id)
+        return known is not None and digest.age > (known.epoch, known.heartbeat, known.left)
 
     def contradicted(self) -> None:
         """A peer holds a log of this node's that what this node sends does not follow from."""
@@ -104,15 +142,26 @@ class Hearing:
         recorded = known.peer.epoch if known is not None and known.peer is not None else 0
         return digest.epoch <= max(recorded, state.epoch if state is not None and state.signature else 0)
 
-    def learn(self, peer: Peer, *, alive: bool = False, by: str = "") -> bool:
+    def learn(self, peer: Peer, *, alive: bool = False, by: str = "", at: str = "") -> bool:
         """Takes a node's addresses; ``alive`` says that it spoke itself just now, else ``by`` tells of it.
         False where the name is another node's, the record cannot be true, or there is no room for it.
 
+        Args:
+            at: from where it spoke; empty where this node called it.
+
         Raises:
             Forged: the node did not sign them.
+            Busy: many that nobody has heard of speak from there.
         """
         if not record_fits(peer):
             return False
+        if at:
+            by = AT + at
+            with self.lock:
+                new = peer.id not in self._view.known and peer.id != self._index.self_id
+                if new and not self._newcomers.may_come(at, self._clock()):
+                    GOSSIP_REFUSED.labels("crowd").inc()
+                    raise Busy(f"many newcomers come from {at}: try again in a moment")
         if peer.id == self._index.self_id:
             if self._identities.signed_by_self(peer):
                 self.on_own_record(peer)

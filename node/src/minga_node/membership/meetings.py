@@ -49,8 +49,12 @@ class Meetings:
         with self._lock:
             now = time.monotonic()
             found = self._view.by_state(now)
-        live, doubtful, gone, left = (found[state] for state in PeerState)
+            live, doubtful, gone, left = (found[state] for state in PeerState)
+            proven = [peer for peer in live if self._view.proven(peer.id)]
         chosen = random.sample(live, min(self._fanout, len(live)))
+        if proven and not {peer.id for peer in chosen} & {peer.id for peer in proven}:
+            # Names can be invented, and none of those answers.
+            chosen[-1] = random.choice(proven)
         failing = self._answering.failing()
         if failing and number % 2:
             silent = [peer for peer in live if peer.id in failing and peer not in chosen]

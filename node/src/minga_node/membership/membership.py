@@ -15,7 +15,8 @@ from minga_node.errors import Conflict, MingaError, PeerMisbehaved
 from minga_node.index import Delta, Index
 from minga_node.membership.address import Address
 from minga_node.membership.answering import Answering, Answers
-from minga_node.membership.bounds import record_fits, why_not, word_fits
+from minga_node.membership.bounds import record_fits, why_not
+from minga_node.membership.goodbyes import Goodbye
 from minga_node.membership.gossip import Gossip
 from minga_node.membership.joining import Joining
 from minga_node.membership.meetings import Meetings
@@ -205,10 +206,10 @@ class Membership:
         """This node as it tells others of itself."""
         return self._gossip.own()
 
-    def last_word(self) -> tuple[int, int]:
-        """Epoch and last heartbeat of this node."""
+    def last_word(self) -> Goodbye:
+        """That this node leaves, with its last heartbeat."""
         with self._lock:
-            return self._index.logs.own.epoch, self._view.heartbeat
+            return self._gossip.goodbyes.sign(self._self_id, self._index.logs.own.epoch, self._view.heartbeat)
 
     def hear_of(self, peer: Peer) -> None:
         """Takes a node's addresses from elsewhere."""
@@ -216,11 +217,17 @@ class Membership:
 
     # What other nodes ask for.
 
-    def accept(self, network: str, peer: Peer, network_id: str = "") -> tuple[Peer, tuple[Peer, ...]]:
+    def accept(
+        self, network: str, peer: Peer, network_id: str = "", caller: str = ""
+    ) -> tuple[Peer, tuple[Peer, ...]]:
         """A newcomer, or one that comes back; who this is and whom it knows.
+
+        Args:
+            caller: from where it came.
 
         Raises:
             Conflict: another network, or the name is taken by a live node.
+            Busy: many newcomers come from there.
         """
         if network != self._network:
             raise Conflict(f"this is the network {self._network!r}, not {network[:128]!r}")
@@ -253,17 +260,15 @@ class Membership:
             )
             if taken:
                 raise Conflict(f"the name {peer.id!r} is taken: a node that has it is alive")
-        if not self._gossip.hearing.learn(peer, alive=True):
+        if not self._gossip.hearing.learn(peer, alive=True, at=caller):
             self._settle_names()
             raise Conflict(f"the name {peer.id!r} is taken: the node that has it may still live")
         return own, self.alive()
 
-    def say_goodbye_of(self, id_: str, epoch: int, heartbeat: int) -> None:
-        if not word_fits(epoch, heartbeat):
-            return
-        with self._lock:
-            self._view.goodbye(id_, epoch, heartbeat)
-        self._notice_states()
+    def hear_goodbye(self, goodbye: Goodbye) -> None:
+        """See :meth:`.Hearing.hear_goodbye`."""
+        if self._gossip.hearing.hear_goodbye(goodbye):
+            self._notice_states()
 
     def answer(self, request: Reconcile) -> Reconciled:
         return self._gossip.answer(request)
@@ -294,15 +299,13 @@ class Membership:
             return
         self._end()
         with self._lock:
-            self._view.left = True
             self._view.beat(time.time_ns() // 1_000_000)
-            heartbeat = self._view.heartbeat
+            goodbye = self.last_word()
+            self._view.leave(goodbye)
         peers = list(self.alive())
         random.shuffle(peers)
-        epoch = self._index.logs.own.epoch
         waiting = [
-            self._pool.submit(self._calls.leave, peer.grpc_target, self._self_id, epoch, heartbeat)
-            for peer in peers[:FAREWELLS]
+            self._pool.submit(self._calls.leave, peer.grpc_target, goodbye) for peer in peers[:FAREWELLS]
         ]
         deadline = time.monotonic() + 2.0
         for future in waiting:

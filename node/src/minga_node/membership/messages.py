@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from minga_node.index.log import Delta
+from minga_node.membership.goodbyes import Goodbye
 from minga_node.membership.scuttlebutt import Digest
 from minga_node.model import Peer
 
@@ -23,6 +24,8 @@ class Reconcile:
     since: int = 0
     """What the sender has heard of the receiver's history: who rests since then is left out. 0: nobody is."""
     network_id: str = ""
+    caller: str = ""
+    """From where it came, as the callee sees it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,8 @@ class Fetch:
     sender: Peer
     digests: tuple[Digest, ...]
     network_id: str = ""
+    caller: str = ""
+    """From where it came, as the callee sees it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +66,8 @@ class Push:
     deltas: tuple[Delta, ...] = ()
     peers: tuple[Peer, ...] = ()
     network_id: str = ""
+    caller: str = ""
+    """From where it came, as the callee sees it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +101,7 @@ class GossipCalls(Protocol):
     def probe(self, target: str, network: str, id_: str) -> str:
         """Asks a node whether another one answers it; why not, or nothing."""
 
-    def leave(self, target: str, id_: str, epoch: int, heartbeat: int) -> None: ...
+    def leave(self, target: str, goodbye: Goodbye) -> None: ...
 
     def reconcile(self, target: str, message: Reconcile) -> Reconciled: ...
 

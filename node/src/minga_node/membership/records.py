@@ -27,6 +27,9 @@ ALTER TABLE members ADD COLUMN signature BLOB NOT NULL DEFAULT x'';
     """
 CREATE TABLE unproven (id TEXT PRIMARY KEY) WITHOUT ROWID;
 """,
+    """
+CREATE TABLE goodbyes (id TEXT PRIMARY KEY, signature BLOB NOT NULL) WITHOUT ROWID;
+""",
 )
 
 
@@ -40,6 +43,7 @@ class Records:
         found: dict[str, Known] = {}
         wall = time.time()
         unproven = {id_ for (id_,) in self._store.rows("SELECT id FROM unproven")}
+        goodbyes = dict(self._store.rows("SELECT id, signature FROM goodbyes"))
         for row in self._store.rows("SELECT * FROM members"):
             (
                 id_,
@@ -61,14 +65,16 @@ class Records:
             heard = now - max(0.0, wall - seen)
             if record_fits(peer) and word_fits(epoch, heartbeat) and len(found) < MOST_KNOWN:
                 found[id_] = Known(
-                    epoch, heartbeat, heard, started, bool(left), peer, proven=id_ not in unproven
-                )
+                    epoch, heartbeat, heard, started, bool(left), goodbyes.get(id_, b"") if left else b"",
+                    peer, proven=id_ not in unproven,
+                )  # fmt: skip
         return found
 
     def save(self, known: Iterable[Known], now: float) -> None:
         wall = time.time()
         known = list(known)
         unproven = [(each.peer.id,) for each in known if each.peer is not None and not each.proven]
+        goodbyes = [(each.peer.id, each.goodbye) for each in known if each.peer is not None and each.goodbye]
         rows = [
             (
                 each.peer.id, each.epoch, each.heartbeat, each.left, int(wall - (now - each.heard)),
@@ -82,5 +88,7 @@ class Records:
         with self._store.write() as db:
             db.execute("DELETE FROM members")
             db.execute("DELETE FROM unproven")
+            db.execute("DELETE FROM goodbyes")
+            db.executemany("INSERT INTO goodbyes VALUES (?, ?)", goodbyes)
             db.executemany("INSERT INTO unproven VALUES (?)", unproven)
             db.executemany(f"INSERT INTO members VALUES ({','.join('?' * 14)})", rows)

@@ -26,6 +26,8 @@ class Digest:
     left: bool = False
     unproven: bool = False
     """The log is held without its writer's signature: it cannot be given on, and the signature is wanted."""
+    goodbye: bytes = b""
+    """The node's signature of its goodbye, where it left."""
 
     @property
     def address(self) -> tuple[int, int]:

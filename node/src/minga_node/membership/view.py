@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from minga_node.index.log import LogState
 from minga_node.membership.crowd import Crowd
+from minga_node.membership.goodbyes import Goodbye
 from minga_node.membership.scuttlebutt import Digest
 from minga_node.model import Peer, PeerState, PeerStatus
 
@@ -38,6 +39,8 @@ class Known:
     """When its heartbeat last advanced here, seconds of the clock that is handed in."""
     started: int = 0
     left: bool = False
+    goodbye: bytes = b""
+    """Its signature of that it left."""
     peer: Peer | None = None
     """Its addresses; None while nobody has told them."""
     version: int = 0
@@ -84,6 +87,7 @@ class View:
     born: int = 0
     """The first heartbeat of this process."""
     left: bool = False
+    goodbye: bytes = b""
     crowd: Crowd = field(default_factory=Crowd)
     sequence: int = 0
     """Changes so far."""
@@ -106,7 +110,14 @@ class View:
         own = logs[self.self_id]
         found = {
             self.self_id: Digest(
-                self.self_id, own.epoch, self.heartbeat, own.version, own.compacted, self.started, self.left
+                self.self_id,
+                own.epoch,
+                self.heartbeat,
+                own.version,
+                own.compacted,
+                self.started,
+                self.left,
+                goodbye=self.goodbye,
             )
         }
         for id_, known in self.known.items():
@@ -125,6 +136,7 @@ class View:
                 known.started if current else 0,
                 known.left,
                 held.unproven,
+                known.goodbye,
             )
         return found
 
@@ -157,7 +169,8 @@ class View:
                 renewed.append((digest.id, digest.epoch))
             if (digest.epoch, digest.heartbeat) > (known.epoch, known.heartbeat):
                 known.heard = now
-            known.epoch, known.heartbeat, known.left = digest.epoch, digest.heartbeat, digest.left
+            known.epoch, known.heartbeat = digest.epoch, digest.heartbeat
+            known.left, known.goodbye = digest.left, digest.goodbye
             self._changed(known)
         return News(tuple(renewed), own_epoch)
 
@@ -170,9 +183,10 @@ class View:
             proven = by == BROKER or (teller is not None and teller.proven)
             if id_ in self.forgotten or not self.crowd.may_tell(by, proven=proven):
                 return Room(False)
-        if not self.crowd.too_many(self.known):
+        full = alive and self.crowd.full(by)
+        if not full and not self.crowd.too_many(self.known):
             return Room(True)
-        goes = self.crowd.least_missed(self.known)
+        goes = self.crowd.least_missed(self.known, by if full else None)
         if goes is None:
             return Room(False)
         self.drop(goes)
@@ -201,7 +215,9 @@ class View:
         if alive:
             known.heard = now
             if known.left and (peer.epoch, peer.started) > (known.epoch, known.heartbeat):
-                known.left = False
+                # Its goodbye of before is no news any more.
+                known.left, known.goodbye = False, b""
+                known.heartbeat = max(known.heartbeat, peer.started)
         if (
             known.peer is not None
             and not first
@@ -248,15 +264,20 @@ class View:
             if not each.proven:
                 self.crowd.came(id_, each.by)
 
-    def goodbye(self, id_: str, epoch: int, heartbeat: int) -> bool:
-        """A node says that it leaves; whether that is news."""
-        known = self.known.get(id_)
+    def leave(self, goodbye: Goodbye) -> None:
+        """This node says goodbye."""
+        self.left, self.goodbye = True, goodbye.signature
+
+    def heard_goodbye(self, goodbye: Goodbye) -> bool:
+        """A node says that it leaves, in truth; whether that is news."""
+        known = self.known.get(goodbye.id)
+        epoch, heartbeat = goodbye.epoch, goodbye.heartbeat
         if known is None or (epoch, heartbeat) < (known.epoch, known.heartbeat) or known.left:
             return False
         if epoch > known.epoch and known.peer is not None and known.peer.key:
             # It signs its epochs, and it has signed none of this one.
             return False
-        known.epoch, known.heartbeat, known.left = epoch, heartbeat, True
+        known.epoch, known.heartbeat, known.left, known.goodbye = epoch, heartbeat, True, goodbye.signature
         self._changed(known)
         return True
 
@@ -283,6 +304,11 @@ class View:
     def states(self, now: float) -> dict[str, PeerState]:
         """Of all whose addresses are known."""
         return {id_: self._state(known, now) for id_, known in self.known.items() if known.peer is not None}
+
+    def proven(self, id_: str) -> bool:
+        """Whether a node has answered this node's call."""
+        known = self.known.get(id_)
+        return known is not None and known.proven
 
     def by_state(self, now: float) -> dict[PeerState, list[Peer]]:
         found: dict[PeerState, list[Peer]] = {state: [] for state in PeerState}

@@ -7,6 +7,7 @@ from typing import Any
 
 from minga_node.errors import PeerMisbehaved, PeerUnreachable
 from minga_node.index import Delta
+from minga_node.membership.goodbyes import Goodbye
 from minga_node.membership.messages import Fetch, Joined, Push, Reconcile, Reconciled, Stream
 from minga_node.metrics import GOSSIP_BYTES
 from minga_node.model import Peer, PeerState
@@ -62,8 +63,10 @@ class GossipClient:
             answer = stub.Probe(membership_pb2.ProbeRequest(network=network, id=id_), timeout=JOIN_SECONDS)
         return "" if answer.answers else answer.problem or "does not answer"
 
-    def leave(self, target: str, id_: str, epoch: int, heartbeat: int) -> None:
-        request = membership_pb2.LeaveRequest(id=id_, epoch=epoch, heartbeat=heartbeat)
+    def leave(self, target: str, goodbye: Goodbye) -> None:
+        request = membership_pb2.LeaveRequest(
+            id=goodbye.id, epoch=goodbye.epoch, heartbeat=goodbye.heartbeat, signature=goodbye.signature
+        )
         with grpc_errors(target):
             membership_pb2_grpc.MembershipStub(self._channels.channel(target)).Leave(
                 request, timeout=LEAVE_SECONDS

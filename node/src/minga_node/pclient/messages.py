@@ -23,6 +23,7 @@ def digest_to_message(digest: Digest) -> index_pb2.Digest:
         started=digest.started,
         left=digest.left,
         unproven=digest.unproven,
+        goodbye=digest.goodbye,
     )
 
 
@@ -36,6 +37,7 @@ def digest_from_message(message: index_pb2.Digest) -> Digest:
         message.started,
         message.left,
         message.unproven,
+        message.goodbye,
     )
 
 

@@ -119,7 +119,9 @@ class Answering:
                     return
                 raw = await self._read(context)
                 span = _span(method, context)
-                around = Context(lambda: end(_Refused(grpc.StatusCode.CANCELLED, "ended here")), self._pool)
+                around = Context(
+                    lambda: end(_Refused(grpc.StatusCode.CANCELLED, "ended here")), self._pool, who
+                )
                 if len(raw) <= SMALL:
                     await self._handle(handler, raw, context, around)
                 else:

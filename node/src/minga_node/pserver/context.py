@@ -11,11 +11,19 @@ T = TypeVar("T")
 
 
 class Context:
-    """Of one call. ``cancel`` may be called from any thread."""
+    """Of one call. ``cancel`` may be called from any thread.
 
-    def __init__(self, cancel: Callable[[], object], pool: ThreadPoolExecutor) -> None:
+    Args:
+        party: whose call it is, see :func:`.calls.caller`.
+    """
+
+    def __init__(self, cancel: Callable[[], object], pool: ThreadPoolExecutor, party: str) -> None:
         self._loop = asyncio.get_running_loop()
-        self._cancel, self._pool = cancel, pool
+        self._cancel, self._pool, self._party = cancel, pool, party
+
+    def peer(self) -> str:
+        """Whose call it is."""
+        return self._party
 
     def cancel(self) -> None:
         """Ends it."""

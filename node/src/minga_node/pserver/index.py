@@ -31,7 +31,7 @@ class IndexService(index_pb2_grpc.IndexServicer):
         index_pb2_grpc.add_IndexServicer_to_server(self, server)
 
     def Reconcile(  # noqa: N802
-        self, request: index_pb2.ReconcileRequest, _context: grpc.ServicerContext
+        self, request: index_pb2.ReconcileRequest, context: grpc.ServicerContext
     ) -> index_pb2.ReconcileResponse:
         GOSSIP_BYTES.labels("in").inc(request.ByteSize())
         answer = self._membership.answer(
@@ -43,6 +43,7 @@ class IndexService(index_pb2_grpc.IndexServicer):
                 request.start,
                 request.since,
                 request.network_id,
+                context.peer(),
             )
         )
         response = index_pb2.ReconcileResponse(
@@ -68,6 +69,7 @@ class IndexService(index_pb2_grpc.IndexServicer):
             from_message(request.sender),
             tuple(map(digest_from_message, request.digests)),
             request.network_id,
+            context.peer(),
         )
         for delta in self._membership.serve(message, context.cancel):
             response = index_pb2.FetchResponse(deltas=[delta_to_message(delta)])
@@ -75,7 +77,7 @@ class IndexService(index_pb2_grpc.IndexServicer):
             yield response
 
     def Push(  # noqa: N802
-        self, request: index_pb2.PushRequest, _context: grpc.ServicerContext
+        self, request: index_pb2.PushRequest, context: grpc.ServicerContext
     ) -> index_pb2.PushResponse:
         GOSSIP_BYTES.labels("in").inc(request.ByteSize())
         sender = from_message(request.sender)
@@ -94,6 +96,7 @@ class IndexService(index_pb2_grpc.IndexServicer):
                 deltas,
                 tuple(map(from_message, request.peers)),
                 request.network_id,
+                context.peer(),
             )
         )
         return index_pb2.PushResponse()

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import grpc
 
-from minga_node.membership import Membership
+from minga_node.membership import Goodbye, Membership
 from minga_node.pclient.gossip import STATES
 from minga_node.pclient.peers import from_message, to_message
 from minga_protos.v1 import membership_pb2, membership_pb2_grpc
@@ -28,9 +28,11 @@ class MembershipService(membership_pb2_grpc.MembershipServicer):
         membership_pb2_grpc.add_MembershipServicer_to_server(self, server)
 
     def Join(  # noqa: N802
-        self, request: membership_pb2.JoinRequest, _context: grpc.ServicerContext
+        self, request: membership_pb2.JoinRequest, context: grpc.ServicerContext
     ) -> membership_pb2.JoinResponse:
-        own, others = self._membership.accept(request.network, from_message(request.peer), request.network_id)
+        own, others = self._membership.accept(
+            request.network, from_message(request.peer), request.network_id, context.peer()
+        )
         # Suspected ones are told as alive: the newcomer finds out by itself.
         alive = membership_pb2.PEER_STATE_ALIVE
         return membership_pb2.JoinResponse(
@@ -42,7 +44,9 @@ class MembershipService(membership_pb2_grpc.MembershipServicer):
     def Leave(  # noqa: N802
         self, request: membership_pb2.LeaveRequest, _context: grpc.ServicerContext
     ) -> membership_pb2.LeaveResponse:
-        self._membership.say_goodbye_of(request.id, request.epoch, request.heartbeat)
+        self._membership.hear_goodbye(
+            Goodbye(request.id, request.epoch, request.heartbeat, request.signature)
+        )
         return membership_pb2.LeaveResponse()
 
     def ListPeers(  # noqa: N802

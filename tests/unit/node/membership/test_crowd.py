@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from minga_node.membership.crowd import OF_A_PROVEN, OF_AN_UNPROVEN, Crowd
+from minga_node.membership.crowd import AT, OF_A_PROVEN, OF_AN_ADDRESS, OF_AN_UNPROVEN, Crowd
+from minga_node.membership.goodbyes import Goodbye
+from minga_node.membership.newcomers import A_SECOND, AT_ONCE, MOST_ADDRESSES, Newcomers
 from minga_node.membership.view import BROKER, View
 from tests.support.writer import Writer
 
@@ -49,13 +51,34 @@ def test_the_unproven_of_the_loudest_make_room_and_the_proven_never_do() -> None
     assert len(view.forgotten) == 46
 
 
+def test_who_speaks_for_itself_makes_room_for_others_of_its_address() -> None:
+    view = View("me", 5, 15)
+    add(view, "good", AT + "198.18.0.1", 0.0, alive=True)
+    view.prove("good")
+    add(view, "other", AT + "198.18.0.2", 0.0, alive=True)
+    for n in range(OF_AN_ADDRESS + 50):
+        assert add(view, f"loud-{n}", AT + "198.18.0.1", 1.0 + n, alive=True)
+    assert len(view.known) == OF_AN_ADDRESS + 2
+    assert {"good", "other", f"loud-{OF_AN_ADDRESS + 49}"} <= view.known.keys()
+
+
+def test_newcomers_of_one_address_are_taken_at_a_rate() -> None:
+    newcomers = Newcomers()
+    assert sum(newcomers.may_come("a", 0.0) for _ in range(2 * AT_ONCE)) == AT_ONCE
+    assert newcomers.may_come("b", 0.0)
+    assert sum(newcomers.may_come("a", 1.0) for _ in range(2 * AT_ONCE)) == A_SECOND
+    for n in range(MOST_ADDRESSES):
+        newcomers.may_come(str(n), 2.0)
+    assert len(newcomers._left) == MOST_ADDRESSES
+
+
 def test_who_died_unproven_is_forgotten_before_others() -> None:
     view = View("me", 5, 15)
     add(view, "proven", BROKER, 0.0)
     add(view, "unproven", BROKER, 0.0)
     add(view, "left", BROKER, 0.0)
     view.prove("proven")
-    view.goodbye("left", 5, 10)
+    view.heard_goodbye(Goodbye("left", 5, 10))
     assert view.forgettable(700.0, left=600.0, dead=1e6) == ["left"]
     assert view.forgettable(4000.0, left=1e5, dead=1e6) == ["unproven"]
     assert set(view.forgettable(2e6, left=1e5, dead=1e6)) == {"proven", "unproven", "left"}

@@ -14,6 +14,7 @@ from minga_node.errors import Conflict, Forged, PeerMisbehaved, PeerUnreachable
 from minga_node.index import Delta, Entry, Index
 from minga_node.membership.bounds import AHEAD_MS
 from minga_node.membership.claims import PATIENCE
+from minga_node.membership.goodbyes import Goodbye
 from minga_node.membership.gossip import Gossip
 from minga_node.membership.identities import ASK_SECONDS
 from minga_node.membership.messages import Joined, Push, Reconcile
@@ -144,7 +145,7 @@ def test_a_digest_of_an_epoch_that_its_node_has_not_signed_changes_nothing(half:
     half.gossip.hearing.learn(owner.record())
     assert half.epoch("owner") == owner.epoch
     assert half.index.files_of("owner") == owner.files()
-    half.view.goodbye("owner", 9, 99)
+    half.view.heard_goodbye(Goodbye("owner", 9, 99))
     assert half.view.state("owner", 0.0) is PeerState.ALIVE
     owner.epoch, owner.newest, owner.version = 9, {}, 0
     push(
@@ -196,12 +197,39 @@ def test_a_name_goes_to_another_key_only_when_its_node_is_gone(
 
 
 def test_a_goodbye_that_somebody_else_said_does_not_give_the_name_away(half: Half, owner: Writer) -> None:
-    half.view.goodbye("owner", owner.epoch, 2**40)
+    half.view.heard_goodbye(Goodbye("owner", owner.epoch, 2**40))
     assert half.view.state("owner", 0.0) is PeerState.LEFT
     half.calls.answers = owner.record()
     half.gossip.hearing.learn(Writer("owner", 9).record())
     half.gossip.naming.settle()
     assert half.index.files_of("owner") == owner.files()
+
+
+def left(goodbye: Goodbye) -> Digest:
+    return Digest(goodbye.id, goodbye.epoch, goodbye.heartbeat, 1, left=True, goodbye=goodbye.signature)
+
+
+def test_who_left_says_so_itself_whoever_brings_it(half: Half, owner: Writer) -> None:
+    forged = (
+        replace(owner.goodbye(99), signature=b""),
+        Writer("owner").goodbye(99),
+        replace(owner.goodbye(98), heartbeat=99),
+        replace(owner.goodbye(99, epoch=4), epoch=5),
+    )
+    for goodbye in forged:
+        push(half, TELLER, digests=[left(goodbye)])
+        assert not half.gossip.hearing.hear_goodbye(goodbye)
+        assert half.view.state("owner", 0.0) is PeerState.ALIVE
+        assert not half.gossip.claims.refused("teller")
+    push(half, TELLER, digests=[left(owner.goodbye(99))])
+    assert half.view.state("owner", 0.0) is PeerState.LEFT
+    records = Records(half.store)
+    records.save(half.view.known.values(), half.now)
+    assert records.load(half.now)["owner"].goodbye == owner.goodbye(99).signature
+    assert half.gossip.digests()["owner"].goodbye == owner.goodbye(99).signature, "others can check it too"
+    half.gossip.hearing.learn(owner.record(200), alive=True)
+    assert half.view.state("owner", 0.0) is PeerState.ALIVE
+    assert not half.gossip.hearing.hear_goodbye(owner.goodbye(99)), "that was before it came back"
 
 
 def test_a_node_is_not_asked_again_at_once(half: Half, owner: Writer) -> None:
