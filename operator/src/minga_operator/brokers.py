@@ -40,13 +40,12 @@ class Brokers:
         """The broker as it is now.
 
         Raises:
+            MissingSecret: the Secret of a managed broker lacks a key.
             NameTaken: the Secret that a managed broker needs is somebody else's.
             Unavailable: not now.
         """
         if network.spec.broker.managed is not None:
-            data = _decoded(self._own(network))
-            credentials = Credentials(data["username"], data["password"], data["cookie"])
-            return Found(credentials, _digest(data["uri"]))
+            return _managed(self._own(network))
         if lacking := self._lacking(network):
             return Found(error=lacking)
         name, field = amqp.secret(network)
@@ -61,7 +60,7 @@ class Brokers:
         """The same without a write, and whether the credentials would have to be made.
 
         Raises:
-            Unavailable: not now.
+            MissingSecret, Unavailable: not now.
         """
         if network.spec.broker.managed is None:
             return self.find(network), False
@@ -69,10 +68,7 @@ class Brokers:
         found = self._cache.get(SECRET, network.key, name)
         if found is None:
             return Found(Credentials("", "", "")), True
-        data = _decoded(found)
-        return Found(
-            Credentials(data["username"], data["password"], data["cookie"]), _digest(data["uri"])
-        ), False
+        return _managed(found), False
 
     def _lacking(self, network: Network) -> OperatorError | None:
         """Why there cannot be a Secret of a RabbitmqCluster."""
@@ -87,9 +83,9 @@ class Brokers:
 
     def _own(self, network: Network) -> Object:
         name = common.credentials_name(network)
-        found = self._cache.get(SECRET, network.key, name) or self._kube.find(SECRET, network.namespace, name)
+        found = self._children.made_once(network, SECRET, name)
         if found is not None:
-            return self._children.adopt(network, found | {"kind": "Secret"})
+            return found
         made = Credentials("minga", secrets.token_urlsafe(24), secrets.token_hex(20))
         try:
             found = self._kube.create(SECRET, broker.new_credentials(network, made))
@@ -98,6 +94,19 @@ class Brokers:
         metrics.WRITES.labels("Secret", "create").inc()
         self._cache.put(found)
         return found
+
+
+def _managed(secret: Object) -> Found:
+    """What the Secret of a managed broker says.
+
+    Raises:
+        MissingSecret: somebody took a key out of it.
+    """
+    data = _decoded(secret)
+    if lacking := [key for key in ("username", "password", "cookie", "uri") if not data.get(key)]:
+        name = secret["metadata"]["name"]
+        raise MissingSecret(f"Secret {name} is needed for the broker, and has no key {', '.join(lacking)}")
+    return Found(Credentials(data["username"], data["password"], data["cookie"]), _digest(data["uri"]))
 
 
 def _decoded(secret: Object) -> dict[str, str]:

@@ -42,10 +42,8 @@ class Children:
         kind, name = BY_NAME[wanted["kind"]], wanted["metadata"]["name"]
         target = stamped(wanted)
         live = self._live(network, kind, name)
-        if live is not None:
-            check_owner(network, live)
-            if self._as_wanted(target, live):
-                return False
+        if live is not None and self._as_wanted(target, live):
+            return False
         try:
             answer = self._kube.apply(kind, target)
         except Invalid as invalid:
@@ -77,11 +75,14 @@ class Children:
         for item in wanted:
             kind, name = BY_NAME[item["kind"]], item["metadata"]["name"]
             target = stamped(item)
-            live = self._live(network, kind, name)
+            try:
+                live = self._live(network, kind, name)
+            except Refused as refused:
+                found.append(f"{kind.name} {name} cannot be seen: {refused}")
+                continue
             if live is None:
                 found.append(f"{kind.name} {name} is made")
                 continue
-            check_owner(network, live)
             if self._as_wanted(target, live):
                 continue
             try:
@@ -95,32 +96,44 @@ class Children:
         gone = self._superfluous(network, wanted, spare)
         return found + [f"{kind.name} {live['metadata']['name']} is deleted" for kind, live in gone]
 
-    def adopt(self, network: Network, live: Object) -> Object:
+    def made_once(self, network: Network, kind: Kind, name: str) -> Object | None:
         """An object that is made once and never applied, as this network's, which it may not have been.
 
         Raises:
             NameTaken: it is somebody else's.
             Waiting, Unavailable: not now.
         """
-        kind, metadata = BY_NAME[live["kind"]], live["metadata"]
-        check_owner(network, live, made_once=True)
-        if owner(live) is not None:
+        live = self._live(network, kind, name, made_once=True)
+        if live is None or owner(live) is not None:
             return live
+        metadata = live["metadata"]
         references = [*(metadata.get("ownerReferences") or ()), owner_reference(network)]
         patch = {"metadata": {"uid": metadata["uid"], "ownerReferences": references}}
-        found = self._kube.merge(kind, network.namespace, metadata["name"], patch)
+        found = self._kube.merge(kind, network.namespace, name, patch)
         metrics.WRITES.labels(kind.name, "patch").inc()
         self._cache.put(found)
         return found
 
-    def _live(self, network: Network, kind: Kind, name: str) -> Object | None:
-        live = self._cache.get(kind, network.key, name)
-        if live is None:
-            # Not ours, or made so recently that the watch has not told us.
-            live = self._kube.find(kind, network.namespace, name)
-            if live is not None:
-                live = {"apiVersion": kind.api_version, "kind": kind.name, **live}
-        return live
+    def _live(self, network: Network, kind: Kind, name: str, *, made_once: bool = False) -> Object | None:
+        """The object of that name, which is this network's or may be taken; None if there is none.
+
+        What the cache has does not stop us before the API server was asked: it may be gone since.
+        """
+        known = self._cache.get(kind, network.key, name)
+        if known is not None:
+            try:
+                check_owner(network, known, made_once=made_once)
+            except (NameTaken, Waiting):
+                pass
+            else:
+                return known
+        found = self._kube.find(kind, network.namespace, name)
+        if known is not None and (found is None or found["metadata"]["uid"] != known["metadata"]["uid"]):
+            self._cache.drop(known)
+        if found is not None:
+            found = {"apiVersion": kind.api_version, "kind": kind.name, **found}
+            check_owner(network, found, made_once=made_once)
+        return found
 
     def prune(self, network: Network, wanted: Iterable[Object], spare: Iterable[tuple[str, str]] = ()) -> int:
         """Deletes what the network no longer needs, but for ``spare`` (kind and name); returns how many."""

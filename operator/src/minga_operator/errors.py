@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import traceback
+from pathlib import PurePath
+
 
 class OperatorError(Exception):
     """Base of the operator's own errors; ``reason`` is the stable CamelCase word of conditions and Events."""
@@ -49,6 +52,12 @@ class KindMissing(OperatorError):
     reason = "KindMissing"
 
 
+class CannotWatch(OperatorError):
+    """What must be known of a network before anything of it is changed may not be seen."""
+
+    reason = "CannotWatch"
+
+
 class Waiting(OperatorError):
     """Something must be over before we can go on."""
 
@@ -65,3 +74,18 @@ class Unavailable(OperatorError):
     """The API server does not answer, or is busy: to be tried again."""
 
     reason = "Unavailable"
+
+
+class InternalError(OperatorError):
+    """A defect of the operator; what was raised is the cause.
+
+    Who may see a status need not see what was raised: it may quote what was being read.
+    """
+
+    reason = "InternalError"
+
+    def __init__(self, cause: Exception) -> None:
+        place = traceback.extract_tb(cause.__traceback__)[-1:]
+        where = f" at {PurePath(place[0].filename).name}:{place[0].lineno}" if place else ""
+        super().__init__(f"{type(cause).__name__}{where}: a defect of the operator; its log has more")
+        self.__cause__ = cause

@@ -30,17 +30,13 @@ def register(registry: kopf.OperatorRegistry, runtime: Runtime, health: Health) 
         settings.scanning.disabled = True  # main waits for the CRD; nothing else is of interest
         settings.watching.server_timeout = 300
         settings.watching.client_timeout = 330
-        await asyncio.to_thread(runtime.start)
+        # One that fails is begun again (serving.py), so the process is not to be killed for it.
+        settings.process.ultimate_exiting_timeout = None
         health.started(asyncio.get_running_loop())
-
-    @kopf.on.cleanup(registry=registry)
-    async def stop(**_: Any) -> None:
-        await asyncio.to_thread(runtime.stop)
 
     @kopf.on.event(GROUP, VERSION, PLURAL, registry=registry)
     async def network_changed(event: Mapping[str, Any], **_: Any) -> None:
-        body = event["object"]
-        key = runtime.reconciler.known.learn(body)
         if event["type"] == "DELETED":
-            runtime.reconciler.forget(key)
-        runtime.queue.add(key)
+            runtime.ended(event["object"])
+        else:
+            runtime.told(event["object"])

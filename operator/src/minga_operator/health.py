@@ -28,27 +28,37 @@ class Health:
 
     def __init__(self, problem: Callable[[], str]) -> None:
         self._problem = problem
-        self._beat: float | None = None
+        self._beats: dict[asyncio.AbstractEventLoop, float] = {}
         self._metrics = make_wsgi_app()
+        self.stage: Callable[[], tuple[bool, str]] = lambda: (False, "starting")
+        """Whether this replica does what it is there for, and what that is now."""
+
+    def at(self, stage: tuple[bool, str]) -> None:
+        """From now on this is so."""
+        self.stage = lambda: stage
 
     def serve(self, port: int) -> None:
-        """Answers on that port from now on; a replica that waits for the lease is alive and not ready."""
+        """Answers on that port from now on."""
         server: WSGIServer = make_server("", port, self._answer, handler_class=_Quiet)
         threading.Thread(target=server.serve_forever, name="health", daemon=True).start()
 
     def started(self, loop: asyncio.AbstractEventLoop) -> None:
-        """The event loop runs: it must show so from now on."""
+        """That event loop runs: it must show so from now on, until it has ended."""
 
         def beat() -> None:
-            self._beat = time.monotonic()
+            self._beats[loop] = time.monotonic()
             loop.call_later(_BEAT_SECONDS, beat)
 
         beat()
 
     def ailment(self) -> str:
         """Why the process should be restarted; empty when it is well."""
-        if self._beat is not None and (silence := time.monotonic() - self._beat) > _DEAD_SECONDS:
-            return f"the event loop has been silent for {silence:.0f} s"
+        for loop, beat in list(self._beats.items()):
+            silence = time.monotonic() - beat
+            if loop.is_closed():
+                self._beats.pop(loop, None)
+            elif silence > _DEAD_SECONDS:
+                return f"the event loop has been silent for {silence:.0f} s"
         return self._problem()
 
     def _answer(self, environ: Environment, start: Start) -> Iterable[bytes]:
@@ -60,7 +70,8 @@ class Health:
             ailment = self.ailment()
             return _text(start, 503 if ailment else 200, ailment or "ok")
         if path == "/readyz":
-            return _text(start, 200, "leading" if self._beat is not None else "standing by")
+            ready, text = self.stage()
+            return _text(start, 200 if ready else 503, text)
         return _text(start, 404, "not found")
 
 

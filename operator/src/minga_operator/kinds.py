@@ -23,6 +23,8 @@ class Kind:
     """Whether we make and prune its objects; the others we only look at."""
     optional: bool = False
     """Whether a cluster may not know it."""
+    apart: bool = False
+    """Whether no pod needs its objects to start and be safe: where they cannot be, the rest is done."""
 
     @property
     def root(self) -> str:
@@ -50,7 +52,7 @@ POD = Kind("v1", "Pod", "pods", OF_A_NETWORK, ours=False)
 STATEFUL_SET = Kind("apps/v1", "StatefulSet", "statefulsets")
 DAEMON_SET = Kind("apps/v1", "DaemonSet", "daemonsets")
 RABBITMQ_CLUSTER = Kind("rabbitmq.com/v1beta1", "RabbitmqCluster", "rabbitmqclusters", ours=False)
-HTTP_ROUTE = Kind("gateway.networking.k8s.io/v1", "HTTPRoute", "httproutes", optional=True)
+HTTP_ROUTE = Kind("gateway.networking.k8s.io/v1", "HTTPRoute", "httproutes", optional=True, apart=True)
 
 WATCHED = (
     Kind("v1", "ConfigMap", "configmaps"),
@@ -58,13 +60,15 @@ WATCHED = (
     Kind("v1", "Service", "services"),
     STATEFUL_SET,
     DAEMON_SET,
-    Kind("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets"),
+    Kind("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets", apart=True),
     Kind("networking.k8s.io/v1", "NetworkPolicy", "networkpolicies"),
-    Kind("networking.k8s.io/v1", "Ingress", "ingresses"),
+    Kind("networking.k8s.io/v1", "Ingress", "ingresses", apart=True),
     HTTP_ROUTE,
     CLAIM,
     POD,
-    Kind("monitoring.coreos.com/v1", "PodMonitor", "podmonitors", optional=True),
-    Kind("monitoring.coreos.com/v1", "PrometheusRule", "prometheusrules", optional=True),
+    Kind("monitoring.coreos.com/v1", "PodMonitor", "podmonitors", optional=True, apart=True),
+    Kind("monitoring.coreos.com/v1", "PrometheusRule", "prometheusrules", optional=True, apart=True),
 )
+NEEDED = tuple(kind for kind in WATCHED if not kind.apart)
+"""What must be seen of a network before anything of it is changed: what is unknown is not absent."""
 BY_NAME = {kind.name: kind for kind in (*WATCHED, NETWORK, EVENT)}

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from minga_operator.draining import Report
 from minga_operator.errors import InvalidSpec
+from minga_operator.kept import Kept
 from minga_operator.network import Network, parse
 from minga_operator.nodes import Totals
 from minga_operator.resources.common import Object
@@ -19,43 +20,71 @@ class Known:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._bodies: dict[Key, Mapping[str, Any]] = {}
+        # kopf hands on what it watches by one task for each uid: their order among each other is nobody's.
+        self._kept = Kept(in_order=False)
         self._totals: dict[Key, Totals] = {}
         self._reports: dict[Key, dict[str, Report]] = {}
 
-    def learn(self, body: Mapping[str, Any]) -> Key:
-        """Takes in a network as the API server has it now."""
-        key = (body["metadata"]["namespace"], body["metadata"]["name"])
+    def told(self, body: Mapping[str, Any]) -> Key:
+        """Takes in a network as a watch tells it."""
         with self._lock:
-            self._bodies[key] = body
-        return key
+            self._kept.told(None, dict(body))
+        return _key(body)
 
-    def learn_newer(self, body: Object) -> None:
+    def answered(self, body: Object) -> None:
         """Takes in the answer to our own write, unless the watch was faster or the network is gone."""
-        key = (body["metadata"]["namespace"], body["metadata"]["name"])
         with self._lock:
-            known = self._bodies.get(key)
-            if known is None or known["metadata"]["uid"] != body["metadata"]["uid"]:
-                return
-            if int(known["metadata"]["resourceVersion"]) < int(body["metadata"]["resourceVersion"]):
-                self._bodies[key] = body
+            known = self._kept.get(_key(body))
+            if known is not None and known["metadata"]["uid"] == body["metadata"]["uid"]:
+                self._kept.answered(body)
+
+    def ended(self, body: Mapping[str, Any]) -> Key | None:
+        """A watch tells that a network is gone; returns its key if now there is none of its name."""
+        with self._lock:
+            self._kept.ended(None, dict(body))
+            return _key(body) if self._kept.get(_key(body)) is None else None
+
+    def gone(self, key: Key, uid: str) -> None:
+        """The API server said that this network does not exist."""
+        with self._lock:
+            known = self._kept.get(key)
+            if known is not None and known["metadata"]["uid"] == uid:
+                self._kept.deleted(known)
+
+    def listed(
+        self, namespace: str | None, bodies: Iterable[Object], version: int
+    ) -> tuple[list[Key], list[Key]]:
+        """Takes in a list of all networks, or of a namespace's; returns which are news, and which are gone.
+
+        A watch says nothing of what ended while it was interrupted.
+        """
+        with self._lock:
+            changes = self._kept.listed(namespace, bodies, version)
+        news = [_key(change.after) for change in changes if change.after is not None]
+        gone = {_key(change.before) for change in changes if change.before is not None} - set(news)
+        return news, sorted(gone)
+
+    def unfollow(self, namespace: str | None) -> list[Key]:
+        """Nothing is told any more of a namespace's networks, or of all; returns which those were."""
+        with self._lock:
+            changes = self._kept.unfollow(namespace)
+        return [_key(change.before) for change in changes if change.before is not None]
 
     def forget(self, key: Key) -> None:
-        """The network is gone."""
+        """The network is gone: so is what its nodes reported."""
         with self._lock:
-            self._bodies.pop(key, None)
             self._totals.pop(key, None)
             self._reports.pop(key, None)
 
     def body(self, key: Key) -> Mapping[str, Any] | None:
         """One network, or None."""
         with self._lock:
-            return self._bodies.get(key)
+            return self._kept.get(key)
 
     def networks(self) -> list[Network]:
         """All networks that can be read."""
         with self._lock:
-            bodies = list(self._bodies.values())
+            bodies = self._kept.all()
         found = []
         for body in bodies:
             try:
@@ -87,3 +116,7 @@ class Known:
             }
             self._reports[key] = last
         return last
+
+
+def _key(body: Mapping[str, Any]) -> Key:
+    return body["metadata"]["namespace"], body["metadata"]["name"]

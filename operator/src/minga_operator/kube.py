@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import urllib.parse
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import urllib3
@@ -38,6 +39,8 @@ class Kube:
 
     def __init__(self, configuration: client.Configuration) -> None:
         self.configuration = configuration
+        self.may_write: Callable[[], bool] = lambda: True
+        """Asked before each write: who no longer leads writes no more."""
         api = client.ApiClient(configuration)
         self._pool: urllib3.PoolManager = api.rest_client.pool_manager
 
@@ -61,14 +64,16 @@ class Kube:
         body: Object | None = None,
         content_type: str = "application/json",
         query: Mapping[str, str] | None = None,
+        seconds: float | None = None,
     ) -> Object:
-        """One request.
+        """One request, whose answer is waited for at most so many seconds, or as long as is usual.
 
         Raises:
             Refused: the API server says no (Conflict, Invalid, or another 4xx); ``status`` says which.
             Unavailable: it does not answer, or not now.
         """
-        with self._send(method, path, body, content_type, _TIMEOUT, query or {}) as response:
+        timeout = _TIMEOUT if seconds is None else urllib3.Timeout(total=seconds)
+        with self._send(method, path, body, content_type, timeout, query or {}) as response:
             content = _content(response)
         try:
             answer: Object = json.loads(content)
@@ -76,10 +81,12 @@ class Kube:
             raise Unavailable(f"the API server answers in no JSON: {error}") from error
         return answer
 
-    def find(self, kind: Kind, namespace: str | None, name: str) -> Object | None:
+    def find(
+        self, kind: Kind, namespace: str | None, name: str, seconds: float | None = None
+    ) -> Object | None:
         """One object, or None."""
         try:
-            return self.request("GET", kind.path(namespace, name))
+            return self.request("GET", kind.path(namespace, name), seconds=seconds)
         except Refused as refused:
             if refused.status == 404:
                 return None
@@ -102,14 +109,14 @@ class Kube:
         query = {"fieldManager": MANAGER, "force": "true"} | ({"dryRun": "All"} if dry_run else {})
         return self.request("PATCH", path, wanted, APPLY, query)
 
-    def create(self, kind: Kind, wanted: Object) -> Object:
+    def create(self, kind: Kind, wanted: Object, seconds: float | None = None) -> Object:
         """Makes an object.
 
         Raises:
             Conflict: there is one of that name.
         """
         path = kind.path(wanted["metadata"]["namespace"])
-        return self.request("POST", path, wanted, query={"fieldManager": MANAGER})
+        return self.request("POST", path, wanted, query={"fieldManager": MANAGER}, seconds=seconds)
 
     def replace(self, kind: Kind, wanted: Object) -> Object:
         """Puts an object in place of the one that ``wanted`` was made of.
@@ -136,11 +143,15 @@ class Kube:
             if refused.status not in {404, 409}:
                 raise
 
-    def watch(self, kind: Kind, namespace: str | None, version: str) -> Iterator[tuple[str, Object]]:
+    @contextmanager
+    def watch(
+        self, kind: Kind, namespace: str | None, version: str
+    ) -> Iterator[Iterator[tuple[str, Object]]]:
         """(ADDED | MODIFIED | DELETED | BOOKMARK, object) until the server ends the watch.
 
         Raises:
-            Refused, Unavailable: it must begin anew with a list, as when ``version`` is too old.
+            Refused, Unavailable: at once or while it is read: it must begin anew with a list, as when
+                ``version`` is too old.
         """
         query = {
             "watch": "true",
@@ -152,12 +163,7 @@ class Kube:
             query["labelSelector"] = kind.selector
         timeout = urllib3.Timeout(connect=5, read=WATCH_SECONDS + 30)
         with self._send("GET", kind.path(namespace), None, "application/json", timeout, query) as response:
-            for line in _lines(response):
-                event = json.loads(line)
-                if event["type"] == "ERROR":
-                    status = event["object"]
-                    raise error_of(int(status.get("code", 500)), json.dumps(status).encode())
-                yield event["type"], event["object"]
+            yield _events(response)
 
     def items(self, kind: Kind, namespace: str | None) -> tuple[list[Object], str]:
         """All objects that concern us, and the version from which to watch."""
@@ -178,6 +184,8 @@ class Kube:
         timeout: urllib3.Timeout,
         query: Mapping[str, str],
     ) -> urllib3.BaseHTTPResponse:
+        if method != "GET" and not self.may_write():
+            raise Unavailable("the lease is over: nothing may be written")
         headers = {"Accept": "application/json", "User-Agent": MANAGER}
         settings: Mapping[str, Any] = self.configuration.auth_settings()
         for setting in settings.values():
@@ -228,6 +236,15 @@ def _content(response: urllib3.BaseHTTPResponse) -> bytes:
         return response.data
     except (urllib3.exceptions.HTTPError, OSError) as error:
         raise Unavailable(f"an answer of the API server broke off: {error}") from error
+
+
+def _events(response: urllib3.BaseHTTPResponse) -> Iterator[tuple[str, Object]]:
+    for line in _lines(response):
+        event = json.loads(line)
+        if event["type"] == "ERROR":
+            status = event["object"]
+            raise error_of(int(status.get("code", 500)), json.dumps(status).encode())
+        yield event["type"], event["object"]
 
 
 def _lines(response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:

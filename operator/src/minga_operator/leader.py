@@ -1,7 +1,8 @@
 """One operator at a time, by a Lease (coordination.k8s.io), as client-go's leader election does it.
 
-The `kubernetes` package brings an election too; its thread dies of the first request that gets no answer,
-and then two operators could lead.
+A renewal that gets no answer must not outlive what it renews: each try has only a part of what is left, and a
+timer that asks nobody ends the leadership. Why this is not the election of the `kubernetes` package stands in
+docs/operator.md.
 """
 
 from __future__ import annotations
@@ -21,8 +22,21 @@ from minga_operator.kube import Conflict, Kube
 from minga_operator.resources.common import Object
 
 LEASE = Kind("coordination.k8s.io/v1", "Lease", "leases", ours=False)
-LEASE_SECONDS, RENEW_SECONDS, RETRY_SECONDS = 15, 10, 2
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Times:
+    """Seconds."""
+
+    lease: int = 15
+    """How long others wait after the last renewal that they have seen."""
+    renew: float = 10.0
+    """How long a leader goes on after it began its last renewal that succeeded; less than ``lease``."""
+    retry: float = 2.0
+    """Between two renewals, or two tries to lead."""
+    answer: float = 3.0
+    """How long one try waits for answers: a connection that is dead leaves time for another."""
 
 
 @dataclass
@@ -43,74 +57,110 @@ def may_take(spec: dict[str, Any], identity: str, seen: Seen, now: float) -> boo
 
 
 class Election:
-    """Takes a lease and keeps it."""
+    """Takes a lease and keeps it.
 
-    def __init__(self, kube: Kube, namespace: str, name: str, identity: str) -> None:
+    Args:
+        kube: of its own: writes of the one that leads may be guarded by :meth:`leads`.
+    """
+
+    def __init__(
+        self,
+        kube: Kube,
+        namespace: str,
+        name: str,
+        identity: str,
+        times: Times = Times(),
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._kube, self._identity = kube, identity
         self._namespace, self._name = namespace, name
+        self._times, self._clock = times, clock
         self._seen = Seen()
+        self._until = float("-inf")
         self._stopped = threading.Event()
 
-    def wait(self) -> None:
-        """Returns when the lease is ours."""
-        while not self._try():
-            time.sleep(RETRY_SECONDS)
-        metrics.LEADER.set(1)
-        _log.info("leading as %s", self._identity)
+    def wait(self, stop: threading.Event, another: Callable[[], None] = lambda: None) -> bool:
+        """Returns when the lease is ours, or False when told to stop; calls ``another`` while one leads."""
+        while not stop.is_set():
+            if self._try(self._times.answer, another):
+                metrics.LEADER.set(1)
+                _log.info("leading as %s", self._identity)
+                return True
+            stop.wait(self._times.retry)
+        return False
+
+    def leads(self) -> bool:
+        """Whether the lease is ours now."""
+        return self._clock() < self._until
 
     def keep(self, lost: Callable[[], None]) -> None:
-        """Renews in the background; calls ``lost`` when that failed for longer than others wait."""
-        threading.Thread(target=self._renew, args=(lost,), name="lease", daemon=True).start()
+        """Renews in the background; calls ``lost``, once, before others may take the lease."""
+        threading.Thread(target=self._renew, name="lease", daemon=True).start()
+        threading.Thread(target=self._expire, args=(lost,), name="lease-timer", daemon=True).start()
 
     def release(self) -> None:
         """Lets another operator take over at once."""
         self._stopped.set()
         try:
-            found = self._kube.find(LEASE, self._namespace, self._name)
+            found = self._kube.find(LEASE, self._namespace, self._name, self._times.answer)
             if found is not None and found["spec"].get("holderIdentity") == self._identity:
                 found["spec"] |= {"holderIdentity": "", "leaseDurationSeconds": 1}
-                self._put(found)
+                self._put(found, self._times.answer)
         except OperatorError as error:
             _log.info("the lease was not released: %s", error)
 
-    def _renew(self, lost: Callable[[], None]) -> None:
-        renewed = time.monotonic()
-        while not self._stopped.wait(RETRY_SECONDS):
-            if self._try():
-                renewed = time.monotonic()
-            elif time.monotonic() - renewed > RENEW_SECONDS and not self._stopped.is_set():
-                lost()
-                return
+    def _renew(self) -> None:
+        while not self._stopped.wait(self._times.retry):
+            left = self._until - self._clock()
+            if left > 0:
+                self._try(min(left, self._times.answer))
 
-    def _try(self) -> bool:
+    def _expire(self, lost: Callable[[], None]) -> None:
+        """A timer, whatever a renewal is waiting for."""
+        while (left := self._until - self._clock()) > 0:
+            if self._stopped.wait(left):
+                return
+        if not self._stopped.is_set():
+            lost()
+
+    def _try(self, seconds: float, another: Callable[[], None] = lambda: None) -> bool:
+        """Takes or renews the lease, in two requests that have so long together."""
+        began = self._clock()
         try:
-            found = self._kube.find(LEASE, self._namespace, self._name)
+            found = self._kube.find(LEASE, self._namespace, self._name, seconds)
             moment = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+            left = max(0.1, seconds - (self._clock() - began))
             if found is None:
-                self._kube.create(LEASE, self._new(moment))
-                return True
-            spec = found["spec"]
-            if not may_take(spec, self._identity, self._seen, time.monotonic()):
-                return False
-            if spec.get("holderIdentity") != self._identity:
-                spec["acquireTime"] = moment
-                spec["leaseTransitions"] = int(spec.get("leaseTransitions") or 0) + 1
-            spec |= {
-                "holderIdentity": self._identity,
-                "leaseDurationSeconds": LEASE_SECONDS,
-                "renewTime": moment,
-            }
-            self._put(found)
+                self._kube.create(LEASE, self._new(moment), left)
+            else:
+                if not may_take(found["spec"], self._identity, self._seen, self._clock()):
+                    another()
+                    return False
+                self._put(self._renewed(found, moment), left)
         except Conflict:
             return False
         except OperatorError as error:
             _log.warning("the lease: %s", error)
             return False
+        # Counted from before the request: others count from when they see it, which is later.
+        self._until = began + self._times.renew
         return True
 
-    def _put(self, lease: Object) -> None:
+    def _renewed(self, lease: Object, moment: str) -> Object:
+        spec = lease["spec"]
+        if spec.get("holderIdentity") != self._identity:
+            spec["acquireTime"] = moment
+            spec["leaseTransitions"] = int(spec.get("leaseTransitions") or 0) + 1
+        spec |= {
+            "holderIdentity": self._identity,
+            "leaseDurationSeconds": self._times.lease,
+            "renewTime": moment,
+        }
+        return lease
+
+    def _put(self, lease: Object, seconds: float) -> None:
         # The resource version is in it: of two that try, one gets a conflict.
-        self._kube.request("PUT", LEASE.path(self._namespace, self._name), lease)
+        self._kube.request("PUT", LEASE.path(self._namespace, self._name), lease, seconds=seconds)
 
     def _new(self, moment: str) -> Object:
         return {
@@ -119,7 +169,7 @@ class Election:
             "metadata": {"name": self._name, "namespace": self._namespace},
             "spec": {
                 "holderIdentity": self._identity,
-                "leaseDurationSeconds": LEASE_SECONDS,
+                "leaseDurationSeconds": self._times.lease,
                 "acquireTime": moment,
                 "renewTime": moment,
                 "leaseTransitions": 0,

@@ -5,23 +5,24 @@ from __future__ import annotations
 import json
 import logging
 import os
+import signal
 import socket
 import sys
+import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
 
-import kopf
 from kubernetes import config
 
-from minga_operator.errors import OperatorError, Unavailable
-from minga_operator.handlers import register
+from minga_operator.errors import OperatorError
 from minga_operator.health import Health
 from minga_operator.kinds import NETWORK
 from minga_operator.kube import Kube
 from minga_operator.leader import Election
 from minga_operator.planning import Settings
 from minga_operator.runtime import Runtime
+from minga_operator.serving import Serving
 
 _log = logging.getLogger("minga_operator")
 _NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
@@ -74,27 +75,41 @@ def main() -> int:
     except config.ConfigException as error:
         print(f"no cluster to talk to: {error}", file=sys.stderr)
         return 1
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
     runtime = Runtime(kube, chosen, identity)
     health = Health(runtime.problem)
     health.serve(int(environment.get("MINGA_OPERATOR_PORT", "8080")))
     election = None
     if lease := environment.get("MINGA_OPERATOR_LEASE", ""):
-        election = Election(kube, _own_namespace(environment), lease, identity)
-        election.wait()
+        election = Election(Kube(kube.configuration), _own_namespace(environment), lease, identity)
+        if not election.wait(stop, lambda: health.at((True, "standing by"))):
+            return 0
+        kube.may_write = election.leads
         election.keep(_lost)
-    _await_definition(kube)
-    registry = kopf.OperatorRegistry()
-    register(registry, runtime, health)
-    kopf.run(
-        registry=registry,
-        standalone=True,
-        identity=identity,  # type: ignore[arg-type]  # kopf does not export its alias of str
-        clusterwide=not chosen.namespaces,
-        namespaces=chosen.namespaces,
-    )
-    if election is not None:
+    _lead(kube, runtime, health, Serving(runtime, health, chosen.namespaces or (None,), identity), stop)
+    # Who may still be writing lets the lease run out.
+    if runtime.stop() and election is not None:
         election.release()
     return 0
+
+
+def _lead(kube: Kube, runtime: Runtime, health: Health, serving: Serving, stop: threading.Event) -> None:
+    """Until told to stop."""
+    health.at((False, "leading, and waiting for the CustomResourceDefinition"))
+    _await_definition(kube, stop)
+    health.at((False, "leading, and looking at what there is"))
+    runtime.start()
+    serving.start()
+
+    def stage() -> tuple[bool, str]:
+        obstacle = serving.problem() or runtime.blind()
+        return (False, f"leading, and at work for nobody: {obstacle}") if obstacle else (True, "leading")
+
+    health.stage = stage
+    stop.wait()
+    serving.stop()
 
 
 def _lost() -> None:
@@ -103,20 +118,20 @@ def _lost() -> None:
     os._exit(1)
 
 
-def _await_definition(kube: Kube) -> None:
+def _await_definition(kube: Kube, stop: threading.Event) -> None:
     """Waits for the CRD: it may be installed after us."""
-    said = False
-    while True:
+    said = ""
+    while not stop.is_set():
         try:
             if kube.knows(NETWORK):
                 return
             problem = "the CustomResourceDefinition p2pnetworks.minga.dev is not installed"
-        except (OperatorError, Unavailable) as error:
+        except OperatorError as error:
             problem = str(error)
-        if not said:
+        if problem != said:
             _log.warning("waiting: %s", problem)
-            said = True
-        time.sleep(2)
+            said = problem
+        stop.wait(2)
 
 
 def _own_namespace(environment: Mapping[str, str]) -> str:
@@ -133,6 +148,9 @@ def _log_to_stderr(form: str) -> None:
     )
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     logging.getLogger("kopf").setLevel(logging.WARNING)
+    # Why a watch of kopf's ended says serving.py, in a line; signals are main's.
+    for part in ("running", "orchestration"):
+        logging.getLogger(f"kopf._core.reactor.{part}").setLevel(logging.CRITICAL)
     logging.getLogger("urllib3").setLevel(logging.ERROR)
 
 

@@ -22,6 +22,11 @@ WRITES = Counter("minga_operator_writes", "Objects written, by kind and verb", [
 API_REQUESTS = Counter(
     "minga_operator_api_requests", "Requests to the API server, by verb and status", ["verb", "status"]
 )
+UNWATCHED = Gauge(
+    "minga_operator_unwatched",
+    "1 for a kind that the operator may not watch, by the namespace it is told to serve (empty: all)",
+    ["kind", "namespace"],
+)
 LEADER = Gauge("minga_operator_leader", "1 while this replica holds the lease")
 
 # There from the start: what has not happened yet reads 0, not nothing.

@@ -69,8 +69,7 @@ class CertificateSecrets:
             raise MissingSecret(f"Secret {name} is needed for spec.peerTls, and {wrong}")
 
     def _own(self, network: Network, name: str) -> Object | None:
-        found = self._cache.get(SECRET, network.key, name) or self._kube.find(SECRET, network.namespace, name)
-        return None if found is None else self._children.adopt(network, found | {"kind": "Secret"})
+        return self._children.made_once(network, SECRET, name)
 
     def _write(
         self, network: Network, name: str, found: Object | None, data: dict[str, str], needed: bool

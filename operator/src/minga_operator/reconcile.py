@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from minga_operator import draining, metrics, planning, status
 from minga_operator.brokers import Brokers, Found
 from minga_operator.cache import Cache
 from minga_operator.children import Children
-from minga_operator.errors import InvalidSpec, OperatorError, Refused, Unavailable
+from minga_operator.errors import (
+    CannotWatch,
+    InternalError,
+    InvalidSpec,
+    OperatorError,
+    Refused,
+    Unavailable,
+)
 from minga_operator.events import Events
 from minga_operator.evictions import Evictions
-from minga_operator.kinds import CLAIM, DAEMON_SET, NETWORK, POD, STATEFUL_SET, Kind
+from minga_operator.kinds import BY_NAME, CLAIM, DAEMON_SET, NEEDED, NETWORK, POD, STATEFUL_SET, Kind
 from minga_operator.known import Known
-from minga_operator.kube import Kube
+from minga_operator.kube import Conflict, Kube
 from minga_operator.network import Network, Plan, Tokens, parse
 from minga_operator.nodes import Nodes
 from minga_operator.peer_tls import CertificateSecrets
@@ -101,6 +109,17 @@ class Reconciler:
         body = self.known.body(key)
         if body is None or "deletionTimestamp" in body["metadata"]:
             return Result()
+        try:
+            return self._reconcile(body)
+        except OperatorError:
+            raise
+        except Exception as caught:
+            # Not even the status could be told.
+            error = InternalError(caught)
+            self._report_defect(body, error)
+            raise error from caught
+
+    def _reconcile(self, body: Mapping[str, Any]) -> Result:
         error: OperatorError | None = None
         try:
             network = parse(body)
@@ -114,6 +133,8 @@ class Reconciler:
                 raise
             except OperatorError as caught:
                 error = caught
+            except Exception as caught:  # noqa: BLE001 -- whoever looks at the network is told
+                error = InternalError(caught)
         error = error or outcome.partial_error
         writes = outcome.writes + self._report(network, outcome, error)
         if error is not None:
@@ -121,6 +142,7 @@ class Reconciler:
         return Result(writes, _again(network, outcome))
 
     def _apply(self, network: Network) -> Outcome:
+        self._check_sight(network)
         tokens = self._tokens.find(network)
         self._nodes.know(network.key, tokens)
         renewed = self._certificates.ensure(network, datetime.datetime.now(datetime.UTC))
@@ -131,7 +153,14 @@ class Reconciler:
         plan = self._plan(network, found, tokens, drain)
         wanted = desired(network, plan)
         for item in wanted:
-            writes += self._children.ensure(network, item, lambda *event: self._events.post(network, *event))
+            try:
+                writes += self._children.ensure(
+                    network, item, lambda *event: self._events.post(network, *event)
+                )
+            except Refused as refused:
+                if isinstance(refused, Conflict) or not BY_NAME[item["kind"]].apart:
+                    raise
+                partial_error = partial_error or refused
         spare = _spare(network)
         spare += [(kind, f"{network.name}-{component}") for kind, component in drain.workloads]
         writes += self._children.prune(network, wanted, spare)
@@ -143,6 +172,7 @@ class Reconciler:
 
     def _look(self, network: Network) -> Outcome:
         """What :meth:`_apply` would do. Nothing is written, and no node is asked to drain."""
+        self._check_sight(network)
         notes = []
         secrets = self._brokers.look(network), self._tokens.look(network)
         (broker, lacks_credentials), (tokens, lacks_tokens) = secrets
@@ -154,6 +184,14 @@ class Reconciler:
         plan = self._plan(network, broker, tokens, draining.Decision())
         notes += grown + self._children.pending(network, desired(network, plan), _spare(network))
         return Outcome(None, broker_error=broker.error, pending=notes)
+
+    def _check_sight(self, network: Network) -> None:
+        """What is not seen may be there all the same: nothing is decided without it."""
+        unseen = self._cache.unseen(NEEDED, network.namespace)
+        if refused := [why for why in unseen.values() if why]:
+            raise CannotWatch(f"The operator lacks rights, and changes nothing without them: {refused[0]}")
+        if unseen:
+            raise Unavailable(f"there is no list of {', '.join(sorted(unseen))} yet")
 
     def _plan(self, network: Network, broker: Found, tokens: Tokens | None, drain: draining.Decision) -> Plan:
         return planning.plan(
@@ -201,6 +239,17 @@ class Reconciler:
             broker=live(STATEFUL_SET, common.broker_name(network)),
         )
 
+    def _report_defect(self, body: Mapping[str, Any], error: InternalError) -> None:
+        """Says so with nothing but what the API server gave."""
+        metadata, before = body["metadata"], body.get("status") or {}
+        wanted = status.defect(before, metadata.get("generation", 0), error, now())
+        patch = status.patch(before, {**before, **wanted})
+        if patch:
+            content = {"metadata": {"uid": metadata["uid"]}, "status": patch}
+            namespace, name = metadata["namespace"], metadata["name"]
+            self.known.answered(self._kube.merge(NETWORK, namespace, name, content, part="status"))
+            metrics.WRITES.labels("P2PNetwork", "status").inc()
+
     def _report(self, network: Network, outcome: Outcome, error: OperatorError | None) -> int:
         """Writes the status where it is not what it should be; returns whether that was so."""
         key, totals = network.key, self.known.totals(network.key)
@@ -215,8 +264,8 @@ class Reconciler:
             pods=self._cache.of(POD, key),
             pending=outcome.pending,
             evicted=[f"{item.pod}: {item.message}" for item in self._evictions.recent(key)],
-            # Time goes on while a network is paused.
-            draining=network.status.get("draining", {}) if network.spec.paused else outcome.drain.since,
+            # Time goes on while a network is paused, or nothing could be decided.
+            draining=network.status.get("draining", {}) if outcome.plan is None else outcome.drain.since,
             drain_notes=outcome.drain.notes,
         )
         if totals is not None:
@@ -231,9 +280,12 @@ class Reconciler:
         except Refused as refused:
             if refused.status != 404:
                 raise
-            return 0  # deleted meanwhile; the watch will say so
+            # A watch that is interrupted just now never says so.
+            self.known.gone(network.key, network.uid)
+            self.forget(network.key)
+            return 0
         metrics.WRITES.labels("P2PNetwork", "status").inc()
-        self.known.learn_newer(body)
+        self.known.answered(body)
         self._events.post_transition(network, wanted)
         return 1
 

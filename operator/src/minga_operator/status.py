@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from minga_operator.draining import seconds_between
-from minga_operator.errors import OperatorError
+from minga_operator.errors import CannotWatch, OperatorError
 from minga_operator.network import RESTARTED_AT, Network, Plan
 from minga_operator.planning import rolled_out
 from minga_operator.resources import common
@@ -68,6 +68,9 @@ def status(
     seeds, ready_seeds = _counts(observed.seeds)
     peers, ready_peers = _counts(observed.peers)
     previous = network.status
+    if isinstance(error, CannotWatch):
+        seeds, ready_seeds = previous.get("seeds", 0), previous.get("readySeeds", 0)
+        peers, ready_peers = previous.get("peers", 0), previous.get("readyPeers", 0)
     found: Object = {
         **{
             key: previous[key]
@@ -108,6 +111,21 @@ def status(
     if observed.files is not None and observed.bytes is not None:
         found |= {"files": observed.files, "bytes": observed.bytes}
     return found
+
+
+def defect(previous: Mapping[str, Any], generation: int, error: OperatorError, now: str) -> Object:
+    """What is said when the status itself cannot be told: the conditions of before, but for two."""
+    told = {"Ready", "Reconciled"}
+    conditions = []
+    for type_ in TYPES:
+        old: Object = next((item for item in previous.get("conditions") or () if item["type"] == type_), {})
+        if type_ in told:
+            new = {"type": type_, "status": "False", "reason": error.reason, "message": str(error)}
+            since = old.get("lastTransitionTime") if old.get("status") == "False" else None
+            conditions.append(new | {"lastTransitionTime": since or now, "observedGeneration": generation})
+        elif old:
+            conditions.append(dict(old))
+    return {"conditions": conditions, "phase": "Degraded", "observedGeneration": generation}
 
 
 def patch(previous: Mapping[str, Any], wanted: Mapping[str, Any]) -> Object:
@@ -160,6 +178,9 @@ def _verdicts(
         _broker(network, observed, broker_error),
         _reconciled(network, observed, error),
     ]
+    if isinstance(error, CannotWatch):
+        blind = [Verdict(verdict.type, None, error.reason, _short(str(error))) for verdict in groups[:-1]]
+        groups = [*blind, groups[-1]]
     # What keeps us from acting comes before what is merely not ready yet; that nobody may act comes last.
     wrong = [verdict for verdict in (groups[-1], *groups[:-1]) if verdict.status is False]
     wrong += [verdict for verdict in groups if verdict.status is None]

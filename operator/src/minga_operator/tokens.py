@@ -65,9 +65,9 @@ class TokenSecrets:
 
     def _own(self, network: Network) -> Object:
         name = common.tokens_name(network)
-        found = self._cache.get(SECRET, network.key, name) or self._kube.find(SECRET, network.namespace, name)
+        found = self._children.made_once(network, SECRET, name)
         if found is not None:
-            return self._whole(network, self._children.adopt(network, found | {"kind": "Secret"}))
+            return self._whole(network, found)
         try:
             found = self._kube.create(SECRET, access.new_tokens(network, Tokens(_new(), _new())))
         except Conflict as conflict:

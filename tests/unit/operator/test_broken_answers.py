@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 from kubernetes import client
 
-from minga_operator.cache import Cache, Follower
+from minga_operator.cache import Cache
 from minga_operator.errors import Unavailable
+from minga_operator.follower import Follower
 from minga_operator.kinds import POD
 from minga_operator.kube import Kube
 from minga_operator.workqueue import Key
@@ -22,7 +23,7 @@ from tests.waiting import wait_for
 PODS = {
     "items": [
         {"metadata": {"name": "a", "namespace": "shelf", "resourceVersion": "6",
-                      "labels": {"app.kubernetes.io/instance": "library"}}},
+                      "uid": "u", "labels": {"app.kubernetes.io/instance": "library"}}},
     ],
     "metadata": {"resourceVersion": "7"},
 }  # fmt: skip
@@ -100,7 +101,7 @@ def test_a_kind_is_followed_whatever_went_wrong_once(first: bytes) -> None:
         follower = Follower(kube, cache, POD, None)
         follower.start()
         try:
-            wait_for(follower.synced.is_set, "a list, the second time", 20)
+            wait_for(follower.settled.is_set, "a list, the second time", 20)
             assert [item["metadata"]["name"] for item in cache.of(POD, ("shelf", "library"))] == ["a"]
         finally:
             follower.stop()

@@ -7,6 +7,7 @@ from typing import Any
 from minga_operator import status
 from minga_operator.cache import Cache
 from minga_operator.evictions import Eviction, Evictions
+from minga_operator.kinds import POD
 from minga_operator.status import Observed
 from tests.unit.operator.networks import NOW, network
 
@@ -27,15 +28,15 @@ def pod(uid: str = "p-1", version: str = "5", **state: Any) -> dict[str, Any]:
 def test_one_that_is_gone_before_anybody_looks_is_told_of_once() -> None:
     evictions = Evictions()
     cache = Cache(lambda _: None, evictions.notice)
-    cache.put(pod(version="4", phase="Running", reason=None))
-    cache.put(pod())
-    cache.drop(pod())
+    cache.told(POD, None, pod(version="4", phase="Running", reason=None))
+    cache.told(POD, None, pod())
+    cache.ended(POD, None, pod())
     assert evictions.untold(KEY) == [Eviction("library-peer-0", "p-1", MESSAGE)]
     assert evictions.untold(KEY) == []
     assert len(evictions.recent(KEY)) == 1
     # Its end may be all that the watch tells of it.
-    cache.put(pod("p-2", "6", phase="Running", reason=None))
-    cache.drop(pod("p-2", "7"))
+    cache.told(POD, None, pod("p-2", "6", phase="Running", reason=None))
+    cache.ended(POD, None, pod("p-2", "7"))
     assert [item.uid for item in evictions.untold(KEY)] == ["p-2"]
 
 
@@ -61,10 +62,10 @@ def ended(**changes: Any) -> dict[str, Any]:
 def test_one_that_stopped_in_time_has_no_reason_and_is_told_of_all_the_same() -> None:
     evictions = Evictions()
     cache = Cache(lambda _: None, evictions.notice)
-    cache.put(ended())
+    cache.told(POD, None, ended())
     deleted = {"deletionTimestamp": "2026-01-02T03:04:05Z", "resourceVersion": "6"}
-    cache.put(ended(metadata=deleted))
-    cache.drop(ended(metadata=deleted | {"resourceVersion": "7"}))
+    cache.told(POD, None, ended(metadata=deleted))
+    cache.ended(POD, None, ended(metadata=deleted | {"resourceVersion": "7"}))
     (found,) = evictions.untold(KEY)
     assert (found.pod, found.uid) == ("library-peer-0", "p-1")
     assert "Events" in found.message

@@ -12,7 +12,8 @@ from http.server import ThreadingHTTPServer
 import pytest
 from kubernetes import client
 
-from minga_operator.cache import Cache, Follower
+from minga_operator.cache import Cache
+from minga_operator.follower import Follower
 from minga_operator.kinds import POD
 from minga_operator.kube import Kube
 from tests.support.quiet_handler import QuietHandler

@@ -56,9 +56,8 @@ def test_a_loop_that_hangs_is_told_while_it_hangs(
     found = Health(lambda: "")
     found.serve(port)
     assert ask(port, "/healthz") == (200, "ok")
-    assert ask(port, "/readyz") == (200, "standing by")
     loop.call_soon_threadsafe(found.started, loop)
-    wait_for(lambda: ask(port, "/readyz") == (200, "leading"), "a leader", 10)
+    wait_for(lambda: found._beats, "a beat")
     assert ask(port, "/healthz") == (200, "ok")
     over = threading.Event()
     loop.call_soon_threadsafe(over.wait, 60)
@@ -69,6 +68,27 @@ def test_a_loop_that_hangs_is_told_while_it_hangs(
         over.set()
     wait_for(lambda: ask(port, "/healthz") == (200, "ok"), "health again", 30)
     assert ask(port, "/elsewhere")[0] == 404
+
+
+def test_a_replica_is_ready_when_it_stands_by_or_is_at_work(port: int) -> None:
+    found = Health(lambda: "")
+    found.serve(port)
+    assert ask(port, "/readyz") == (503, "starting")
+    found.at((True, "standing by"))
+    assert ask(port, "/readyz") == (200, "standing by")
+    found.at((False, "leading, and looking at what there is"))
+    assert ask(port, "/readyz") == (503, "leading, and looking at what there is")
+
+
+def test_a_loop_that_has_ended_is_not_taken_for_one_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "_DEAD_SECONDS", 0.0)
+    found = Health(lambda: "")
+
+    async def begin() -> None:
+        found.started(asyncio.get_running_loop())
+
+    asyncio.run(begin())
+    assert found.ailment() == ""
 
 
 @pytest.fixture
