@@ -55,7 +55,7 @@ def applied(server: ApiServer, key: tuple[str, str] = LIBRARY) -> bool:
 
 
 def unwatched(kind: str, namespace: str = "") -> float:
-    return metrics.UNWATCHED.labels(kind, namespace)._value.get()
+    return float(metrics.UNWATCHED.labels(kind, namespace)._value.get())
 
 
 def test_a_kind_that_may_not_be_watched_stops_nobody_who_does_not_need_it(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
+from operator import methodcaller
 from typing import Any
 
 import pytest
@@ -202,15 +204,15 @@ def unordered(story: list[Moment]) -> dict[str, Callable[[Kept], object]]:
     found: dict[str, Callable[[Kept], object]] = {}
     for moment in story:
         event, item = moment.told
-        name = f"{event} {moment.version}"
-        found[name] = (
-            (lambda kept, item=item: kept.ended(None, item))
-            if event == "DELETED"
-            else (lambda kept, item=item: kept.told(None, item))
-        )
+        say = Kept.ended if event == "DELETED" else Kept.told
+        found[f"{event} {moment.version}"] = partial(_call, say, item)
         if moment.ours == "write":
-            found[f"answer {moment.version}"] = lambda kept, item=item: kept.answered(item)
+            found[f"answer {moment.version}"] = methodcaller("answered", item)
     return found
+
+
+def _call(say: Callable[[Kept, None, dict[str, Any]], object], item: dict[str, Any], kept: Kept) -> object:
+    return say(kept, None, item)
 
 
 @pytest.mark.parametrize("name", HISTORIES)
@@ -221,7 +223,7 @@ def test_news_without_any_order_end_in_what_there_is(name: str, listed: int | No
     if listed is not None:
         state = at(story, listed)
         items = [] if state is None else [state]
-        words[f"list at {listed}"] = lambda kept: kept.listed(None, items, listed)
+        words[f"list at {listed}"] = methodcaller("listed", None, items, listed)
     for order in itertools.permutations(words):
         kept = Kept(in_order=False)
         kept.listed(None, [], 0)

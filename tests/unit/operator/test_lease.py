@@ -123,7 +123,12 @@ def test_a_leader_that_gets_no_answer_ends_before_another_begins(how: str) -> No
         assert first.leads()
         make_it(how)
         taken: list[float] = []
-        thread = threading.Thread(target=lambda: second.wait(stop) and taken.append(time.monotonic()))
+
+        def try_to_lead() -> None:
+            if second.wait(stop):
+                taken.append(time.monotonic())
+
+        thread = threading.Thread(target=try_to_lead)
         thread.start()
         try:
             wait_for(lambda: lost, "the end of the first")
