@@ -19,7 +19,7 @@ from minga_node.library.catalogue import Catalogue, OpenFile, Shared, open_same
 from minga_node.library.hashes import Hashes, Known
 from minga_node.library.incoming import Incoming
 from minga_node.library.root import OpenRoot, Root
-from minga_node.library.scan import LOOK, Found, Signature, look
+from minga_node.library.scan import LOOK, Found, Signature, doubt, is_spelled_so, look
 from minga_node.library.troubles import Troubles
 from minga_node.library.volumes import Volumes, below, reason
 from minga_node.manifest import Manifest
@@ -284,11 +284,19 @@ class Holdings:
             return []
         with self._lock, self.root.open() as root:
             away = self.volumes.away(root)
-            # What was put in since somebody missed it is there.
-            gone = [name for name in names if look(root, name) is None and not below(name, away)]
+            gone = [name for name in names if not below(name, away) and self._is_gone(root, name)]
             if gone:
                 self.forget(gone)
         return gone
+
+    def _is_gone(self, root: OpenRoot, name: str) -> bool:
+        if look(root, name) is not None:
+            # What was put in since somebody missed it is there.
+            return not is_spelled_so(root, name)
+        why = doubt(root, name)
+        if why is not None:
+            self.troubles.files.add(name, f"{why}: nobody can say whether it is still there")
+        return why is None
 
     def published(self) -> set[str]:
         """Names that the index says are completely here, among them some from before the last start."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Callable, Iterator
@@ -15,6 +16,11 @@ BITS = 2**63 - 1
 """What SQLite keeps of a number; that is plenty to tell files apart."""
 LATEST_MS = 253_402_300_799_000
 """The end of the year 9999, after which no calendar here goes."""
+GONE = frozenset({
+    errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EXDEV, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG,
+})  # fmt: skip
+"""What the system says where a name leads to nothing that this node may read. Whatever else it says (a stale
+handle of a file server, an error of the disk, too many open files) does not mean that the file is gone."""
 LOOK = getattr(os, "O_PATH", os.O_RDONLY) | os.O_NOFOLLOW
 
 
@@ -76,6 +82,38 @@ def look(root: OpenRoot, name: str) -> Found | None:
         # Gone, outside, or a loop of links.
         return None
     return _found(name, status, path) if stat.S_ISREG(status.st_mode) else None
+
+
+def doubt(root: OpenRoot, name: str) -> str | None:
+    """Why it cannot be said whether there is a file of that name; None where it can."""
+    try:
+        _status(root, name)
+    except OSError as error:
+        return None if error.errno in GONE else error.strerror or str(error)
+    return None
+
+
+def is_spelled_so(root: OpenRoot, name: str) -> bool:
+    """Whether what is found by a name has that very name: some file systems take ``a`` and ``A`` for one."""
+    above = ""
+    for part in name.split("/"):
+        try:
+            if part not in names_in(root, above):
+                return False
+        except OSError:
+            return True
+        above = f"{above}/{part}" if above else part
+    return True
+
+
+def names_in(root: OpenRoot, folder: str) -> set[str]:
+    """The names in a folder. Raises OSError."""
+    descriptor = root.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        with os.scandir(descriptor) as entries:
+            return {entry.name for entry in entries}
+    finally:
+        os.close(descriptor)
 
 
 def _status(root: OpenRoot, name: str) -> os.stat_result:

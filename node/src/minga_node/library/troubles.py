@@ -40,6 +40,8 @@ class Noted:
             log.warning("%s: there are more, which are only counted from now on", self._what)
 
     def discard(self, name: str) -> None:
+        if not self._reasons:
+            return
         with self._lock:
             self._reasons.pop(name, None)
 

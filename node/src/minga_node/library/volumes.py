@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 
 from minga_node.errors import DirectoryAway
 from minga_node.library.root import OpenRoot
-from minga_node.library.scan import LOOK
+from minga_node.library.scan import GONE, LOOK
 
 
 class Volumes:
@@ -35,8 +35,9 @@ class Volumes:
     def _is_bare(self, root: OpenRoot, folder: str) -> bool:
         try:
             return _device(root, folder) == _device(root, folder.rpartition("/")[0])
-        except OSError:
-            return False
+        except OSError as error:
+            # A file system whose server is gone says so, and not that anything is gone.
+            return error.errno not in GONE
 
     def check(self, root: OpenRoot, name: str) -> None:
         """Raises DirectoryAway where ``name`` would be on a volume that is away."""
@@ -59,4 +60,5 @@ def below(name: str, folders: Iterable[str]) -> str:
 
 def reason(folders: tuple[str, ...]) -> str:
     """In words."""
-    return f"no volume is mounted any more at {', '.join(folders)} of the shared directory"
+    where = ", ".join(folders)
+    return f"no volume is mounted any more, or none that answers, at {where} of the shared directory"

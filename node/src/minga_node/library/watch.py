@@ -136,7 +136,7 @@ class Watcher:
         self._library.troubles.names.keep_only(unshareable)
         for name in unshareable:
             self._note_name(name)
-        self._library.troubles.files.keep_only(found.keys())
+        self._library.troubles.files.keep_only(found.keys() | self._library.signatures().keys())
         self._library.on_devices({item.signature.device for item in found.values()})
         known = self._library.signatures()
         missing = (known.keys() | self._library.published()) - found.keys()
@@ -209,6 +209,7 @@ class Watcher:
         for found in files:
             if known.get(found.name) == found.signature:
                 self._pending.pop(found.name, None)
+                self._library.troubles.files.discard(found.name)
                 continue
             if self._hashing.get(found.name) == found.signature:
                 continue
