@@ -19,6 +19,7 @@ TOOLS = {
     "/usr/bin/aria2c": "aria2",
     "/usr/bin/wrk": "wrk",
     "/usr/sbin/nginx": "nginx",
+    "/usr/bin/faketime": "faketime",
     "/usr/sbin/mount.exfat-fuse": "exfat-fuse",
     "/usr/sbin/mkfs.exfat": "exfatprogs",
 }

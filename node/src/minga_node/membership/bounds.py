@@ -19,6 +19,7 @@ from minga_node.model import Peer
 
 OLDEST = 1_704_067_200.0
 """Seconds since 1970, of the year 2024: no clock that is right shows an earlier time."""
+_BEGAN = time.time_ns() - time.monotonic_ns()
 AHEAD_MS = 10 * 366 * 86_400_000
 """That a clock may be ahead of this one. The bound moves with time, so there is always room above what was
 accepted: a renewed epoch, or a next heartbeat, is one more."""
@@ -70,7 +71,15 @@ def _fit(epoch: int, *beats: int) -> bool:
 
 def _latest() -> int:
     """Milliseconds since 1970, of the latest time that is believed."""
-    return time.time_ns() // 1_000_000 + AHEAD_MS
+    # Where somebody sets this clock back, the others are not ahead of it.
+    return max(time.time_ns(), _BEGAN + time.monotonic_ns()) // 1_000_000 + AHEAD_MS
+
+
+def clock_problem(now: float) -> str | None:
+    """Why this node's own clock cannot be right, whatever others say; None if it can. ``now``: in seconds."""
+    if now >= OLDEST:
+        return None
+    return f"this node's clock shows {_day(now)}, which cannot be: set it"
 
 
 def _counted(fits: bool, why: str = "future") -> bool:

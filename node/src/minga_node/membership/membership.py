@@ -15,7 +15,7 @@ from minga_node.errors import Conflict, MingaError, PeerMisbehaved
 from minga_node.index import Delta, Index
 from minga_node.membership.address import Address
 from minga_node.membership.answering import Answering, Answers
-from minga_node.membership.bounds import record_fits, why_not
+from minga_node.membership.bounds import clock_problem, record_fits, why_not
 from minga_node.membership.goodbyes import Goodbye
 from minga_node.membership.gossip import Gossip
 from minga_node.membership.joining import Joining
@@ -146,7 +146,11 @@ class Membership:
     def problems(self) -> list[str]:
         """Why this node is not ready, as far as others are concerned."""
         joining = [] if self.joined else [self.problem or "joining the network"]
-        others = (self._gossip.twins.problem, self._address.problem if self._address else None)
+        others = (
+            self._gossip.twins.problem,
+            self._address.problem if self._address else None,
+            clock_problem(time.time()),
+        )
         return [*joining, *(problem for problem in others if problem)]
 
     @property

@@ -149,6 +149,9 @@ class View:
                 if digest.epoch > own.epoch or (digest.epoch == own.epoch and digest.version > own.version):
                     own_epoch = max(digest.epoch + 1, own_epoch or 0)
                 self.heartbeat = max(self.heartbeat, digest.heartbeat + (not self.left))
+                if digest.epoch == own.epoch and digest.started > self.started:
+                    # Its clock was ahead when it began before: the addresses of now count all the same.
+                    self.restart(digest.started + 1)
                 continue
             known = self.known.get(digest.id)
             if known is None:
