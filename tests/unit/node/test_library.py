@@ -178,6 +178,23 @@ def test_a_file_being_written_is_published_when_it_is_quiet(home: Home) -> None:
     assert home.hashed == ["growing"]
 
 
+def test_what_is_shared_while_the_watcher_waits_for_quiet_is_not_hashed(home: Home) -> None:
+    """Fetched files get their names before they are shared, hundreds at a time: the watcher sees them first."""
+    home.quiet = 0.5
+    library = home.watch()
+    path = home.write("fetched")
+    watcher = home.watcher
+    assert watcher is not None
+    wait_for(lambda: "fetched" in watcher._pending, "the watcher has seen it")
+    with library.root.open() as root:
+        found = look(root, "fetched")
+    assert found is not None
+    library.share([(found, hash_file(path).id)])
+    home.write("later")
+    wait_for(home.shared("fetched", "later"), "the one that came after it")
+    assert home.hashed == ["later"]
+
+
 def test_a_link_that_leaves_the_directory_is_not_shared(home: Home, tmp_path: Path) -> None:
     (tmp_path / "secret").write_bytes(b"secret")
     (home.directory / "out").symlink_to(tmp_path / "secret")

@@ -97,6 +97,11 @@ class Holdings:
         """What every shared name looked like when it was shared."""
         return self._catalogue.signatures()
 
+    def signature(self, name: str) -> Signature | None:
+        """What a name looked like when it was shared."""
+        entry = self._catalogue.get(name)
+        return entry.signature if entry else None
+
     def find(self, name: str) -> LocalFile | None:
         entry = self._catalogue.get(name)
         return entry.file if entry else None

@@ -246,7 +246,8 @@ class Watcher:
             for name in due:
                 found, _ = self._pending.pop(name)
                 again = look(root, name)
-                if again is None:
+                # One that was fetched or put is shared by who did it, perhaps long after it was seen first.
+                if again is None or self._library.signature(name) == again.signature:
                     continue
                 if again.signature != found.signature:
                     self._pending[name] = (again, now + self._quiet)
