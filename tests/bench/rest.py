@@ -57,6 +57,14 @@ request = function()
   return wrk.format("PUT", name, nil, string.rep("x", 1024))
 end
 """
+OTHERS = """
+local n = 0
+request = function()
+  n = n + 1
+  return wrk.format("GET", wrk.path .. "&min_size=" .. (n % 500))
+end
+"""
+"""Never what was asked a moment ago, which a node remembers."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +85,8 @@ CASES = (
     Case("get-256m", f"/files/{BIG}", of_nginx=True),
     Case("list-10", "/api/v1/files?limit=10"),
     Case("list-100", "/api/v1/files?limit=100"),
+    Case("list-10-new", "/api/v1/files?limit=10", OTHERS),
+    Case("list-100-new", "/api/v1/files?limit=100", OTHERS),
     Case("search", "/api/v1/files?q=report-07&limit=10"),
     Case("put-1k", "/", PUTS),
 )

@@ -56,6 +56,19 @@ def problem(response: urllib3.BaseHTTPResponse) -> Any:
     return body
 
 
+def test_a_list_tells_of_every_change_at_once(node: RunningNode) -> None:
+    """Though what was asked a moment ago is remembered."""
+    for number in range(10):
+        name = f"list/{number}.txt"
+        node.request("PUT", f"/files/{name}", body=b"%d" % number)
+        for _ in range(2):
+            found = node.get("/api/v1/files?q=list/")["files"]
+            assert [file["name"] for file in found] == [name]
+            assert node.get(f"/api/v1/files?name={name}")["files"] == found
+        node.request("DELETE", f"/files/{name}")
+        assert node.get("/api/v1/files?q=list/")["files"] == []
+
+
 def test_a_file_comes_back_byte_for_byte(node: RunningNode) -> None:
     response = node.request("GET", "/files/big.bin")
     assert response.status == 200

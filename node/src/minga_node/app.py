@@ -283,7 +283,10 @@ class Node:
 
     def self_peer(self) -> Peer:
         """This node as others are told of it."""
-        return replace(self._self, host=self.address.host)
+        host = self.address.host
+        if self._self.host != host:
+            self._self = replace(self._self, host=host)
+        return self._self
 
     def problems(self) -> list[str]:
         """Why it is not ready."""

@@ -12,6 +12,7 @@ import os
 import struct
 import sys
 from contextlib import suppress
+from functools import lru_cache
 
 NR_OPENAT2 = 437
 """The same on every architecture that Linux got since calls are numbered alike; ENOSYS elsewhere."""
@@ -24,6 +25,7 @@ LACKING = {errno.ENOSYS, errno.EINVAL, errno.EPERM, errno.EOPNOTSUPP}
 """What a kernel, a file system or a container's filter says of a call that it does not have."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
+_OPENAT2, _SIZE = ctypes.c_long(NR_OPENAT2), ctypes.c_size_t(24)
 
 
 def _raise(path: str | bytes) -> None:
@@ -31,13 +33,15 @@ def _raise(path: str | bytes) -> None:
     raise OSError(number, os.strerror(number), os.fsdecode(path))
 
 
+@lru_cache(32)
+def _how(flags: int) -> ctypes.Array[ctypes.c_char]:
+    """``struct open_how``, which the kernel only reads."""
+    how = struct.pack("=QQQ", flags, 0, BENEATH | NO_SYMLINKS | NO_MAGICLINKS)
+    return ctypes.create_string_buffer(how, len(how))
+
+
 def _openat2(folder: int, name: bytes, flags: int) -> int:
-    how = ctypes.create_string_buffer(
-        struct.pack("=QQQ", flags, 0, BENEATH | NO_SYMLINKS | NO_MAGICLINKS), 24
-    )
-    opened = _libc.syscall(
-        ctypes.c_long(NR_OPENAT2), ctypes.c_int(folder), name, how, ctypes.c_size_t(len(how))
-    )
+    opened = _libc.syscall(_OPENAT2, ctypes.c_int(folder), name, _how(flags), _SIZE)
     if opened < 0:
         _raise(name)
     return int(opened)

@@ -42,6 +42,8 @@ class Store:
         """The thread whose transaction runs; 0 for none."""
         self._at_end: list[Callable[[bool], None]] = []
         self._after: list[Callable[[], None]] = []
+        self.commits = 0
+        """Transactions so far: what was read before the last one may not be so any more."""
         self._scripts: list[str] = []
         self._broken = False
         self.on_problem: Callable[[], None] = lambda: None
@@ -138,6 +140,7 @@ class Store:
                         yield self._writer
                         self._writer.execute("COMMIT")
                     committed = True
+                    self.commits += 1
                 finally:
                     if not committed:
                         self._rollback()

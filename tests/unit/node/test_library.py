@@ -179,7 +179,7 @@ def test_a_file_being_written_is_published_when_it_is_quiet(home: Home) -> None:
 
 
 def test_what_is_shared_while_the_watcher_waits_for_quiet_is_not_hashed(home: Home) -> None:
-    """Fetched files get their names before they are shared, hundreds at a time: the watcher sees them first."""
+    """Fetched files get their names before they are shared, hundreds at a time: it sees them first."""
     home.quiet = 0.5
     library = home.watch()
     path = home.write("fetched")

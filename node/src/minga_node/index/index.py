@@ -43,10 +43,18 @@ class Index:
         """Whether a peer is online; the membership puts its own here."""
         self.on_change: list[Callable[[str], None]] = []
         """Called with the id of the peer whose log has news, once they are committed and outside of locks."""
-        self._rows = RowReader(self.logs, lambda peer_id: peer_id == self_id or self.online(peer_id))
+        self._rows = RowReader(self.logs, self.is_online)
         self._searcher = Searcher(store, self.logs, self._rows)
         self._counted = -COUNT_SECONDS
         self._tidier = Tidier(store, self._tidied)
+
+    def is_online(self, peer_id: str) -> bool:
+        return peer_id == self.self_id or self.online(peer_id)
+
+    @property
+    def version(self) -> int:
+        """Another number whenever something of it may have changed; read before what depends on it."""
+        return self._store.commits
 
     def publish(self, files: Sequence[LocalFile]) -> int:
         """Shares files, or what became of them; how many were news. Atomic."""
@@ -198,9 +206,7 @@ class Index:
 
     def copies(self) -> dict[int, int]:
         """Contents by the number of complete copies that are online."""
-        return copies.copies(
-            self._store, self.logs, lambda peer_id: peer_id == self.self_id or self.online(peer_id)
-        )
+        return copies.copies(self._store, self.logs, self.is_online)
 
     def scarce(
         self, counts: Callable[[str], bool], target: int, after: str = "", limit: int = 1000

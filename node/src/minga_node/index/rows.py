@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from minga_node.index.logs import Logs
@@ -26,17 +26,24 @@ class RowReader:
         if not found:
             return ()
         peers = self._logs.peers()
-        holders: dict[int, list[Holder]] = {row[0]: [] for row in found}
+        holders: dict[int, list[tuple[int, int]]] = {row[0]: [] for row in found}
         marks = ",".join("?" * len(holders))
         for file, log, complete in db.execute(
             f"SELECT file, log, complete FROM held WHERE file IN ({marks})", tuple(holders)
         ):
-            peer = peers.get(log)
-            if peer is not None:
-                holders[file].append(Holder(peer, bool(complete), self.online(peer)))
-        for each in holders.values():
-            each.sort(key=lambda holder: holder.peer_id)
-        return tuple(
-            FileRow(name, content.hex(), size, media_type, modified, tuple(holders[file]))
-            for file, name, content, size, media_type, modified, *_ in found
-        )
+            holders[file].append((log, complete))
+        # Most rows of a page have the same holders: these are made once.
+        made: dict[tuple[tuple[int, int], ...], tuple[Holder, ...]] = {}
+        rows = []
+        for file, name, content, size, media_type, modified, *_ in found:
+            key = tuple(holders[file])
+            held = made.get(key)
+            if held is None:
+                held = made[key] = self._holders(peers, key)
+            rows.append(FileRow(name, content.hex(), size, media_type, modified, held))
+        return tuple(rows)
+
+    def _holders(self, peers: Mapping[int, str], held: Sequence[tuple[int, int]]) -> tuple[Holder, ...]:
+        """Ordered by their ids."""
+        known = sorted((peers[log], bool(complete)) for log, complete in held if log in peers)
+        return tuple(Holder(peer, complete, self.online(peer)) for peer, complete in known)

@@ -14,6 +14,7 @@ from minga_node.beneath import FOLDER, make_folders, open_beneath
 from minga_node.descriptors import exhausted
 from minga_node.errors import Busy, DirectoryAway
 
+ROOT = FOLDER & ~os.O_NOFOLLOW
 MARKER = "directory"
 """File in the node's own folder that tells this directory from another one in its place."""
 
@@ -59,7 +60,7 @@ class Root:
     """
 
     def __init__(self, path: Path, own: Path, marker: str = "") -> None:
-        self.path = path
+        self.path, self._name = path, str(path)
         self._file = own / MARKER
         self._lock = threading.Lock()
         """Guards the two below."""
@@ -120,7 +121,7 @@ class Root:
             Busy: too many files are open.
         """
         try:
-            descriptor = os.open(self.path, FOLDER & ~os.O_NOFOLLOW)
+            descriptor = os.open(self._name, ROOT)
         except OSError as error:
             if exhausted(error):
                 raise Busy("too many files are open") from error

@@ -14,8 +14,9 @@ from minga_node.server.documented import Operation, Parameter, documented
 from minga_node.server.early import before_body
 from minga_node.server.filters import FILTERS, filters
 from minga_node.server.names import content_id, name_from_path, number
+from minga_node.server.remembered import Remembered
 from minga_node.server.same_origin import check_act
-from minga_node.server.schemas import FileOut, FilesOut, answer, file_out, plain
+from minga_node.server.schemas import FileOut, FilesOut, answer, encoded, files_out, plain
 from minga_node.server.sending import (
     check_match,
     empty,
@@ -58,10 +59,11 @@ def blueprint(services: Services) -> Blueprint:
     routes = Blueprint("files", __name__)
     library, index = services.library, services.index
 
-    def listed(rows: Sequence[FileRow], next_cursor: str | None) -> Response:
-        known = services.digests.known(row.id for row in rows)
-        files = [file_out(row, known.get(row.id)) for row in rows]
-        return plain({"files": files, "next_cursor": next_cursor})
+    remembered = Remembered(lambda: index.version, index.is_online)
+
+    def listed(rows: Sequence[FileRow], next_cursor: str | None) -> bytes:
+        files = files_out(rows, services.digests.known(row.id for row in rows))
+        return encoded({"files": files, "next_cursor": next_cursor})
 
     def local_row(file: LocalFile) -> FileRow:
         own = Holder(services.self_peer().id, complete=True, online=True)
@@ -90,9 +92,19 @@ def blueprint(services: Services) -> Blueprint:
         )
     )
     def search() -> Response:
+        asked, version = request.query_string, index.version
+        body = remembered.get(asked)
+        if body is None:
+            rows, next_cursor = found()
+            body = listed(rows, next_cursor)
+            if "available" not in request.args:  # that depends on all peers
+                online = {holder.peer_id: holder.online for row in rows for holder in row.holders}
+                remembered.put(asked, version, online, body)
+        return plain(body)
+
+    def found() -> tuple[Sequence[FileRow], str | None]:
         if "name" in request.args:
-            rows = index.by_name(check_name(request.args["name"]))
-            return listed(rows, None)
+            return index.by_name(check_name(request.args["name"])), None
         scope = request.args.get("scope", "network")
         if scope not in {"network", "local"}:
             raise BadRequest(f"scope is {scope!r}: expected network or local")
@@ -105,7 +117,7 @@ def blueprint(services: Services) -> Blueprint:
                 **filters(),
             )
         )
-        return listed(page.rows, page.next_cursor)
+        return page.rows, page.next_cursor
 
     @routes.get("/files/<name:name>")
     @documented(

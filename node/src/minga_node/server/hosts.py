@@ -9,7 +9,7 @@ another site moves them.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from urllib.parse import urlsplit
 
 MARKS = ("Origin", "Referer", "Sec-Fetch-Site", "Accept", "Accept-Language", "User-Agent")
@@ -50,7 +50,7 @@ def nobody_elses(name: str) -> bool:
     return True
 
 
-def allowed(host: str, headers: Mapping[str, str], own: Iterable[str]) -> bool:
+def allowed(host: str, headers: Mapping[str, str], own: Callable[[], Iterable[str]]) -> bool:
     """Whether a request may be answered by the name it uses.
 
     Args:
@@ -60,7 +60,7 @@ def allowed(host: str, headers: Mapping[str, str], own: Iterable[str]) -> bool:
     if not by_browser(headers):
         return True
     name = name_of(host)
-    return nobody_elses(name) or any(_means(pattern, name) for pattern in own)
+    return nobody_elses(name) or any(_means(pattern, name) for pattern in own())
 
 
 def _means(pattern: str, name: str) -> bool:

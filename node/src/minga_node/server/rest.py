@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 
 from flask import Flask, Response, g, request
+from prometheus_client import Counter, Histogram
 
 from minga_node import tracing
 from minga_node.metrics import REST_REQUESTS, REST_SECONDS
@@ -28,6 +29,7 @@ from minga_node.server import (
     session,
 )
 from minga_node.server.early import Early
+from minga_node.server.lean import LeanFlask
 from minga_node.server.names import NameConverter
 from minga_node.server.services import Services
 
@@ -47,7 +49,7 @@ def kind(method: str, target: bytes) -> str:
 
 def create_app(services: Services) -> tuple[Flask, Early]:
     """The app, and what is asked before the body of a request has come."""
-    app = Flask("minga_node.server", static_folder=None)
+    app = LeanFlask("minga_node.server", static_folder=None)
     app.url_map.converters["name"] = NameConverter
     # A name with // in it is a wrong name, not another address.
     app.url_map.merge_slashes = False
@@ -74,6 +76,9 @@ def create_app(services: Services) -> tuple[Flask, Early]:
 
 
 def _measure(app: Flask) -> Callable[[], None]:
+    counters: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+    """Those of what was asked before: as many as there are routes, methods and statuses."""
+
     @app.before_request
     def _begin() -> None:
         g.began = time.monotonic()
@@ -82,8 +87,12 @@ def _measure(app: Flask) -> Callable[[], None]:
     def _end(response: Response) -> Response:
         route = request.url_rule.rule if request.url_rule is not None else "unmatched"
         method = request.method if request.method in METHODS else "other"
-        REST_REQUESTS.labels(method, route, response.status_code).inc()
-        REST_SECONDS.labels(method, route).observe(time.monotonic() - g.began)
+        key = method, route, response.status_code
+        found = counters.get(key)
+        if found is None:
+            found = counters[key] = (REST_REQUESTS.labels(*key), REST_SECONDS.labels(method, route))
+        found[0].inc()
+        found[1].observe(time.monotonic() - g.began)
         return response
 
     return _begin

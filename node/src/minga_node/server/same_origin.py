@@ -13,6 +13,8 @@ from minga_node.server import hosts
 from minga_node.server.services import Services
 
 SAFE = {"GET", "HEAD", "OPTIONS"}
+MARKS = tuple((f"HTTP_{name.upper().replace('-', '_')}", name) for name in hosts.MARKS)
+"""What is looked at, as WSGI has it."""
 
 
 def install(app: Flask, services: Services) -> Callable[[], None]:
@@ -24,17 +26,19 @@ def install(app: Flask, services: Services) -> Callable[[], None]:
     config = services.config
     machine = socket.gethostname().lower()
 
+    def own_names() -> tuple[str, ...]:
+        return machine, services.self_peer().host.lower(), *config.allowed_hosts
+
     @app.before_request
     def _refuse() -> None:
-        host, headers = request.host, request.headers
-        own = (machine, services.self_peer().host.lower(), *config.allowed_hosts)
-        if not hosts.allowed(host, _marks(), own):
+        host, marks = request.host, _marks()
+        if not hosts.allowed(host, marks, own_names):
             name = hosts.name_of(host)
             raise ForeignHost(
                 f"browsers are answered by names that are known to be this node's, and {name!r} is not:"
                 f' add it to the key allowed_hosts of the node, as in "allowed_hosts": ["{name}"]'
             )
-        origin = headers.get("Origin")
+        origin = marks.get("Origin")
         if request.method in SAFE or origin is None:
             return
         if urlsplit(origin).netloc != host:
@@ -44,8 +48,8 @@ def install(app: Flask, services: Services) -> Callable[[], None]:
 
 
 def _marks() -> dict[str, str]:
-    headers = request.headers
-    return {name: headers[name] for name in hosts.MARKS if name in headers}
+    environ = request.environ
+    return {name: environ[key] for key, name in MARKS if key in environ}
 
 
 def check_act() -> None:

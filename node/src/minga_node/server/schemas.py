@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from flask import Response
@@ -17,9 +18,14 @@ def answer(model: BaseModel, status: int = 200) -> Response:
     return Response(model.model_dump_json(by_alias=True) + "\n", status, content_type="application/json")
 
 
-def plain(body: dict[str, Any]) -> Response:
-    """The same for what is a model's JSON already."""
-    return Response(to_json(body) + b"\n", content_type="application/json")
+def encoded(body: dict[str, Any]) -> bytes:
+    """The bytes of what is a model's JSON already."""
+    return to_json(body) + b"\n"
+
+
+def plain(body: bytes) -> Response:
+    """A response of such bytes."""
+    return Response(body, content_type="application/json")
 
 
 class HolderOut(BaseModel):
@@ -67,8 +73,30 @@ class FilesOut(BaseModel):
     next_cursor: str | None = Field(description="For the `cursor` of the next request; null at the end")
 
 
-def file_out(row: FileRow, sha256: str | None = None) -> dict[str, Any]:
-    """The same as :meth:`FileOut.of`, without a model: of a long list, models are most of the cost."""
+def files_out(rows: Sequence[FileRow], sha256: Mapping[str, str]) -> list[dict[str, Any]]:
+    """The same as :meth:`FileOut.of` of each, without models: of a long list, they are most of the cost.
+
+    Args:
+        sha256: those that are known, by id.
+    """
+    # Rows that have the same holders mostly have the same tuple of them.
+    holders: dict[int, tuple[bool, list[dict[str, Any]]]] = {}
+    found = []
+    for row in rows:
+        held = holders.get(id(row.holders))
+        if held is None:
+            held = holders[id(row.holders)] = row.available, [_holder_out(one) for one in row.holders]
+        found.append(_file_out(row, sha256.get(row.id), *held))
+    return found
+
+
+def _holder_out(holder: Holder) -> dict[str, Any]:
+    return {"peer": holder.peer_id, "complete": holder.complete, "online": holder.online}
+
+
+def _file_out(
+    row: FileRow, sha256: str | None, available: bool, holders: list[dict[str, Any]]
+) -> dict[str, Any]:
     piece = piece_size(row.size)
     return {
         "name": row.name,
@@ -79,11 +107,8 @@ def file_out(row: FileRow, sha256: str | None = None) -> dict[str, Any]:
         "sha256": sha256,
         "media_type": row.media_type,
         "modified": row.modified_ms,
-        "available": row.available,
-        "holders": [
-            {"peer": holder.peer_id, "complete": holder.complete, "online": holder.online}
-            for holder in row.holders
-        ],
+        "available": available,
+        "holders": holders,
     }
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import IO
 from urllib.parse import quote
 
@@ -19,6 +20,7 @@ from minga_node.server.http import FileWrapper, Stream
 from minga_node.streams import Pause
 
 BLOCK = 256 * 1024
+SENT = BYTES.labels("out", "client")
 MEDIA_TYPE = re.compile(r"[\w!#$&^.+-]{1,127}/[\w!#$&^.+-]{1,127}", re.ASCII)
 """RFC 6838, 4.2."""
 UNKNOWN_TYPE = "application/octet-stream"
@@ -45,18 +47,22 @@ def _seconds(modified_ms: int) -> datetime:
 
 def check_match(etag: str) -> None:
     """Raises PreconditionFailed where the request wants only another content (RFC 9110, 13.1.1)."""
-    if request.if_match and not request.if_match.contains(etag):
+    if "HTTP_IF_MATCH" in request.environ and request.if_match and not request.if_match.contains(etag):
         raise PreconditionFailed("the file here is another one")
 
 
 def not_modified(etag: str, modified_ms: int) -> bool:
     """Whether the client's copy is the same."""
+    environ = request.environ
+    if "HTTP_IF_NONE_MATCH" not in environ and "HTTP_IF_MODIFIED_SINCE" not in environ:
+        return False
     return not is_resource_modified(
-        request.environ, etag=f'"{etag}"', last_modified=_seconds(modified_ms), ignore_if_range=True
+        environ, etag=f'"{etag}"', last_modified=_seconds(modified_ms), ignore_if_range=True
     )
 
 
-def headers(name: str, media_type: str, etag: str, modified_ms: int) -> dict[str, str]:
+@lru_cache(1024)
+def headers(name: str, media_type: str, etag: str, modified_ms: int) -> Mapping[str, str]:
     """What goes with a content whatever part of it is sent. Nothing in it may act in our page's name."""
     leaf = name.rsplit("/", 1)[-1]
     return {
@@ -71,22 +77,20 @@ def headers(name: str, media_type: str, etag: str, modified_ms: int) -> dict[str
     }
 
 
-def empty(status: int, fields: dict[str, str]) -> Response:
+def empty(status: int, fields: Mapping[str, str]) -> Response:
     """An answer without a body, as to HEAD or to a conditional request."""
-    response = Response(status=status)
-    response.headers.update(fields)
-    return response
+    return Response(status=status, headers=list(fields.items()))
 
 
 def from_file(
-    stream: IO[bytes], size: int, bounds: tuple[int, int] | None, fields: dict[str, str]
+    stream: IO[bytes], size: int, bounds: tuple[int, int] | None, fields: Mapping[str, str]
 ) -> Response:
     """Part or all of an open file; the server closes it afterwards. Where the file changes meanwhile, the
     answer is broken off before its last byte: it would mix two versions under the name of one.
     """
     start, end = bounds or (0, size)
     stream.seek(start)
-    BYTES.labels("out", "client").inc(end - start)
+    SENT.inc(end - start)
     return _respond(
         FileWrapper(stream, BLOCK, _unchanged(stream)), start, end, size, bounds is not None, fields
     )
@@ -102,7 +106,7 @@ def _unchanged(stream: IO[bytes]) -> Callable[[], bool]:
 
 
 def from_chunks(
-    chunks: Iterator[bytes | Pause], size: int, bounds: tuple[int, int] | None, fields: dict[str, str]
+    chunks: Iterator[bytes | Pause], size: int, bounds: tuple[int, int] | None, fields: Mapping[str, str]
 ) -> Response:
     """Content that is being fetched right now, in order."""
     start, end = bounds or (0, size)
@@ -110,19 +114,16 @@ def from_chunks(
 
 
 def _counted(chunks: Iterator[bytes | Pause]) -> Iterator[bytes | Pause]:
-    counter = BYTES.labels("out", "client")
     for chunk in chunks:
         if not isinstance(chunk, Pause):
-            counter.inc(len(chunk))
+            SENT.inc(len(chunk))
         yield chunk
 
 
 def _respond(
-    body: Iterable[bytes], start: int, end: int, size: int, partial: bool, fields: dict[str, str]
+    body: Iterable[bytes], start: int, end: int, size: int, partial: bool, fields: Mapping[str, str]
 ) -> Response:
-    response = Response(body, 206 if partial else 200, direct_passthrough=True)
-    response.headers.update(fields)
-    response.headers["Content-Length"] = str(end - start)
+    more = [*fields.items(), ("Content-Length", str(end - start))]
     if partial:
-        response.headers["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
-    return response
+        more.append(("Content-Range", f"bytes {start}-{end - 1}/{size}"))
+    return Response(body, 206 if partial else 200, more, direct_passthrough=True)
