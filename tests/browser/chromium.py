@@ -80,6 +80,15 @@ class Page:
         script = "return [...document.querySelectorAll(arguments[0])].map((one) => one.innerText)"
         return [str(text) for text in self.run(script, selector)]
 
+    def text(self, selector: str, text: str = "") -> str:
+        """Of the first visible element that contains ``text``, in one look once it is there."""
+        self.find(selector, text)
+        return wait_for(
+            lambda: next((one for one in self.texts(selector) if text in one), ""),
+            f"a text of {selector}",
+            20,
+        )
+
     def find(self, selector: str, text: str = "", timeout: float = 20) -> WebElement:
         """The first visible element that contains the text, waited for."""
 

@@ -67,7 +67,7 @@ def sign_in(page: Page, token: str) -> None:
 
 
 def test_there_is_nothing_to_see_without_a_token(page: Page, shoot: Callable[[str], None]) -> None:
-    assert page.find("h1").text == "Sign in to guarded"
+    assert page.text("h1") == "Sign in to guarded"
     assert page.run("return document.activeElement.id") == "token"
     assert page.all(".row") == []
     assert "cloth" not in page.body
@@ -89,13 +89,13 @@ def test_the_form_is_for_everybody(page: Page, guarded: RunningNode, scheme: str
 def test_it_speaks_spanish(page: Page) -> None:
     Select(page.find("#language")).select_by_value("es")
     page.find("h1", "Entrar en guarded")
-    assert page.find("form .button-main").text == "Entrar"
+    assert page.text("form .button-main") == "Entrar"
 
 
 @pytest.mark.parametrize("wrong", ["not-the-right-token-at-all", "ñandú", "two words"])
 def test_a_wrong_token_is_said_next_to_the_field(page: Page, wrong: str) -> None:
     page.find("#token").send_keys(wrong, Keys.ENTER)
-    assert page.find("#token-problem[role=alert]").text == "This node does not take that token."
+    assert page.text("#token-problem[role=alert]") == "This node does not take that token."
     assert page.run("return document.activeElement.id") == "token"
     assert page.find("#token").get_attribute("aria-invalid") == "true"
     # The browser itself says that the answer was 401.

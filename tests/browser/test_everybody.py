@@ -48,7 +48,7 @@ def test_spanish_is_complete_and_remembered(
     page: Page, village: Village, shoot: Callable[[str], None]
 ) -> None:
     Select(page.find("#language")).select_by_value("es")
-    assert page.find("h1").text == "Lo que comparte el pueblo"
+    assert page.text("h1") == "Lo que comparte el pueblo"
     page.open(village.home.url)
     page.find("h1", "Lo que comparte el pueblo")
     assert page.run("return document.documentElement.lang") == "es"

@@ -39,7 +39,7 @@ def test_typing_shows_what_matches_and_clearing_shows_all(page: Page) -> None:
 
 def test_nothing_found_is_said_in_words(page: Page) -> None:
     search(page, "nowhere-to-be-found")
-    assert "nowhere-to-be-found" in page.find(".empty").text
+    assert "nowhere-to-be-found" in page.text(".empty")
     assert names(page) == []
 
 
@@ -110,7 +110,7 @@ def test_a_search_is_narrowed_down_and_sorted_and_its_address_says_so(page: Page
 def test_a_search_that_is_too_narrow_is_widened_by_a_button(page: Page) -> None:
     page.find(".row")
     choose(page, "size", "From 1 GB")
-    assert "Nothing that is shared is like this" in page.find(".empty").text
+    assert "Nothing that is shared is like this" in page.text(".empty")
     page.click(".empty button", "Show everything")
     wait_for(lambda: len(names(page)) > 10, "all rows")
     assert "size=" not in page.run("return location.href")
@@ -262,7 +262,7 @@ def test_the_page_of_a_peer_says_what_it_holds(page: Page, village: Village) -> 
     page.find(".panel", f"Holds{about['files']} files, ")
     held = {row["name"] for row in village.seed.get("/api/v1/files?scope=local&limit=1000")["files"]}
     wait_for(lambda: set(names(page)) == held, "all that it holds, and nothing else")
-    assert page.find("h1").text == "seed-0"
+    assert page.text("h1") == "seed-0"
 
 
 def test_why_a_download_is_slow_is_said_in_spanish(page: Page, village: Village) -> None:

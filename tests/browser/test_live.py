@@ -60,7 +60,7 @@ def test_a_download_is_seen_piece_by_piece_and_from_whom(
     page.find(".download[data-state=complete]", "llama")
     total = village.home.get(f"/api/v1/files?name={BIG}")["files"][0]["pieces"]
     wait_for(lambda: cells() == total, "the whole cloth")
-    assert re.search(r"seed-0\s+[\d.]+ MB · \d\d?%", page.find(".download", "llama").text)
+    assert re.search(r"seed-0\s+[\d.]+ MB · \d\d?%", page.text(".download", "llama"))
     assert (village.home.directory / BIG).read_bytes() == (village.seed.directory / BIG).read_bytes()
 
 
@@ -95,7 +95,7 @@ def test_a_sound_can_be_played(page: Page, village: Village) -> None:
 
 def test_text_is_shown_as_text(page: Page, village: Village) -> None:
     page.go(f"#/file/{quote('notes/list.txt', safe='')}")
-    assert page.find(".preview-words", "maize").text == "maize"
+    assert page.text(".preview-words", "maize") == "maize"
 
 
 def test_a_film_is_watched_by_ranges_while_it_is_fetched(page: Page, village: Village) -> None:

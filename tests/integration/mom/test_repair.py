@@ -63,7 +63,10 @@ def test_a_consumer_that_the_broker_cancels_is_back_at_once(
     listener.hears(speaker.tell(2))
     topology = Topology(tmp_path.name)
     for queue in (topology.event_queue("listener"), topology.job_queue("listener")):
-        assert channel.queue_declare(queue.name, passive=True).method.consumer_count == 1
+        wait_for(
+            lambda name=queue.name: channel.queue_declare(name, passive=True).method.consumer_count == 1,  # type: ignore[misc]
+            f"{queue.name} is consumed",
+        )
 
 
 def routes(broker: PrivateBroker, exchange: str, key: str) -> bool:

@@ -16,13 +16,15 @@ NOT_YET = "not connected yet"
 @dataclass(frozen=True, slots=True)
 class State:
     connected: bool = False
-    """Whether all is declared there, and this node consumes its queues."""
+    """Whether all is declared there, and this node consumes its queue of events."""
     away: str = NOT_YET
     """Why it is not connected."""
     blocked: str = ""
     """Why the broker takes no messages though it is connected, in its words; empty when it does."""
     hindered: str = ""
     """What else keeps it from carrying messages, though it is connected; empty when nothing does."""
+    jobless: str = ""
+    """Why no jobs come, though it is connected; empty when they do."""
 
     @property
     def carries(self) -> bool:
@@ -36,7 +38,7 @@ class State:
             return f"away: {self.away}"
         if self.blocked:
             return f"blocked by the broker: {self.blocked}"
-        return self.hindered
+        return self.hindered or self.jobless
 
 
 class Standing:
@@ -84,10 +86,20 @@ class Standing:
             log.info("the broker keeps messages again")
         self._set(replace(self.state, hindered=what))
 
+    def jobless(self, why: str) -> None:
+        """``why`` is empty when jobs come again."""
+        if why == self.state.jobless:
+            return
+        if why:
+            log.warning("%s: no jobs come; events do", why)
+        else:
+            log.info("jobs come again")
+        self._set(replace(self.state, jobless=why))
+
     def _set(self, state: State) -> None:
         before, self.state = self.state, state
         BROKER_CONNECTED.set(state.connected)
-        BROKER_BLOCKED.set(bool(state.connected and state.problem))
+        BROKER_BLOCKED.set(state.connected and not state.carries)
         if before.carries and not state.carries:
             for listener in self.on_lapse:
                 listener()
