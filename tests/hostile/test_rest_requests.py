@@ -6,13 +6,18 @@ import io
 import os
 import socket
 import tarfile
+import time
 import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from minga_node.membership import Push
+from minga_node.pclient.channels import Channels
+from minga_node.pclient.gossip import GossipClient
 from tests.nodes import HOST, HTTP, Nodes, RunningNode
+from tests.support.writer import Writer
 from tests.waiting import wait_for
 
 pytestmark = pytest.mark.integration
@@ -158,6 +163,41 @@ def test_a_zip_reader_opens_a_small_archive_by_its_last_bytes(node: RunningNode)
     node.put("small.zip", made.getvalue())
     with zipfile.ZipFile(Remote(f"{node.url}/files/small.zip")) as archive:
         assert archive.read("a.txt") == b"hello"
+
+
+def test_a_parquet_reader_finds_the_footer_of_a_small_file(node: RunningNode) -> None:
+    """It asks for the last 64 KiB, which hold the footer, its length and the magic number."""
+    footer = b"footer of thrift"
+    made = b"PAR1" + b"columns" + footer + len(footer).to_bytes(4, "little") + b"PAR1"
+    node.put("small.parquet", made)
+    tail = HTTP.request("GET", f"{node.url}/files/small.parquet", headers={"Range": "bytes=-65536"}).data
+    assert tail[-4:] == b"PAR1"
+    length = int.from_bytes(tail[-8:-4], "little")
+    assert tail[-8 - length : -8] == footer
+    eight = HTTP.request("GET", f"{node.url}/files/small.parquet", headers={"Range": "bytes=-8"}).data
+    assert eight == made[-8:]
+
+
+@pytest.mark.parametrize("media_type", ["text/html\r\nX-Evil: yes", "text/plain; a=\x00", "text", "ü/ü"])
+def test_a_media_type_that_is_none_gets_into_no_header(node: RunningNode, media_type: str) -> None:
+    """It comes from a peer, which may say what it likes of its own files."""
+    writer = Writer(f"evil-{len(media_type)}", time.time_ns() // 1000)
+    writer.share(f"evil {len(media_type)}", media_type=media_type)
+    channels = Channels()
+    try:
+        grpc_port = node.config["grpc_port"]
+        calls = GossipClient(channels)
+        calls.join(f"{HOST}:{grpc_port}", "test", writer.record(time.time_ns() // 1_000_000))
+        calls.push(f"{HOST}:{grpc_port}", Push("test", writer.record(), deltas=(writer.delta(),)))
+    finally:
+        channels.close()
+    name = f"evil%20{len(media_type)}"
+    wait_for(lambda: node.get(f"/api/v1/files?q={name}")["files"], "the file is listed")
+    head = node.request("HEAD", f"/files/{name}")
+    assert (head.status, head.headers["Content-Type"]) == (200, "application/octet-stream")
+    assert "X-Evil" not in head.headers
+    assert node.request("GET", "/api/v1/files?media_type=a%0d%0ab").json()["files"] == []
+    assert "Traceback" not in node.log
 
 
 def test_ranges_and_conditions_are_those_of_rfc_9110(node: RunningNode) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.nodes import Nodes, RunningNode
+from tests.support.without_calls import old_kernel, prefix
 from tests.waiting import wait_for
 
 pytestmark = pytest.mark.integration
@@ -26,9 +27,15 @@ def files(node: RunningNode) -> dict[str, bytes]:
     return {name: path.read_bytes() for name, path in names.items() if not name.startswith(".minga/")}
 
 
-def test_a_download_leaves_what_the_user_has_just_saved(nodes: Nodes) -> None:
+OLD_AND_NEW = pytest.mark.parametrize(
+    "kernel", [(), prefix(*old_kernel())], ids=["today's kernel", "one without openat2 and renameat2"]
+)
+
+
+@OLD_AND_NEW
+def test_a_download_leaves_what_the_user_has_just_saved(nodes: Nodes, kernel: tuple[str, ...]) -> None:
     far = nodes.start("far", files={"notes.txt": b"theirs", "small/1": b"1", "small/2": b"2"}).ready()
-    near = nodes.start("near", far, quiet_seconds=LONG).ready()
+    near = nodes.start("near", far, quiet_seconds=LONG, prefix=kernel).ready()
     wait_for(lambda: len(near.names()) == 3, "near knows them")
     mine = {"notes.txt": b"mine", "small/1": b"my 1"}
     (near.directory / "small").mkdir()
@@ -108,14 +115,16 @@ def test_one_bad_file_keeps_no_other_from_being_shared(nodes: Nodes) -> None:
     assert "Traceback" not in node.log
 
 
+@OLD_AND_NEW
 def test_a_folder_that_becomes_a_link_to_outside_shares_nothing_of_outside(
-    nodes: Nodes, tmp_path: Path
+    nodes: Nodes, tmp_path: Path, kernel: tuple[str, ...]
 ) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "a").write_bytes(b"secret")
     (outside / "b").write_bytes(b"secret, too")
-    node = nodes.start("node", files={"x/a": b"public", "x/b": b"public, too"}, rescan_seconds=1).ready()
+    public = {"x/a": b"public", "x/b": b"public, too"}
+    node = nodes.start("node", files=public, rescan_seconds=1, prefix=kernel).ready()
     wait_for(lambda: node.names() == {"x/a", "x/b"}, "both")
     shutil.rmtree(node.directory / "x")
     (node.directory / "x").symlink_to(outside)

@@ -189,6 +189,22 @@ def test_a_name_that_is_a_folder_is_refused_and_the_others_are_taken(taker: Runn
     assert (taker.directory / "c").read_bytes() == b"2"
 
 
+def test_of_members_of_one_name_the_last_wins(taker: RunningNode) -> None:
+    """As tar means it: that is how ``tar r`` appends a later version."""
+    small, large = b"small", b"large" * 100_000
+    for first, last in ((b"first", small), (b"first", large), (large, small), (large, large + b"r")):
+        name = f"twice/{len(first)}-{len(last)}"
+        upload(taker, packed((name, first), ("twice/between", b"b"), (name, last)))
+        assert taker.request("GET", f"/files/{name}").data == last
+        assert (taker.directory / name).read_bytes() == last
+
+
+def test_a_file_and_a_folder_of_one_name_in_a_tar_spoil_only_themselves(taker: RunningNode) -> None:
+    came = upload(taker, packed(("both", b"file"), ("both/in", b"below"), ("other/x", b"x")))
+    assert [each["name"] for each in came["refused"]] in (["both"], ["both/in"])  # type: ignore[attr-defined]
+    assert "other/x" in [each["name"] for each in came["files"]]  # type: ignore[attr-defined]
+
+
 def test_a_tar_that_is_cut_off_leaves_whole_files_only(taker: RunningNode) -> None:
     archive = packed(("whole", b"w" * 600), ("half", b"h" * 5000))
     response = taker.request("POST", "/api/v1/archive", body=archive[:3000])
