@@ -18,7 +18,7 @@ from minga_node.capacity import Capacity, Limit
 from minga_node.config import Config
 from minga_node.downloads import Downloads
 from minga_node.drain import Drain
-from minga_node.errors import NotFound, StorageFailed
+from minga_node.errors import MingaError, NotFound, StorageFailed
 from minga_node.events.feed import Feed
 from minga_node.index import Index
 from minga_node.library import Library
@@ -333,6 +333,9 @@ class Node:
             without_broker()
         self._warn_when_open()
         self.state.start()
+        with suppress(MingaError):
+            # Before anybody puts anything.
+            self.library.clean()
         self.http.start(*create_app(self.services))
         self.grpc.start()
         self.pieces.start()

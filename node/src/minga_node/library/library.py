@@ -12,7 +12,7 @@ from typing import IO
 
 from minga_node.disk import disk_errors, sync_filesystem
 from minga_node.errors import BadRequest, Conflict, MingaError, NotFound
-from minga_node.library import derived, incoming, placing
+from minga_node.library import derived, exchanging, incoming, placing
 from minga_node.library.holdings import Holdings
 from minga_node.library.root import OpenRoot
 from minga_node.library.scan import Found, Signature, look
@@ -49,6 +49,21 @@ class Library(Holdings):
 
     What happens on the disk behind its back is brought in by :class:`~.watch.Watcher`.
     """
+
+    def clean(self) -> None:
+        """Removes what a process left that was killed while it took files in, and gives the user what is his.
+
+        Raises:
+            MingaError: the disk does not let it, or the directory is away.
+        """
+        with self._changing("") as root:
+
+            def keep(path: Path, name: str) -> str:
+                kept = placing.keep(root, path, name)
+                self.troubles.kept.add(kept, f"{name} was not shared yet when another file got that name")
+                return kept
+
+            exchanging.clean(self._incoming.path, keep)
 
     def may_put(self, name: str, judge: Judge = whatever, length: int | None = None) -> None:
         """Raises what :meth:`put` would be refused for, as of now, whatever is in the body.

@@ -20,7 +20,7 @@ from typing import TypeVar
 from minga_node import beneath
 from minga_node.disk import copy
 from minga_node.errors import Conflict, InvalidName
-from minga_node.library import derived
+from minga_node.library import derived, exchanging
 from minga_node.library.root import OpenRoot
 from minga_node.library.scan import Signature, look
 
@@ -182,7 +182,19 @@ def _exchange(
             beneath.rename(at, source, folder, leaf, beneath.EXCHANGE)
             raise
 
-    return _moved(partial, folder, act)
+    signature = None if known is None else Signature.of(known)
+    with exchanging.noted(partial, name, signature) as aside:
+        return _moved(aside, folder, act)
+
+
+def keep(root: OpenRoot, path: Path, name: str) -> str:
+    """Gives a user's file, which is in the node's own folder, a name beside the one that it had; that name.
+
+    Raises:
+        Conflict, InvalidName, OSError
+    """
+    with inside(root, name), root.folder(name, make=True) as folder:
+        return _moved(path, folder, lambda at, source: _set_aside(at, source, folder, name))[1]
 
 
 def remove(root: OpenRoot, name: str, known: Signature) -> None:
