@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.cluster import Cluster
+from tests.cluster import Cluster, ClusterError
 from tests.e2e.networks import Network
 from tests.waiting import wait_for
 
@@ -25,16 +25,21 @@ def network(cluster: Cluster, namespace: str) -> Iterator[Network]:
     found.kubectl("delete", "p2pn", "--all", "--wait=false")
 
 
-def nodes(network: Network) -> dict[str, tuple[str, int]]:
-    """Uid and restarts of each node's pod."""
-    selector = f"app.kubernetes.io/instance={network.name},minga.dev/role=node"
+def uids(network: Network, component: str) -> dict[str, tuple[str, int]]:
+    """Uid and restarts of each pod of a component."""
+    selector = f"app.kubernetes.io/instance={network.name},app.kubernetes.io/component={component}"
     return {
         pod["metadata"]["name"]: (
             pod["metadata"]["uid"],
-            pod["status"]["containerStatuses"][0]["restartCount"],
+            sum(item["restartCount"] for item in pod["status"]["containerStatuses"]),
         )
         for pod in network.objects("pods", selector)
     }
+
+
+def nodes(network: Network) -> dict[str, tuple[str, int]]:
+    """Uid and restarts of each node's pod."""
+    return uids(network, "seed") | uids(network, "peer")
 
 
 def connected(network: Network) -> bool:
@@ -93,3 +98,95 @@ def test_another_password_in_the_secret_of_an_external_broker_restarts_nobody(
     assert connected(network)
     assert nodes(network) == before
     network.wait()
+
+
+def takes(network: Network, user: str, password: str) -> bool:
+    """Whether the broker lets somebody in."""
+    try:
+        rabbitmqctl(network, "library-broker-0", "authenticate_user", user, password)
+    except ClusterError:
+        return False
+    return True
+
+
+def come_back(network: Network, user: str, brokers: list[str]) -> None:
+    """All connections are closed; every node is there again, as that user."""
+    names = nodes(network)
+    for pod in brokers:
+        rabbitmqctl(network, pod, "close_all_connections", "rotated")
+
+    def there() -> bool:
+        found = [one for pod in brokers for one in users(network, pod)]
+        return found == [user] * len(names)
+
+    wait_for(there, f"all nodes as {user}", KUBELETS, every=2)
+
+
+def test_a_password_is_rotated_while_everything_runs(network: Network) -> None:
+    spec = {"seeds": EPHEMERAL, "peers": {**EPHEMERAL, "replicas": 1}, "broker": {"managed": EPHEMERAL}}
+    network.apply(spec)
+    network.wait(timeout=300)
+    wait_for(lambda: connected(network), "all nodes have their broker")
+    before, broker = nodes(network), uids(network, "broker")
+    first = network.secret("library-broker-credentials")
+
+    # By annotation. Nodes that are connected stay so.
+    network.kubectl("annotate", "p2pn", "library", "minga.dev/rotateBrokerPassword=once")
+    wait_for(lambda: network.secret("library-broker-credentials") != first, "another password", 60)
+    second = network.secret("library-broker-credentials")
+    assert second["uris"].split() == [second["uri"], first["uri"]]
+    wait_for(lambda: takes(network, "minga", second["password"]), "the broker has it", KUBELETS, every=2)
+    assert not takes(network, "minga", first["password"])
+    assert connected(network)
+    come_back(network, "minga", ["library-broker-0"])
+
+    # By hand.
+    patch = json.dumps({"stringData": {"password": "by-hand"}})
+    network.kubectl("patch", "secret", "library-broker-credentials", "-p", patch)
+    wait_for(lambda: takes(network, "minga", "by-hand"), "the broker has it", KUBELETS, every=2)
+    come_back(network, "minga", ["library-broker-0"])
+
+    # To credentials that somebody else keeps; the user of before is gone for good.
+    theirs = ("--from-literal=username=team", "--from-literal=password=p@ss/word")
+    network.kubectl("create", "secret", "generic", "theirs", *theirs)
+    network.patch({"broker": {"managed": {"credentialsSecretName": "theirs"}}})
+    wait_for(lambda: takes(network, "team", "p@ss/word"), "the broker has it", KUBELETS, every=2)
+    wait_for(lambda: not takes(network, "minga", "by-hand"), "the former user is gone", 300, every=5)
+    wait_for(lambda: users(network, "library-broker-0") == ["team"] * 2, "all nodes", KUBELETS, every=2)
+    network.wait()
+    assert (nodes(network), uids(network, "broker")) == (before, broker)
+
+
+def test_a_broker_of_three_outlives_its_secrets(network: Network) -> None:
+    three = {"managed": {"replicas": 3, "storage": {"size": "1Gi"}}}
+    network.apply({"seeds": EPHEMERAL, "peers": {**EPHEMERAL, "replicas": 1}, "broker": three})
+    network.wait(timeout=400)
+    wait_for(lambda: connected(network), "all nodes have their broker")
+    before = nodes(network) | uids(network, "broker")
+    first, cookie = (network.secret(f"library-broker-{name}") for name in ("credentials", "cookie"))
+
+    network.kubectl("delete", "secret", "library-broker-credentials", "library-broker-cookie")
+
+    def remade() -> bool:
+        names = network.kubectl("get", "secrets", "-o", "name")
+        return all(f"library-broker-{name}" in names for name in ("credentials", "cookie"))
+
+    wait_for(remade, "the Secrets", 60)
+    second = network.secret("library-broker-credentials")
+    assert second["password"] != first["password"]
+    assert network.secret("library-broker-cookie") == cookie
+    wait_for(lambda: takes(network, "minga", second["password"]), "the broker has it", KUBELETS, every=2)
+    come_back(network, "minga", sorted(uids(network, "broker")))
+    network.wait()
+    assert nodes(network) | uids(network, "broker") == before
+
+    # A member that restarts is one of the three again.
+    network.kubectl("delete", "pod", "library-broker-2", "--wait=true", timeout=180)
+    network.wait("BrokerReady", timeout=300)
+    words = ("cluster_status", "--formatter=json")
+    wait_for(
+        lambda: len(json.loads(rabbitmqctl(network, "library-broker-0", *words))["running_nodes"]) == 3,
+        "three members",
+        120,
+        every=2,
+    )

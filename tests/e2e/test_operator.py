@@ -213,14 +213,13 @@ def as_desired(network: Network) -> list[str]:
         for item in network.objects(CHILDREN)
         if item["kind"] not in {"Pod", "PersistentVolumeClaim"}
     }
-    secret = network.secret(
-        "library-broker-credentials" if of.name == "library" else f"{of.name}-broker-credentials"
-    )
+    secret = network.secret(f"{of.name}-broker-credentials")
+    cookie = network.secret(f"{of.name}-broker-cookie")["cookie"]
     found = plan(
         of,
         Settings(node_image=of.status["image"], broker_image="unused"),
         Existing(),
-        credentials=Credentials(secret["username"], secret["password"], secret["cookie"]),
+        credentials=Credentials(secret["username"], secret["password"], cookie),
         broker_digest="unused",
         kinds=frozenset(),
     )
@@ -228,7 +227,7 @@ def as_desired(network: Network) -> list[str]:
     for item in wanted.values():
         # What a workload was rendered of may be an earlier spec, where that makes no difference to its pods.
         item["metadata"].get("annotations", {}).pop(RENDERED, None)
-    expected = wanted.keys() | {("Secret", f"{of.name}-broker-credentials")}
+    expected = wanted.keys() | {("Secret", f"{of.name}-broker-{what}") for what in ("credentials", "cookie")}
     problems = [f"missing: {place}" for place in expected - live.keys()]
     problems += [f"too many: {place}" for place in live.keys() - expected]
     problems += [

@@ -27,7 +27,7 @@ SPEC: dict[str, Any] = {
     "access": {"tokens": "Managed"},
     "persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Retain"},
 }
-MADE_ONCE = ("library-broker-credentials", "library-tokens")
+MADE_ONCE = ("library-broker-credentials", "library-broker-cookie", "library-tokens")
 VELERO_DROPS = (
     "uid", "resourceVersion", "generation", "creationTimestamp", "ownerReferences", "managedFields",
     "selfLink", "finalizers",

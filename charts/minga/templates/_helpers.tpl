@@ -75,5 +75,5 @@ helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
   verbs: [get, list, watch, create, patch, delete]
 - apiGroups: [events.k8s.io]
   resources: [events]
-  verbs: [create]
+  verbs: [list, create, patch]
 {{- end -}}

@@ -7,13 +7,21 @@ import secrets
 from base64 import b64decode
 from dataclasses import dataclass
 
-from minga_operator import metrics
+from minga_operator import credentials, metrics
 from minga_operator.cache import Cache
 from minga_operator.children import Children
-from minga_operator.errors import KindMissing, MissingCluster, MissingSecret, OperatorError, Unavailable
-from minga_operator.kinds import RABBITMQ_CLUSTER, SECRET
+from minga_operator.credentials import Login
+from minga_operator.errors import (
+    CookieLost,
+    KindMissing,
+    MissingCluster,
+    MissingSecret,
+    OperatorError,
+    Unavailable,
+)
+from minga_operator.kinds import POD, RABBITMQ_CLUSTER, SECRET
 from minga_operator.kube import Conflict, Kube
-from minga_operator.network import Credentials, Network
+from minga_operator.network import ROTATE_AT, Credentials, Network
 from minga_operator.resources import amqp, broker, common
 from minga_operator.resources.common import Object
 
@@ -28,10 +36,12 @@ class Found:
     """Of the URI; None when it cannot be read now."""
     error: OperatorError | None = None
     """Why what others should have made is of no use."""
+    news: str = ""
+    """What has been done to the credentials just now, for an Event."""
 
 
 class Brokers:
-    """Reads Secrets, and makes one for each managed broker."""
+    """Reads Secrets, and looks after those of each managed broker."""
 
     def __init__(self, kube: Kube, cache: Cache, children: Children) -> None:
         self._kube, self._cache, self._children = kube, cache, children
@@ -40,35 +50,86 @@ class Brokers:
         """The broker as it is now.
 
         Raises:
-            MissingSecret: the Secret of a managed broker lacks a key.
-            NameTaken: the Secret that a managed broker needs is somebody else's.
+            NameTaken: a Secret that a managed broker needs is somebody else's.
+            MissingSecret: the one with its credentials was never there.
+            CookieLost: members run, and their cookie is nowhere else.
             Unavailable: not now.
         """
         if network.spec.broker.managed is not None:
-            return _managed(self._own(network))
+            return self._managed(network, write=True)
         if lacking := self._lacking(network):
             return Found(error=lacking)
         name, field = amqp.secret(network)
         secret = self._kube.find(SECRET, network.namespace, name)
-        uri = _decoded(secret).get(field, "") if secret else ""
+        uri = _decoded(secret).get(field, "")
         if uri.startswith(("amqp://", "amqps://")):
             return Found(digest=_digest(uri))
         missing = f"its key {field} holds no AMQP URI" if secret else "it does not exist"
         return Found(error=MissingSecret(f"Secret {name} is needed for the broker, and {missing}"))
 
     def look(self, network: Network) -> tuple[Found, bool]:
-        """The same without a write, and whether the credentials would have to be made.
+        """The same without a write, and whether the credentials would have to be made or changed.
 
         Raises:
-            MissingSecret, Unavailable: not now.
+            MissingSecret, CookieLost, Unavailable
         """
         if network.spec.broker.managed is None:
             return self.find(network), False
-        name = common.credentials_name(network)
-        found = self._cache.get(SECRET, network.key, name)
-        if found is None:
-            return Found(Credentials("", "", "")), True
-        return _managed(found), False
+        found = self._managed(network, write=False)
+        return found, bool(found.news)
+
+    def _managed(self, network: Network, *, write: bool) -> Found:
+        there = self._there(network, common.credentials_name(network), adopt=write)
+        before = _decoded(there)
+        login, error = self._login(network, there, before)
+        # The cookie first: an earlier operator kept it among the credentials.
+        cookie = self._cookie(network, before, write=write)
+        host = f"{common.broker_name(network)}.{network.namespace}.svc:{common.AMQP_PORT}"
+        wanted = credentials.values(host, before, login)
+        news = ""
+        if any(before.get(key) != value for key, value in wanted.items()):
+            news = f"The broker's credentials are {'other ones' if there else 'made'}"
+        if write and (news or (network.rotate_at and _asked(there) != network.rotate_at)):
+            self._save(network, there, broker.credentials_secret(network, wanted))
+        found = Credentials(login.username, login.password, cookie, tuple(wanted["retired"].split("\n")[:-1]))
+        return Found(found, _digest(wanted["uri"]), error, news)
+
+    def _login(
+        self, network: Network, there: Object | None, before: dict[str, str]
+    ) -> tuple[Login, OperatorError | None]:
+        """Who is to log in, and what is wrong with the Secret that should say so."""
+        managed = network.spec.broker.managed
+        name = managed.credentials_secret_name if managed else None
+        if name is None:
+            rotate = bool(there and network.rotate_at and _asked(there) != network.rotate_at)
+            return credentials.own(before, secrets.token_urlsafe(24), rotate=rotate), None
+        data = _decoded(self._kube.find(SECRET, network.namespace, name))
+        if data.get("username") and data.get("password"):
+            return Login(data["username"], data["password"]), None
+        missing = "it has no keys username and password" if data else "it does not exist"
+        error = MissingSecret(f"Secret {name} is needed for the broker's credentials, and {missing}")
+        if not before.get("password"):
+            raise error
+        return Login(before["username"], before["password"]), error
+
+    def _cookie(self, network: Network, before: dict[str, str], *, write: bool) -> str:
+        name = common.cookie_name(network)
+        there = self._there(network, name, adopt=write)
+        found = _decoded(there).get("cookie", "")
+        copies = _decoded(self._there(network, common.broker_name(network), adopt=False)).get("cookie", "")
+        pods = self._cache.of(POD, network.key)
+        running = any(broker.runs(pod) for pod in pods)
+        new = secrets.token_hex(20)
+        cookie = credentials.cookie(found, (copies, before.get("cookie", "")), new, running=running)
+        if cookie is None:
+            raise CookieLost(
+                f"Secret {name} is gone, and the broker's members run with the cookie that was in it. They"
+                " know each other as long as none restarts. Another one is made when all of them have ended:"
+                f" kubectl delete pod -l {common.INSTANCE}={network.name},{common.COMPONENT}={common.BROKER}"
+            )
+        if write and cookie != found:
+            self._save(network, there, broker.cookie_secret(network, cookie))
+        return cookie
 
     def _lacking(self, network: Network) -> OperatorError | None:
         """Why there cannot be a Secret of a RabbitmqCluster."""
@@ -81,36 +142,38 @@ class Brokers:
             "spec.broker.cluster needs the RabbitMQ cluster operator: this Kubernetes has no RabbitmqCluster"
         )
 
-    def _own(self, network: Network) -> Object:
-        name = common.credentials_name(network)
-        found = self._children.made_once(network, SECRET, name)
-        if found is not None:
-            return found
-        made = Credentials("minga", secrets.token_urlsafe(24), secrets.token_hex(20))
+    def _there(self, network: Network, name: str, *, adopt: bool) -> Object | None:
+        if adopt:
+            return self._children.made_once(network, SECRET, name)
+        return self._cache.get(SECRET, network.key, name) or self._kube.find(SECRET, network.namespace, name)
+
+    def _save(self, network: Network, there: Object | None, wanted: Object) -> None:
+        """Makes a Secret that is not applied again, or changes what it holds."""
+        name = wanted["metadata"]["name"]
         try:
-            found = self._kube.create(SECRET, broker.new_credentials(network, made))
+            if there is None:
+                saved = self._kube.create(SECRET, wanted)
+            else:
+                # Of a Secret that has changed meanwhile we would overwrite what we have not read.
+                metadata = {
+                    "resourceVersion": there["metadata"]["resourceVersion"],
+                    "annotations": wanted["metadata"].get("annotations", {}),
+                }
+                patch = {"metadata": metadata, "data": wanted["data"]}
+                saved = self._kube.merge(SECRET, network.namespace, name, patch)
         except Conflict as conflict:
-            raise Unavailable(f"Secret {name} has just been made: {conflict}") from conflict
-        metrics.WRITES.labels("Secret", "create").inc()
-        self._cache.put(found)
-        return found
+            raise Unavailable(f"Secret {name} has just changed: {conflict}") from conflict
+        metrics.WRITES.labels("Secret", "patch" if there else "create").inc()
+        self._cache.put(saved)
 
 
-def _managed(secret: Object) -> Found:
-    """What the Secret of a managed broker says.
-
-    Raises:
-        MissingSecret: somebody took a key out of it.
-    """
-    data = _decoded(secret)
-    if lacking := [key for key in ("username", "password", "cookie", "uri") if not data.get(key)]:
-        name = secret["metadata"]["name"]
-        raise MissingSecret(f"Secret {name} is needed for the broker, and has no key {', '.join(lacking)}")
-    return Found(Credentials(data["username"], data["password"], data["cookie"]), _digest(data["uri"]))
+def _asked(secret: Object | None) -> str:
+    """The request for another password that a Secret is the answer to."""
+    return str(((secret or {}).get("metadata", {}).get("annotations") or {}).get(ROTATE_AT, ""))
 
 
-def _decoded(secret: Object) -> dict[str, str]:
-    data = secret.get("data") or {}
+def _decoded(secret: Object | None) -> dict[str, str]:
+    data = (secret or {}).get("data") or {}
     return {key: b64decode(value).decode(errors="replace") for key, value in data.items()}
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from minga_operator import metrics
 from minga_operator.cache import Cache
 from minga_operator.compare import APPLIED, applied, differences, owner, projection, settled, stamped
-from minga_operator.crd import KIND
+from minga_operator.crd import GROUP, KIND
 from minga_operator.errors import NameTaken, Refused, Waiting
 from minga_operator.kinds import BY_NAME, WATCHED, Kind
 from minga_operator.kube import Invalid, Kube
@@ -18,6 +18,7 @@ from minga_operator.resources.common import INSTANCE, MANAGED, Object, digest, o
 from minga_operator.workqueue import Key
 
 _log = logging.getLogger(__name__)
+_NOTES = f"metadata.annotations.{GROUP}/"
 
 Say = Callable[[str, str, str, str], None]
 """Posts an Event: type, reason, action, note."""
@@ -91,8 +92,8 @@ class Children:
             except Refused as refused:
                 found.append(f"{kind.name} {name} is refused: {refused}")
                 continue
-            if fields := differences(projection(item, answer), live):
-                found.append(f"{kind.name} {name}: {', '.join(fields)}")
+            if fields := telling(differences(projection(item, answer), live)):
+                found.append(f"{kind.name} {name}: {fields}")
         gone = self._superfluous(network, wanted, spare)
         return found + [f"{kind.name} {live['metadata']['name']} is deleted" for kind, live in gone]
 
@@ -216,6 +217,13 @@ def _left_behind(network: Network, live: Object, *, made_once: bool) -> bool:
     labels = live["metadata"].get("labels") or {}
     ours = {**MANAGED, INSTANCE: network.name}
     return ours.items() <= labels.items() and (made_once or applied(live))
+
+
+def telling(fields: Sequence[str]) -> str:
+    """Fields that would change, as a person wants to know them; empty for what only the operator notes."""
+    told = [field for field in fields if not field.startswith(_NOTES)]
+    rolled = " (its pods are replaced)" if any(field.startswith("spec.template") for field in told) else ""
+    return ", ".join(told) + rolled
 
 
 def only_immutable(message: str) -> bool:

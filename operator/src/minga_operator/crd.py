@@ -10,8 +10,9 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, NoDefault
 from pydantic_core import core_schema
 
+from minga_operator.brokerspec import Broker
 from minga_operator.fields import rule
-from minga_operator.model import Broker, Spec
+from minga_operator.model import Spec
 
 GROUP = "minga.dev"
 VERSION = "v1alpha1"
@@ -27,6 +28,7 @@ _COUNTS = {
     "peers": "Peers that exist",
     "readyPeers": "Peers that have joined and serve",
     "files": "Different names in the network's index, as a node reported it",
+    "members": "Nodes that are alive, as a node reported it",
     "bytes": "Bytes of all shared files together, as a node reported it",
 }
 _TEXTS = {
@@ -36,6 +38,8 @@ _TEXTS = {
     "brokerImage": "Image of the managed broker; kept likewise",
     "defaultImage": "Image of the nodes when spec.image names none; kept when the operator is upgraded",
     "defaultBrokerImage": "Image of the managed broker when the spec names none; likewise",
+    "url": "Where REST and the page are: by the Ingress, the Gateway, the load balancer, or in the cluster",
+    "address": "Address of the load balancer, or pending; only with service.type LoadBalancer",
     "version": "Version of the nodes' image",
     "broker": "Kind and state of the broker, such as managed/Ready",
 }
@@ -115,8 +119,8 @@ def _status() -> Schema:
         },
         "conditions": {
             "type": "array",
-            "description": "Ready, SeedsReady, PeersReady, BrokerReady, Reconciled, UpToDate, NotEvicted and"
-            " Paused",
+            "description": "Ready, Reconciling, Stalled, SeedsReady, PeersReady, BrokerReady, Reconciled,"
+            " UpToDate, NotEvicted and Paused",
             "x-kubernetes-list-type": "map",
             "x-kubernetes-list-map-keys": ["type"],
             "items": _condition(),
@@ -129,6 +133,16 @@ def _status() -> Schema:
                     "type": "string",
                     "description": "Secret with the REST address, and its tokens where it asks for any",
                 },
+            },
+        },
+        "lastDrain": {
+            "type": "object",
+            "description": "The last drain of a seed or peer that ended",
+            "properties": {
+                "pod": {"type": "string", "description": "Its pod"},
+                "endedAt": {"type": "string", "format": "date-time", "description": "When it ended"},
+                "outcome": {"type": "string", "description": "HandedOver, DeadlineOver or Cancelled"},
+                "message": {"type": "string", "description": "What was left, where something was"},
             },
         },
         "draining": {
@@ -192,6 +206,8 @@ def definition() -> Schema:
                         _column("Broker", ".status.broker", "string", "Kind and state of the broker"),
                         _column("Files", ".status.files", "integer", "Files in the index"),
                         _column("Status", f"{ready}.message", "string", "What is being waited for"),
+                        _column("URL", ".status.url", "string", "Where REST and the page are", 1),
+                        _column("Members", ".status.members", "integer", "Nodes that are alive", 1),
                         _column("Version", ".status.version", "string", "Version of the nodes", 1),
                         _column(
                             "Up-To-Date",

@@ -60,6 +60,8 @@ class Decision:
     """What each of them is still needed for."""
     overdue: tuple[str, ...] = ()
     """What is known of each pod that goes now because its time is over."""
+    ended: Mapping[str, str] = field(default_factory=dict)
+    """The drain that ended just now, or the one before: its pod, when (RFC 3339), outcome and message."""
 
 
 def leaving(
@@ -190,11 +192,16 @@ def decide(
     since: dict[str, str] = {}
     notes: dict[str, str] = {}
     overdue: list[str] = []
+    ended: Mapping[str, str] = network.status.get("lastDrain") or {}
+    for name in before.keys() - {name for group in groups for name in group.names}:
+        ended = _ended(name, now, "Cancelled", "the spec wants it again")
     for group in groups:
         late: dict[int, str] = {}
         stays = 0
         for place, name in enumerate(group.names, start=1):
             report = reports.get(name)
+            if report is not None and report.done and (name in before or ended.get("pod") != name):
+                ended = _ended(name, now, "HandedOver", "it held nothing that nobody else has")
             if name in nothing or (report is not None and report.done):
                 continue
             began = before.get(name, now)
@@ -207,12 +214,17 @@ def decide(
         going = [name for place, name in late.items() if (not stays if group.whole else place > stays)]
         overdue += [notes[name] for name in going]
         for name in going:
+            ended = _ended(name, now, "DeadlineOver", notes[name])
             del since[name], notes[name]
         if stays and group.whole:
             workloads.append((group.kind, group.component))
         elif stays:
             keep[group.component] = int(group.names[stays - 1].rpartition("-")[2]) + 1
-    return Decision(keep, tuple(workloads), since, notes, tuple(overdue))
+    return Decision(keep, tuple(workloads), since, notes, tuple(overdue), ended)
+
+
+def _ended(pod: str, now: str, outcome: str, message: str) -> Mapping[str, str]:
+    return {"pod": pod, "endedAt": now, "outcome": outcome, "message": message}
 
 
 def _note(name: str, report: Report | None, last: Report | None) -> str:

@@ -40,6 +40,12 @@ class MissingSecret(OperatorError):
     reason = "SecretMissing"
 
 
+class CookieLost(OperatorError):
+    """Members of a broker run with a cookie that nobody else has any more."""
+
+    reason = "CookieLost"
+
+
 class MissingCluster(OperatorError):
     """The RabbitmqCluster that the spec names is not there."""
 

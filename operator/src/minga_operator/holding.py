@@ -38,7 +38,9 @@ def _held(network: Network, plan: Plan, component: str, live: Object) -> Held | 
     # Removing the request for a restart is none.
     wanted = replace(network, restarted_at=network.restarted_at or before.restarted_at)
     then = rendering(before.network(network), before.plan(plan), component)
-    if rendering(wanted, plan, component) != then or before.secrets != memory.secrets(plan, component):
+    if rendering(wanted, plan, component) != then:
+        return None
+    if before.secrets != memory.secrets(plan, component, before.rendering.template):
         return None
     return Held(before.rendering, str(value), before.operator, outdated=before.rendering != then)
 

@@ -47,6 +47,7 @@ DEFINITION = Kind(
 )
 EVENT = Kind("events.k8s.io/v1", "Event", "events", ours=False)
 SECRET = Kind("v1", "Secret", "secrets")
+SERVICE = Kind("v1", "Service", "services")
 CLAIM = Kind("v1", "PersistentVolumeClaim", "persistentvolumeclaims", OF_A_NETWORK, ours=False)
 POD = Kind("v1", "Pod", "pods", OF_A_NETWORK, ours=False)
 STATEFUL_SET = Kind("apps/v1", "StatefulSet", "statefulsets")
@@ -57,7 +58,7 @@ HTTP_ROUTE = Kind("gateway.networking.k8s.io/v1", "HTTPRoute", "httproutes", opt
 WATCHED = (
     Kind("v1", "ConfigMap", "configmaps"),
     SECRET,
-    Kind("v1", "Service", "services"),
+    SERVICE,
     STATEFUL_SET,
     DAEMON_SET,
     Kind("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets", apart=True),

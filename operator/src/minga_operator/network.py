@@ -17,6 +17,9 @@ from minga_operator.model import Spec
 RESTARTED_AT = f"{GROUP}/restartedAt"
 """On a network, a request for a restart, as `kubectl rollout restart` makes one; on pods, when it was."""
 
+ROTATE_AT = f"{GROUP}/rotateBrokerPassword"
+"""On a network, a request for another password; on the Secret that has it, the request that it answers."""
+
 _QUANTITY = re.compile(r"(?P<number>[0-9]+(\.[0-9]+)?)(?P<suffix>m|k|[KMGTPE]i|[MGTPE])?")
 _SUFFIXES = {"m": Decimal("0.001"), "": Decimal(1), "k": Decimal(1000), "Ki": Decimal(1024)}
 for _power, _letter in enumerate("MGTPE", start=2):
@@ -35,6 +38,8 @@ class Network:
     spec: Spec
     restarted_at: str = ""
     """The annotation by which a user asks for a restart; any other value is another restart."""
+    rotate_at: str = ""
+    """The annotation by which a user asks for another password of the broker; likewise."""
     status: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -45,11 +50,13 @@ class Network:
 
 @dataclass(frozen=True)
 class Credentials:
-    """How nodes log in at the managed broker; made once."""
+    """How nodes log in at the managed broker, and its members know each other."""
 
     username: str
-    password: str
-    cookie: str
+    password: str = field(repr=False)
+    cookie: str = field(repr=False)
+    retired: tuple[str, ...] = ()
+    """Former users, which the broker is to forget."""
 
 
 @dataclass(frozen=True)
@@ -133,6 +140,7 @@ def parse(body: Mapping[str, Any]) -> Network:
         generation=metadata.get("generation", 0),
         spec=spec,
         restarted_at=str((metadata.get("annotations") or {}).get(RESTARTED_AT, "")),
+        rotate_at=str((metadata.get("annotations") or {}).get(ROTATE_AT, "")),
         status=body.get("status") or {},
     )
 

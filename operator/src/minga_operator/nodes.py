@@ -11,6 +11,7 @@ import urllib3
 
 from minga_operator.draining import Report
 from minga_operator.network import Network, Tokens
+from minga_operator.observed import Said
 from minga_operator.resources.common import REST_PORT
 from minga_operator.workqueue import Key
 
@@ -21,6 +22,8 @@ class Totals:
 
     files: int
     bytes: int
+    members: int = 0
+    """Nodes that it knows to be alive, itself included."""
 
 
 class Nodes:
@@ -45,9 +48,21 @@ class Nodes:
         token = (tokens.read or tokens.write) if tokens else ""
         answer = self._get(f"{network.name}.{network.namespace}.svc", "/api/v1/network", token)
         try:
-            return Totals(int(answer["files"]), int(answer["bytes"])) if answer else None
+            if not answer:
+                return None
+            members = int(answer.get("peers_alive", 0)) + 1
+            return Totals(int(answer["files"]), int(answer["bytes"]), members)
         except (KeyError, TypeError, ValueError):
             return None
+
+    def broker(self, address: str) -> Said | None:
+        """What a node says of its broker; None when it does not answer. It needs no token for that."""
+        answer = self._get(address, "/api/v1/node", "")
+        if answer is None or "broker_connected" not in answer:
+            return None
+        # Null: it was not told of one.
+        problem = "" if answer["broker_connected"] is not None else "it has been told of no broker"
+        return Said(bool(answer["broker_connected"]), str(answer.get("broker_problem") or problem))
 
     def drain(self, network: Network, address: str, leaving: Sequence[str]) -> Report | None:
         """Has a peer hand over what only it has, or says how far it is; None when it does not answer."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from minga_operator import draining, metrics, planning, status
+from minga_operator import draining, metrics, pacing, planning, status
 from minga_operator.brokers import Brokers, Found
 from minga_operator.cache import Cache
 from minga_operator.children import Children
@@ -21,29 +21,19 @@ from minga_operator.errors import (
 )
 from minga_operator.events import Events
 from minga_operator.evictions import Evictions
-from minga_operator.kinds import BY_NAME, CLAIM, DAEMON_SET, NEEDED, NETWORK, POD, STATEFUL_SET, Kind
+from minga_operator.kinds import BY_NAME, CLAIM, NEEDED, NETWORK, POD
 from minga_operator.known import Known
 from minga_operator.kube import Conflict, Kube
 from minga_operator.network import Network, Plan, Tokens, parse
 from minga_operator.nodes import Nodes
+from minga_operator.observed import Observed
+from minga_operator.observing import Observer
 from minga_operator.peer_tls import CertificateSecrets
-from minga_operator.planning import Existing, Settings
-from minga_operator.resources import Object, common, desired
+from minga_operator.planning import Settings
+from minga_operator.resources import common, desired
 from minga_operator.tokens import TokenSecrets
 from minga_operator.volumes import Volumes
 from minga_operator.workqueue import Key
-
-_RECHECK_SECONDS = 60.0
-"""How often a Secret that is not ours is looked at: it is not in any of our watches."""
-
-_MISSING_SECONDS = 5.0
-"""The same while it is missing."""
-
-_RENEWAL_SECONDS = 3600.0
-"""How often certificates of ours are looked at."""
-
-_DRAIN_SECONDS = 2.0
-"""How often draining peers are asked."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +80,7 @@ class Reconciler:
         self._certificates = CertificateSecrets(kube, cache, self._children)
         self._volumes = Volumes(kube, cache, self._events)
         self.known = Known()
+        self._observer = Observer(kube, cache, nodes, self.known, self._evictions)
         self.kinds: frozenset[str] = frozenset()
         """Optional kinds that the cluster knows."""
 
@@ -99,6 +90,11 @@ class Reconciler:
         self._nodes.know(key, None)
         self._children.forget(key)
         self._evictions.forget(key)
+        self._observer.forget(key)
+
+    def ask_nodes(self, network: Network) -> bool:
+        """Asks some of a network's nodes whether they have their broker; returns whether that is news."""
+        return self._observer.ask(network)
 
     def reconcile(self, key: Key) -> Result:
         """Makes everything so. Doing it twice changes nothing.
@@ -136,10 +132,14 @@ class Reconciler:
             except Exception as caught:  # noqa: BLE001 -- whoever looks at the network is told
                 error = InternalError(caught)
         error = error or outcome.partial_error
-        writes = outcome.writes + self._report(network, outcome, error)
+        drain = None if outcome.plan is None else outcome.drain
+        observed, soon = self._observer.look(network, drain, now())
+        observed = replace(observed, pending=outcome.pending)
+        writes = outcome.writes + self._report(network, outcome, observed, error)
         if error is not None:
             raise error
-        return Result(writes, _again(network, outcome))
+        draining_now, missing = bool(outcome.drain.since), outcome.broker_error is not None
+        return Result(writes, pacing.again(network, draining=draining_now, missing=missing, soon=soon))
 
     def _apply(self, network: Network) -> Outcome:
         self._check_sight(network)
@@ -147,6 +147,8 @@ class Reconciler:
         self._nodes.know(network.key, tokens)
         renewed = self._certificates.ensure(network, datetime.datetime.now(datetime.UTC))
         found = self._brokers.find(network)
+        if found.news:
+            self._events.post(network, "Normal", "Credentials", "Rotate", found.news)
         network, partial_error, writes = self._volumes.resize(network)
         writes += renewed
         drain = self._drain(network)
@@ -177,7 +179,7 @@ class Reconciler:
         secrets = self._brokers.look(network), self._tokens.look(network)
         (broker, lacks_credentials), (tokens, lacks_tokens) = secrets
         if lacks_credentials:
-            notes.append(f"Secret {common.credentials_name(network)} is made")
+            notes.append(f"Secret {common.credentials_name(network)}: {broker.news}")
         if lacks_tokens:
             notes.append(f"Secret {common.tokens_name(network)} is made")
         network, grown = self._volumes.pending(network)
@@ -197,7 +199,7 @@ class Reconciler:
         return planning.plan(
             network,
             self._settings,
-            self._existing(network),
+            self._observer.existing(network),
             credentials=broker.credentials,
             broker_digest=broker.digest,
             tokens=tokens,
@@ -207,12 +209,12 @@ class Reconciler:
 
     def _drain(self, network: Network) -> draining.Decision:
         """Asks the pods that are to leave for what only they have."""
-        there = self._existing(network)
+        there = self._observer.existing(network)
         pods, claims = self._cache.of(POD, network.key), self._cache.of(CLAIM, network.key)
         groups = draining.leaving(network, there.seeds, there.peers, there.daemons, pods)
         if not groups:
             self.known.tell_reports(network.key, {})
-            return draining.Decision()
+            return draining.decide(network, (), {}, (), now())
         names = [name for group in groups for name in group.names]
         peers = [name for group in groups for name in group.peers]
         addresses = draining.running(pods, names)
@@ -228,17 +230,6 @@ class Reconciler:
         last = self.known.tell_reports(network.key, reports)
         return draining.decide(network, groups, reports, nothing, now(), last)
 
-    def _existing(self, network: Network) -> Existing:
-        def live(kind: Kind, name: str) -> Object | None:
-            return self._cache.get(kind, network.key, name)
-
-        return Existing(
-            seeds=live(STATEFUL_SET, common.seed_name(network)),
-            peers=live(STATEFUL_SET, common.peer_name(network)),
-            daemons=live(DAEMON_SET, common.peer_name(network)),
-            broker=live(STATEFUL_SET, common.broker_name(network)),
-        )
-
     def _report_defect(self, body: Mapping[str, Any], error: InternalError) -> None:
         """Says so with nothing but what the API server gave."""
         metadata, before = body["metadata"], body.get("status") or {}
@@ -250,26 +241,14 @@ class Reconciler:
             self.known.answered(self._kube.merge(NETWORK, namespace, name, content, part="status"))
             metrics.WRITES.labels("P2PNetwork", "status").inc()
 
-    def _report(self, network: Network, outcome: Outcome, error: OperatorError | None) -> int:
+    def _report(
+        self, network: Network, outcome: Outcome, observed: Observed, error: OperatorError | None
+    ) -> int:
         """Writes the status where it is not what it should be; returns whether that was so."""
-        key, totals = network.key, self.known.totals(network.key)
+        key = network.key
         for item in self._evictions.untold(key):
-            note = f"{item.pod} was evicted: {item.message}"
-            self._events.post(network, "Warning", "PodEvicted", "Look", note)
-        kind = DAEMON_SET if network.spec.peers.mode == "DaemonSet" else STATEFUL_SET
-        observed = status.Observed(
-            seeds=self._cache.get(STATEFUL_SET, key, common.seed_name(network)),
-            peers=self._cache.get(kind, key, common.peer_name(network)),
-            broker=self._cache.get(STATEFUL_SET, key, common.broker_name(network)),
-            pods=self._cache.of(POD, key),
-            pending=outcome.pending,
-            evicted=[f"{item.pod}: {item.message}" for item in self._evictions.recent(key)],
-            # Time goes on while a network is paused, or nothing could be decided.
-            draining=network.status.get("draining", {}) if outcome.plan is None else outcome.drain.since,
-            drain_notes=outcome.drain.notes,
-        )
-        if totals is not None:
-            observed = replace(observed, files=totals.files, bytes=totals.bytes)
+            note = f"{item.pod}{' was evicted' if item.reason == 'PodEvicted' else ''}: {item.message}"
+            self._events.post(network, "Warning", item.reason, "Look", note)
         wanted = status.status(network, outcome.plan, observed, error, outcome.broker_error, now())
         patch = status.patch(network.status, wanted)
         if not patch:
@@ -294,23 +273,10 @@ def _spare(network: Network) -> list[tuple[str, str]]:
     """Secrets that stay when they are switched off: pods that still mount them can be made anew."""
     kept = [common.tokens_name, common.certificate_name, common.authority_name]
     if network.spec.broker.managed is not None:
-        kept.append(common.credentials_name)
+        kept += [common.credentials_name, common.cookie_name]
     return [("Secret", name(network)) for name in kept]
 
 
 def now() -> str:
     """The time as the API server writes it."""
     return datetime.datetime.now(datetime.UTC).strftime(draining.FORMAT)
-
-
-def _again(network: Network, outcome: Outcome) -> float | None:
-    if outcome.drain.since:
-        return _DRAIN_SECONDS
-    if outcome.broker_error is not None:
-        return _MISSING_SECONDS
-    spec = network.spec
-    if spec.paused:
-        return None
-    if spec.broker.managed is None or "Secret" in {spec.access.tokens, spec.peer_tls.certificates}:
-        return _RECHECK_SECONDS
-    return _RENEWAL_SECONDS if spec.peer_tls.certificates == "Managed" else None

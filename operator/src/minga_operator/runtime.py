@@ -204,6 +204,8 @@ class Runtime:
             for condition in network.status.get("conditions") or ():
                 if (condition["type"], condition["status"]) in counts:
                     counts[condition["type"], condition["status"]] += 1
+            if self.reconciler.ask_nodes(network):
+                self.queue.add(network.key)
             if network.status.get("readySeeds") or network.status.get("readyPeers"):
                 totals = self._nodes.totals(network)
                 if totals is not None and self.reconciler.known.tell(network.key, totals):

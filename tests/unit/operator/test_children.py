@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from minga_operator.children import check_owner, only_immutable
+from minga_operator.children import check_owner, only_immutable, telling
 from minga_operator.compare import stamped
 from minga_operator.errors import NameTaken, Waiting
 from minga_operator.resources import access, config
@@ -30,6 +30,22 @@ FIXED = (
 )
 def test_only_for_a_field_that_cannot_change_and_nothing_else(message: str, anew: bool) -> None:
     assert only_immutable(message) is anew
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        (["metadata.annotations.minga.dev/rendered"], ""),
+        (["metadata.annotations.minga.dev/rendered", "spec.replicas"], "spec.replicas"),
+        (
+            ["metadata.annotations.minga.dev/template-digest", "spec.replicas", "spec.template.metadata"],
+            "spec.replicas, spec.template.metadata (its pods are replaced)",
+        ),
+        (["metadata.annotations.example.com/a"], "metadata.annotations.example.com/a"),
+    ],
+)
+def test_a_plan_says_what_concerns_people(fields: list[str], told: str) -> None:
+    assert telling(fields) == told
 
 
 def left(change: Callable[[dict[str, Any]], object] = lambda metadata: None) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from minga_operator import status
 from minga_operator.cache import Cache
 from minga_operator.evictions import Eviction, Evictions
 from minga_operator.kinds import POD
-from minga_operator.status import Observed
+from minga_operator.observed import Observed
 from tests.unit.operator.networks import NOW, network
 
 KEY = ("shelf", "library")

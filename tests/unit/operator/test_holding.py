@@ -13,11 +13,11 @@ import pytest
 
 from minga_operator import status
 from minga_operator.network import RESTARTED_AT, Credentials, Network, Plan, Tokens
+from minga_operator.observed import Observed
 from minga_operator.planning import Existing
 from minga_operator.planning import plan as decide
-from minga_operator.resources import broker, config, desired, memory, workload
+from minga_operator.resources import broker, brokerfiles, config, desired, memory, workload
 from minga_operator.resources.common import Object
-from minga_operator.status import Observed
 from tests.unit.operator.networks import CREDENTIALS, NOW, SETTINGS, network
 from tests.unit.operator.test_resources import CASES
 
@@ -87,7 +87,7 @@ def make_newer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workload, "_template", template(workload._template))
     monkeypatch.setattr(broker, "_template", template(broker._template))
     monkeypatch.setattr(config, "node", node(config.node))
-    monkeypatch.setattr(broker, "_settings", settings(broker._settings))
+    monkeypatch.setattr(brokerfiles, "settings", settings(brokerfiles.settings))
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -182,11 +182,43 @@ def test_what_is_held_is_still_repaired(monkeypatch: pytest.MonkeyPatch) -> None
     assert reconciled(network(), drifted) == before
 
 
-def test_other_credentials_restart_the_broker_also_when_it_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_credentials_restart_a_broker_that_does_not_follow_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     before = reconciled(network(), [])
+    # As an earlier operator made it: without what brings credentials to a broker that runs.
+    for item in before:
+        if item["metadata"]["name"] == "library-broker" and item["kind"] == "StatefulSet":
+            annotations, pod = item["metadata"]["annotations"], item["spec"]["template"]["spec"]
+            pod["containers"] = [one for one in pod["containers"] if one["name"] == "rabbitmq"]
+            content = json.loads(annotations[memory.RENDERED])
+            content["template"] = item["spec"]["template"]
+            content["secrets"] = memory.secrets(planned(network(), []), "broker", content["template"])
+            annotations[memory.RENDERED] = json.dumps(content, separators=(",", ":"))
+    after = reconciled(network(), before)
+    assert rolled(before, after) == set()
     make_newer(monkeypatch)
-    cookie = Credentials(CREDENTIALS.username, CREDENTIALS.password, "another-cookie")
-    assert rolled(before, reconciled(network(), before, credentials=cookie)) == {"library-broker"}
+    assert rolled(before, reconciled(network(), before)) == set()
+    other = Credentials(CREDENTIALS.username, "another-password", CREDENTIALS.cookie)
+    assert rolled(before, reconciled(network(), before, credentials=other)) == {"library-broker"}
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        Credentials(CREDENTIALS.username, "another-password", CREDENTIALS.cookie),
+        Credentials("another", CREDENTIALS.password, CREDENTIALS.cookie, ("minga",)),
+        # One member after the other would come back to others that do not know it.
+        Credentials(CREDENTIALS.username, CREDENTIALS.password, "another-cookie"),
+    ],
+)
+@pytest.mark.parametrize("case", ["default", "everything"])
+def test_other_credentials_restart_no_broker(case: str, other: Credentials) -> None:
+    of = network(CASES[case])
+    before = reconciled(of, [])
+    after = reconciled(of, before, credentials=other)
+    assert rolled(before, after) == set()
+    assert contents(before, "Secret", "library-broker") != contents(after, "Secret", "library-broker")
 
 
 @pytest.fixture
@@ -314,7 +346,7 @@ def test_no_memory_holds_a_secret() -> None:
         text = (item["metadata"].get("annotations") or {}).get(memory.RENDERED, "")
         for secret in (CREDENTIALS.password, CREDENTIALS.cookie):
             assert secret not in text
-            assert broker.password_hash(secret, b"salt")[:8] not in text
+            assert brokerfiles.password_hash(secret, b"salt")[:8] not in text
         assert "password_hash" not in text
 
 

@@ -190,7 +190,7 @@ def test_other_broker_credentials_restart_nobody_and_reach_every_node(case: str,
     assert "subPath" not in mount
     (volume,) = [item["secret"] for item in template["spec"]["volumes"] if item["name"] == mount["name"]]
     name, key = {
-        "default": ("library-broker-credentials", "uri"),
+        "default": ("library-broker-credentials", "uris"),
         "external": ("ours", "uri"),
         "cluster": ("rabbit-default-user", "connection_string"),
     }[case]

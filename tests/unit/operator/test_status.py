@@ -9,9 +9,9 @@ import pytest
 
 from minga_operator import status
 from minga_operator.errors import MissingSecret, NameTaken
+from minga_operator.observed import Observed, Said
 from minga_operator.resources import workload
 from minga_operator.resources.broker import objects
-from minga_operator.status import Observed
 from tests.unit.operator.networks import NOW, live, network, plan
 
 
@@ -23,6 +23,7 @@ def healthy(spec: dict[str, Any] | None = None, **changes: Any) -> Observed:
         "seeds": live(workload.seeds(of, decided)),
         "peers": live(workload.peers(of, decided)),
         "broker": live(objects(of, managed, decided)[-1]) if managed else None,
+        "said": {"library-seed-0": Said(True)},
     }
     return Observed(**values | changes)
 
@@ -41,7 +42,36 @@ def waiting(reason: str, message: str = "") -> dict[str, Any]:
     return {"containerStatuses": [{"state": {"waiting": {"reason": reason, "message": message}}}]}
 
 
+def seeds(**changes: Any) -> dict[str, Any]:
+    of = network()
+    return live(workload.seeds(of, plan(of)), **changes)
+
+
+def lacking() -> dict[str, Any]:
+    """Peers of which none was made."""
+    found = peers(ready=0)
+    return found | {"status": found["status"] | {"replicas": 0}}
+
+
 UNSCHEDULED = {"conditions": [{"type": "PodScheduled", "status": "False", "message": "0/3 nodes fit"}]}
+JUST_NOW = {
+    "type": "PodScheduled",
+    "status": "False",
+    "message": "a node's cache is behind",
+    "lastTransitionTime": "2026-01-02T03:04:00Z",
+}
+KILLED = {"terminated": {"reason": "OOMKilled", "exitCode": 137}}
+OUT_OF_MEMORY = {
+    "containerStatuses": [
+        {
+            "name": "node",
+            "ready": False,
+            "restartCount": 3,
+            "state": {"waiting": {"reason": "CrashLoopBackOff"}},
+            "lastState": KILLED,
+        }
+    ]
+}
 
 
 @pytest.mark.parametrize(
@@ -59,6 +89,76 @@ UNSCHEDULED = {"conditions": [{"type": "PodScheduled", "status": "False", "messa
             "False",
             "PodsInTrouble",
             "library-peer-2: ImagePullBackOff: no such image",
+        ),
+        (
+            healthy(peers=peers(ready=2), pods=[pod("peer", {"conditions": [JUST_NOW]})]),
+            "PeersReady",
+            "False",
+            "WaitingForPods",
+            "2 of 3 peers are ready",
+        ),
+        (
+            healthy(
+                peers=peers(ready=2),
+                pods=[pod("peer", waiting("ContainerCreating"))],
+                unmounted={"library-peer-2": 'MountVolume.SetUp failed for volume "tokens"'},
+            ),
+            "PeersReady",
+            "False",
+            "PodsInTrouble",
+            'library-peer-2: MountVolume.SetUp failed for volume "tokens"',
+        ),
+        (
+            healthy(peers=peers(ready=2), pods=[pod("peer", OUT_OF_MEMORY)]),
+            "PeersReady",
+            "False",
+            "PodsInTrouble",
+            "library-peer-2: node was killed for lack of memory (3 restarts)",
+        ),
+        (
+            healthy(peers=lacking(), refused={"peer": "exceeded quota: pods=2"}),
+            "Ready",
+            "False",
+            "PodsRefused",
+            "0 of 3 peers are ready; StatefulSet library-peer gets no more pods: exceeded quota: pods=2",
+        ),
+        # What was said before they were made is over.
+        (
+            healthy(peers=peers(ready=1), refused={"peer": "x"}),
+            "PeersReady",
+            "False",
+            "WaitingForPods",
+            "1 of 3",
+        ),
+        (
+            healthy(seeds=seeds(ready=0), peers=peers(ready=0)),
+            "PeersReady",
+            "False",
+            "WaitingForSeeds",
+            "0 of 3 peers are ready; peers join through a seed, and none is ready",
+        ),
+        (
+            healthy(seeds=seeds(ready=0), peers=peers(ready=0), pods=[pod("peer", waiting("ErrImagePull"))]),
+            "PeersReady",
+            "False",
+            "PodsInTrouble",
+            "ErrImagePull",
+        ),
+        (healthy(seeds=seeds(ready=0)), "PeersReady", "True", "AllReady", "3 of 3 peers are ready"),
+        (healthy(said={}), "BrokerReady", "Unknown", "WaitingForNodes", "no node is ready"),
+        (
+            healthy(said={"library-seed-0": Said(True), "library-peer-1": Said(False, "connection refused")}),
+            "BrokerReady",
+            "False",
+            "WaitingForNodes",
+            "1 of 2 nodes are not connected to the broker; library-peer-1: connection refused",
+        ),
+        (
+            healthy(said={"library-seed-0": Said(False, "it refuses the user", 60.0)}),
+            "Ready",
+            "False",
+            "NodesDisconnected",
+            "1 of 1 nodes are not connected to the broker; library-seed-0: it refuses the user",
         ),
         (
             healthy(peers=peers(ready=2), pods=[pod("peer", UNSCHEDULED)]),

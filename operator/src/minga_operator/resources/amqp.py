@@ -34,6 +34,8 @@ def volumes(network: Network, plan: Plan) -> list[Object]:
     if plan.by_environment:
         return []
     name, key = secret(network)
+    if network.spec.broker.managed is not None:
+        key = "uris"
     # Readable for the pod's group alone, which is the node's.
     source: Object = {"secretName": name, "defaultMode": 0o440, "items": [{"key": key, "path": FILE}]}
     return [{"name": VOLUME, "secret": source | _optional(network)}]

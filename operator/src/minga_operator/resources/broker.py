@@ -2,35 +2,59 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import json
+from collections.abc import Mapping
 
-from minga_operator.model import ManagedBroker
-from minga_operator.network import Credentials, Network, Plan, Rendering
-from minga_operator.resources import common, memory, storage, workload
+from minga_operator.brokerspec import ManagedBroker
+from minga_operator.network import ROTATE_AT, Network, Plan, Rendering
+from minga_operator.podspec import Resources
+from minga_operator.resources import brokerfiles, common, memory, storage, workload
 from minga_operator.resources.common import Object
 
 USER = 999
 """The user that both the public image and Debian's package run RabbitMQ as."""
+_CONTAINER = "rabbitmq"
 _HOME = "/var/lib/rabbitmq"
-_FILES = "/etc/minga"
+_FILES = brokerfiles.DIRECTORY
+_KNOWN = "/tmp/definitions"
+"""Checksum of the definitions that the broker has read: at its start, or when they changed."""
+_FOLLOW = f"""\
+trap 'exit 0' TERM
+pause() {{ sleep "$1" & wait $!; }}
+while pause 5; do
+  now=$(cksum < {_FILES}/definitions.json)
+  [ "$now" = "$(cat {_KNOWN})" ] && continue
+  rabbitmqctl -q import_definitions {_FILES}/definitions.json || continue
+  echo "$now" > {_KNOWN}
+  echo 'the credentials are others now'
+  # Nodes have read of the new user by then: whoever is removed is disconnected.
+  pause 120
+  while read -r user; do
+    rabbitmqctl -q delete_user "$user" < /dev/null || true
+  done < {_FILES}/retired
+done
+"""
+"""Brings changed credentials to a broker that runs. The operator needs no right to enter pods for it."""
+_SMALL = {"cpu": ("10m", "500m"), "memory": ("16Mi", "256Mi")}
+"""What that asks for and may use, where the broker's resources are bounded: mostly it sleeps."""
 
 
-def new_credentials(network: Network, credentials: Credentials) -> Object:
-    """The Secret that is made once: applied never again, so that what is in it stays."""
-    host = f"{common.broker_name(network)}.{network.namespace}.svc"
-    uri = f"amqp://{credentials.username}:{credentials.password}@{host}:{common.AMQP_PORT}/"
-    data = {
-        "username": credentials.username,
-        "password": credentials.password,
-        "cookie": credentials.cookie,
-        "uri": uri,
-    }
-    encoded = {key: common.base64(value) for key, value in data.items()}
-    return common.make(
-        network, "v1", "Secret", common.credentials_name(network), common.BROKER, type="Opaque", data=encoded
-    )
+def credentials_secret(network: Network, values: Mapping[str, str]) -> Object:
+    """The Secret with what nodes log in by: applied never again, so that what others put there is seen."""
+    annotations = {ROTATE_AT: network.rotate_at} if network.rotate_at else None
+    return _secret(network, common.credentials_name(network), values, annotations)
+
+
+def cookie_secret(network: Network, cookie: str) -> Object:
+    """The Secret with what members know each other by, made once."""
+    return _secret(network, common.cookie_name(network), {"cookie": cookie})
+
+
+def runs(pod: Object) -> bool:
+    """Whether a pod is a member of a broker that runs."""
+    if (pod["metadata"].get("labels") or {}).get(common.COMPONENT) != common.BROKER:
+        return False
+    containers = (pod.get("status") or {}).get("containerStatuses") or ()
+    return any(item["name"] == _CONTAINER and "running" in (item.get("state") or {}) for item in containers)
 
 
 def objects(network: Network, broker: ManagedBroker, plan: Plan) -> list[Object]:
@@ -38,19 +62,10 @@ def objects(network: Network, broker: ManagedBroker, plan: Plan) -> list[Object]
     if plan.credentials is None:
         raise ValueError("a managed broker needs credentials")
     held = plan.held.get(common.BROKER)
-    settings = held.rendering.files if held else _settings(network, broker)
-    files = _files(network, settings, plan.credentials)
-    secret = common.make(
-        network,
-        "v1",
-        "Secret",
-        common.broker_name(network),
-        common.BROKER,
-        type="Opaque",
-        data={name: common.base64(content) for name, content in files.items()},
-    )
+    settings = held.rendering.files if held else brokerfiles.settings(network, broker)
+    files = brokerfiles.files(network, settings, plan.credentials)
     return [
-        secret,
+        _secret(network, common.broker_name(network), files),
         _service(network, common.broker_name(network), headless=False),
         _service(network, common.brokers_name(network), headless=True),
         _stateful_set(network, broker, plan),
@@ -58,91 +73,21 @@ def objects(network: Network, broker: ManagedBroker, plan: Plan) -> list[Object]
 
 
 def rendering(network: Network, plan: Plan) -> Rendering:
-    """What this operator makes the broker's pods of. Its files are without secrets."""
+    """What this operator makes the broker's pods of. Credentials are no part of it: it follows them."""
     broker = network.spec.broker.managed
-    if broker is None or plan.credentials is None:
-        raise ValueError("only a managed broker with credentials has pods")
-    settings = _settings(network, broker)
-    files = _files(network, settings, plan.credentials)
-    return Rendering(_template(network, broker, plan, common.digest(files)), settings)
+    if broker is None:
+        raise ValueError("only a managed broker has pods")
+    settings = brokerfiles.settings(network, broker)
+    return Rendering(_template(network, broker, plan, common.digest(settings)), settings)
 
 
-def password_hash(password: str, salt: bytes) -> str:
-    """RabbitMQ's `rabbit_password_hashing_sha256`: base64 of a 4-byte salt and SHA-256 of both."""
-    return base64.b64encode(salt + hashlib.sha256(salt + password.encode()).digest()).decode()
-
-
-def _files(network: Network, settings: Object, credentials: Credentials) -> dict[str, str]:
-    """The mounted files: settings, and who may log in."""
-    salt = hashlib.sha256(f"salt {network.uid}".encode()).digest()[:4]
-    definitions = {
-        "users": [
-            {
-                "name": credentials.username,
-                "password_hash": password_hash(credentials.password, salt),
-                "hashing_algorithm": "rabbit_password_hashing_sha256",
-                "tags": [],
-            }
-        ],
-        **settings["definitions"],
-        "permissions": [
-            {"user": credentials.username, "vhost": "/", "configure": ".*", "write": ".*", "read": ".*"}
-        ],
-    }
-    return {
-        "rabbitmq.conf": settings["rabbitmq.conf"],
-        "definitions.json": json.dumps(definitions, indent=2) + "\n",
-        "enabled_plugins": settings["enabled_plugins"],
-        "cookie": credentials.cookie,
-    }
-
-
-def _settings(network: Network, broker: ManagedBroker) -> Object:
-    """What the files say that is no secret."""
-    lines = [
-        f"listeners.tcp.default = {common.AMQP_PORT}",
-        f"load_definitions = {_FILES}/definitions.json",
-        "log.console = true",
-        "log.file = false",
-        "disk_free_limit.absolute = 64MB",
-        f"cluster_name = {network.namespace}.{network.name}",
-    ]
-    if broker.replicas > 1:
-        lines += [
-            "cluster_partition_handling = pause_minority",
-            # A queue that was declared before all members were there is at those alone, until this adds the
-            # others (RabbitMQ 3.13).
-            "quorum_queue.continuous_membership_reconciliation.enabled = true",
-            f"quorum_queue.continuous_membership_reconciliation.target_group_size = {broker.replicas}",
-            "cluster_formation.peer_discovery_backend = classic_config",
-            *(
-                f"cluster_formation.classic_config.nodes.{ordinal + 1} = "
-                f"rabbit@{common.broker_name(network)}-{ordinal}.{_domain(network)}"
-                for ordinal in range(broker.replicas)
-            ),
-        ]
-    return {
-        "rabbitmq.conf": "\n".join(lines) + "\n",
-        "definitions": {
-            "vhosts": [_vhost(broker)],
-        },
-        "enabled_plugins": "[rabbitmq_prometheus].\n",
-    }
-
-
-def _vhost(broker: ManagedBroker) -> Object:
-    """Where members may go, queues of no type of their own are replicated.
-
-    RabbitMQ before 4 reads the type beside the name, RabbitMQ 4 in the metadata.
-    """
-    if broker.replicas == 1:
-        return {"name": "/", "default_queue_type": "classic"}
-    metadata = {"description": "", "tags": [], "default_queue_type": "quorum"}
-    return {"name": "/", "default_queue_type": "quorum", "metadata": metadata}
-
-
-def _domain(network: Network) -> str:
-    return f"{common.brokers_name(network)}.{network.namespace}.svc"
+def _secret(
+    network: Network, name: str, values: Mapping[str, str], annotations: dict[str, str] | None = None
+) -> Object:
+    data = {key: common.base64(value) for key, value in values.items()}
+    return common.make(
+        network, "v1", "Secret", name, common.BROKER, annotations=annotations, type="Opaque", data=data
+    )
 
 
 def _service(network: Network, name: str, *, headless: bool) -> Object:
@@ -171,7 +116,7 @@ def _template(network: Network, broker: ManagedBroker, plan: Plan, digest: str) 
     ]
     port = {"port": "amqp"}
     container = {
-        "name": "rabbitmq",
+        "name": _CONTAINER,
         "image": plan.broker_image,
         "imagePullPolicy": "IfNotPresent",
         "env": [
@@ -181,7 +126,7 @@ def _template(network: Network, broker: ManagedBroker, plan: Plan, digest: str) 
             {"name": "RABBITMQ_ENABLED_PLUGINS_FILE", "value": f"{_FILES}/enabled_plugins"},
             {"name": "RABBITMQ_LOGS", "value": "-"},
             {"name": "RABBITMQ_USE_LONGNAME", "value": "true"},
-            {"name": "RABBITMQ_NODENAME", "value": f"rabbit@$(POD_NAME).{_domain(network)}"},
+            {"name": "RABBITMQ_NODENAME", "value": f"rabbit@$(POD_NAME).{brokerfiles.domain(network)}"},
         ],
         "ports": [
             {"name": "amqp", "containerPort": common.AMQP_PORT, "protocol": "TCP"},
@@ -206,11 +151,23 @@ def _template(network: Network, broker: ManagedBroker, plan: Plan, digest: str) 
         "imagePullPolicy": "IfNotPresent",
         "command": ["sh", "-c"],
         "args": [
-            f"rm -f {_HOME}/.erlang.cookie && umask 377 && cat {_FILES}/cookie > {_HOME}/.erlang.cookie"
+            f"cksum < {_FILES}/definitions.json > {_KNOWN} &&"
+            f" rm -f {_HOME}/.erlang.cookie && umask 377 && cat {_FILES}/cookie > {_HOME}/.erlang.cookie"
         ],
         "resources": workload.pod_resources(broker.resources),
         "securityContext": security,
-        "volumeMounts": mounts[:2],
+        "volumeMounts": [*mounts[:2], mounts[-1]],
+    }
+    follower = {
+        "name": memory.FOLLOWER,
+        "image": plan.broker_image,
+        "imagePullPolicy": "IfNotPresent",
+        "command": ["sh", "-c"],
+        "args": [_FOLLOW],
+        "env": container["env"],
+        "resources": _small(broker.resources),
+        "securityContext": security,
+        "volumeMounts": [*mounts[:2], mounts[-1]],
     }
     pod: Object = {
         "enableServiceLinks": False,
@@ -218,7 +175,7 @@ def _template(network: Network, broker: ManagedBroker, plan: Plan, digest: str) 
         "terminationGracePeriodSeconds": 60,
         "securityContext": common.restricted_pod(USER),
         "initContainers": [cookie],
-        "containers": [container],
+        "containers": [container, follower],
         "volumes": [
             {"name": "files", "secret": {"secretName": common.broker_name(network)}},
             {"name": "etc", "emptyDir": {}},
@@ -238,6 +195,15 @@ def _template(network: Network, broker: ManagedBroker, plan: Plan, digest: str) 
         "metadata": {"labels": common.labels(network, common.BROKER), "annotations": annotations},
         "spec": pod,
     }
+
+
+def _small(wanted: Resources) -> Object:
+    """Resources of a container that hardly does anything, bounded where the broker's are."""
+    found = {
+        "requests": {key: _SMALL[key][0] for key in wanted.requests if key in _SMALL},
+        "limits": {key: _SMALL[key][1] for key in wanted.limits if key in _SMALL},
+    }
+    return {key: value for key, value in found.items() if value}
 
 
 def _stateful_set(network: Network, broker: ManagedBroker, plan: Plan) -> Object:

@@ -108,6 +108,11 @@ def credentials_name(network: Network) -> str:
     return f"{network.name}-broker-credentials"
 
 
+def cookie_name(network: Network) -> str:
+    """Name of the Secret with the cookie of the managed broker's members."""
+    return f"{network.name}-broker-cookie"
+
+
 def tokens_name(network: Network) -> str:
     """Name of the Secret with the tokens that the operator makes."""
     return f"{network.name}-tokens"

@@ -18,6 +18,8 @@ from minga_operator.network import Network, Plan, Rendering
 from minga_operator.resources import common
 from minga_operator.version import VERSION
 
+FOLLOWER = "definitions"
+"""The broker's container that brings changed credentials to it. Brokers of an earlier operator have none."""
 RENDERED = f"{GROUP}/rendered"
 
 OBSERVED = ("node_image", "broker_image")
@@ -56,7 +58,7 @@ def text(network: Network, plan: Plan, component: str, rendering: Rendering) -> 
         "spec": network.spec.model_dump(mode="json", by_alias=True, exclude_none=True),
         "restartedAt": network.restarted_at,
         "observed": {name: getattr(plan, name) for name in observed},
-        "secrets": secrets(plan, component),
+        "secrets": secrets(plan, component, rendering.template),
         "operator": VERSION,
     }
     return json.dumps(content, separators=(",", ":"))
@@ -85,9 +87,10 @@ def _observed(content: Mapping[str, Any]) -> dict[str, str]:
     return found | ({IN_ENVIRONMENT: str(content[IN_ENVIRONMENT])} if IN_ENVIRONMENT in content else {})
 
 
-def secrets(plan: Plan, component: str) -> str:
-    """Digest of what is in the broker's files and may not be in an annotation."""
-    if component != common.BROKER or plan.credentials is None:
+def secrets(plan: Plan, component: str, template: Mapping[str, Any]) -> str:
+    """Digest of what a broker has read when it started; empty for one that follows its credentials."""
+    follows = any(item["name"] == FOLLOWER for item in template["spec"]["containers"])
+    if component != common.BROKER or plan.credentials is None or follows:
         return ""
     found = plan.credentials
     return common.digest([found.username, found.password, found.cookie])
