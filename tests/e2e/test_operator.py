@@ -194,7 +194,7 @@ def test_a_list_of_namespaces_needs_roles_only_there(cluster: Cluster, namespace
         for network in (outside, inside):
             network.apply(PENDING)
         inside.wait("Reconciled")
-        assert "status" not in outside.get()
+        assert outside.get()["status"] == {"observedGeneration": -1}
         assert used(cluster, since)[1] == []
         with pytest.raises(ClusterError, match="not found"):
             cluster.kubectl("get", "clusterrole", "minga")

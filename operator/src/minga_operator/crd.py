@@ -115,7 +115,7 @@ def _status() -> Schema:
         "observedGeneration": {
             "type": "integer",
             "format": "int64",
-            "description": "Generation of the spec that this status is about",
+            "description": "Generation of the spec that this status is about; -1: none yet",
         },
         "conditions": {
             "type": "array",
@@ -155,7 +155,14 @@ def _status() -> Schema:
         properties[name] = {"type": "integer", "format": "int64", "description": description}
     for name, description in _TEXTS.items():
         properties[name] = {"type": "string", "description": description}
-    return {"type": "object", "description": "What the network is", "properties": properties}
+    # Who applies it and asks at once how it is, hears that nothing is known yet. So have Flux's own kinds.
+    unseen = {"observedGeneration": -1}
+    return {
+        "type": "object",
+        "description": "What the network is",
+        "default": unseen,
+        "properties": properties,
+    }
 
 
 def _column(name: str, path: str, kind: str, description: str, priority: int = 0) -> Schema:
