@@ -1,4 +1,4 @@
-"""Why a network is not ready, said in the status: by the API server's words, the kubelet's, or the nodes' own."""
+"""Why a network is not ready, in the words of the API server, of the kubelet or of its nodes."""
 
 from __future__ import annotations
 
