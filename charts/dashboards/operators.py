@@ -41,7 +41,8 @@ NETWORKS = (
         "How many networks have each condition with each status.",
         [
             Query(
-                f"max by (condition, status) (minga_operator_networks{{{WHERE}}})",
+                "sum by (condition, status) (max by (network_namespace, network, condition, status)"
+                f" (minga_operator_networks{{{WHERE}}}))",
                 "{{condition}} {{status}}",
             )
         ],
@@ -52,7 +53,8 @@ NETWORKS = (
         "Networks whose Ready is not True.",
         [
             Query(
-                f'sum(max by (status) (minga_operator_networks{{{WHERE},condition="Ready",status!="True"}}))'
+                "sum(max by (network_namespace, network)"
+                f' (minga_operator_networks{{{WHERE},condition="Ready",status!="True"}}))'
                 " or vector(0)",
                 "",
             )
@@ -121,6 +123,17 @@ API = (
             )
         ],
         unit="reqps",
+        width=12,
+    ),
+    Panel(
+        "Not watched",
+        "Kinds that the operator may not watch: what needs them is left alone.",
+        [
+            Query(
+                f"max by (kind, namespace) (minga_operator_unwatched{{{WHERE}}}) > 0",
+                "{{kind}} {{namespace}}",
+            )
+        ],
         width=12,
     ),
     Panel(

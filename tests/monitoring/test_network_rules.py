@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from minga_operator.resources import desired
@@ -80,6 +81,22 @@ def test_another_network_does_not_count(tmp_path: Path) -> None:
     other = {"series": 'minga_build_info{namespace="attic",pod="library-peer-1"}', "values": "1x40"}
     few = {"MingaNodesMissing": "only 2 nodes of library can be scraped, of 3"}
     assert not otherwise(tmp_path, TWO, [*ALL[:2], other], few)
+
+
+@pytest.mark.parametrize("name", ["library-peer", "library-seed"])
+def test_a_network_whose_name_begins_likewise_does_not_count(tmp_path: Path, name: str) -> None:
+    others = [
+        {
+            "series": f'minga_build_info{{namespace="shelf",network="{name}",pod="{name}-{pod}"}}',
+            "values": "1x40",
+        }
+        for pod in ("seed-0", "peer-0")
+    ]
+    missed = {
+        "MingaNodesMissing": "only 1 nodes of library can be scraped, of 3",
+        "MingaSeedsMissing": "no seed of library can be scraped: newcomers cannot join",
+    }
+    assert not otherwise(tmp_path, TWO, [ALL[1], *others], missed)
 
 
 def test_a_daemon_set_has_as_many_peers_as_it_has(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from minga_operator.draining import Report
@@ -81,12 +81,15 @@ class Known:
         with self._lock:
             return self._kept.get(key)
 
+    def bodies(self) -> Sequence[Mapping[str, Any]]:
+        """All networks as the API server has them."""
+        with self._lock:
+            return self._kept.all()
+
     def networks(self) -> list[Network]:
         """All networks that can be read."""
-        with self._lock:
-            bodies = self._kept.all()
         found = []
-        for body in bodies:
+        for body in self.bodies():
             try:
                 found.append(parse(body))
             except InvalidSpec:

@@ -11,6 +11,7 @@ from typing import Any
 
 from minga_operator import metrics
 from minga_operator.cache import Cache
+from minga_operator.census import standing
 from minga_operator.errors import InternalError, OperatorError, Unavailable, Waiting
 from minga_operator.evictions import Evictions
 from minga_operator.follower import Follower
@@ -19,7 +20,6 @@ from minga_operator.kube import Conflict, Kube
 from minga_operator.nodes import Nodes
 from minga_operator.planning import Settings
 from minga_operator.reconcile import Reconciler
-from minga_operator.status import TYPES
 from minga_operator.workqueue import Key, WorkQueue
 
 _log = logging.getLogger(__name__)
@@ -197,21 +197,16 @@ class Runtime:
             self.queue.add(network.key)
 
     def _ask(self) -> None:
-        counts = dict.fromkeys(((kind, state) for kind in TYPES for state in ("True", "False")), 0)
+        metrics.tell_networks(standing(self.reconciler.known.bodies()))
         for network in self.reconciler.known.networks():
             if self._stopped.is_set():
                 return
-            for condition in network.status.get("conditions") or ():
-                if (condition["type"], condition["status"]) in counts:
-                    counts[condition["type"], condition["status"]] += 1
             if self.reconciler.ask_nodes(network):
                 self.queue.add(network.key)
             if network.status.get("readySeeds") or network.status.get("readyPeers"):
                 totals = self._nodes.totals(network)
                 if totals is not None and self.reconciler.known.tell(network.key, totals):
                     self.queue.add(network.key)
-        for (kind, state), count in counts.items():
-            metrics.NETWORKS.labels(kind, state).set(count)
 
     def _discover(self) -> None:
         """Follows every kind that the cluster knows; optional ones may come and go."""

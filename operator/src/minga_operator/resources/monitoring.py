@@ -19,6 +19,8 @@ def objects(network: Network, plan: Plan) -> list[Object]:
     found = []
     if wanted.pod_monitor and "PodMonitor" in plan.kinds:
         found.append(_pod_monitor(network, plan))
+        if network.spec.broker.managed is not None:
+            found.append(_broker_monitor(network))
     if wanted.rules and "PrometheusRule" in plan.kinds:
         found.append(_rules(network))
     if wanted.dashboards:
@@ -44,6 +46,22 @@ def _pod_monitor(network: Network, plan: Plan) -> Object:
     return common.make(network, API, "PodMonitor", network.name, spec=spec)
 
 
+def _broker_monitor(network: Network) -> Object:
+    """For the managed broker, whose plugin tells Prometheus how it is."""
+    spec = {
+        "selector": {"matchLabels": common.selector(network, common.BROKER)},
+        "podMetricsEndpoints": [
+            {
+                "port": "metrics",
+                "path": "/metrics",
+                "relabelings": [{"targetLabel": "network", "replacement": network.name}],
+            }
+        ],
+    }
+    name = common.broker_name(network)
+    return common.make(network, API, "PodMonitor", name, common.BROKER, spec=spec)
+
+
 def _rules(network: Network) -> Object:
     """Alerts that need to know the spec; the chart's rules have those that are the same for all networks."""
     spec = network.spec
@@ -53,7 +71,7 @@ def _rules(network: Network) -> Object:
         _too_few(
             network,
             "MingaSeedsMissing",
-            f"{common.seed_name(network)}-.*",
+            f"{common.seed_name(network)}-[0-9]+",
             1,
             "critical",
             f"no seed of {network.name} can be scraped: newcomers cannot join",
@@ -61,7 +79,8 @@ def _rules(network: Network) -> Object:
         _too_few(
             network,
             "MingaNodesMissing",
-            f"{network.name}-(seed|peer)-.*",
+            # No dash in the end: a network called library-peer has library-peer-seed-0.
+            f"{network.name}-(seed|peer)-[0-9a-z]+",
             spec.seeds.replicas + peers,
             "warning",
             f"only {{{{ $value }}}} nodes of {network.name} can be scraped, of {spec.seeds.replicas + peers}",
