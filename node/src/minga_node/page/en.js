@@ -178,6 +178,8 @@ export default {
   "peer.alive": "Alive",
   "peer.suspect": "Suspected: not heard of for a while",
   "peer.dead": "Away",
+  "peer.unreached": "Does not answer us, though others hear it",
+  "peer.mute": "Does not answer: it is heard, and nobody reaches it",
   "peer.left": "Said goodbye",
   "peer.unknown": "This node does not know such a peer.",
   "peer.address": "Address",

@@ -178,6 +178,8 @@ export default {
   "peer.alive": "Activo",
   "peer.suspect": "Dudoso: hace rato que no da señales",
   "peer.dead": "Ausente",
+  "peer.unreached": "No nos responde, aunque da señales",
+  "peer.mute": "No responde: da señales, pero nadie llega a él",
   "peer.left": "Se despidió",
   "peer.unknown": "Este nodo no conoce a ese par.",
   "peer.address": "Dirección",

@@ -8,7 +8,7 @@ import * as format from "./format.js";
 import { peerLink } from "./holders.js";
 import { t } from "./i18n.js";
 import { curve, layout, TALL, WIDE } from "./layout.js";
-import { network } from "./network.js";
+import { condition, network } from "./network.js";
 import { every } from "./poll.js";
 import { link } from "./router.js";
 
@@ -90,7 +90,7 @@ function wayToBroker() {
   line.update = (peer, places, centre) => {
     const at = places.get(peer.id);
     line.setAttribute("d", `M${centre.x} ${centre.y}L${at.x} ${at.y}`);
-    line.setAttribute("class", peer.state === "alive" && brokerState(network.node) === "up" ? "way" : "way way-away");
+    line.setAttribute("class", condition(peer) === "alive" && brokerState(network.node) === "up" ? "way" : "way way-away");
   };
   return line;
 }
@@ -155,14 +155,14 @@ function nodeMark() {
     const at = places.get(peer.id);
     anchor.setAttribute("href", link(["peer", peer.id]));
     anchor.setAttribute("transform", `translate(${at.x} ${at.y})`);
-    anchor.setAttribute("class", `node node-${peer.state}${network.isSelf(peer.id) ? " node-self" : ""}`);
+    anchor.setAttribute("class", `node node-${condition(peer)}${network.isSelf(peer.id) ? " node-self" : ""}`);
     anchor.style.setProperty("--colour", colour(peer.id));
     if (role !== peer.seed) {
       role = peer.seed;
       shape.replaceChildren(role ? s("rect", { x: -15, y: -15, width: 30, height: 30, rx: 3, transform: "rotate(45)" }) : s("circle", { r: 17 }));
     }
     text(name, peer.id.length > 22 ? `${peer.id.slice(0, 21)}…` : peer.id);
-    text(title, `${peer.id}: ${t(peer.seed ? "map.legend.seed" : "map.legend.peer")}, ${t(`peer.${peer.state}`)}`);
+    text(title, `${peer.id}: ${t(peer.seed ? "map.legend.seed" : "map.legend.peer")}, ${t(`peer.${condition(peer)}`)}`);
   };
   return anchor;
 }
@@ -175,13 +175,13 @@ function peerRow(first) {
     const self = network.isSelf(peer.id);
     const values = [
       t(peer.seed ? "map.legend.seed" : "map.legend.peer"),
-      t(`peer.${peer.state}`),
+      t(`peer.${condition(peer)}`),
       self ? "–" : t("peer.heard.ago", { time: format.duration(peer.silent) }),
       format.rate(sum("to")),
       format.rate(sum("from")),
     ];
     cells.forEach((cell, n) => text(cell, values[n]));
-    row.className = `is-${peer.state}`;
+    row.className = `is-${condition(peer)}`;
   };
   return row;
 }

@@ -8,6 +8,13 @@ const INTERVAL = 2000;
 // The node looks at its whole index for these.
 const TOTALS_INTERVAL = 15000;
 
+/** How a peer is, as the page says and shows it: its state, or that it is heard and yet does not answer. */
+export function condition(peer) {
+  const heard = peer.state === "alive" || peer.state === "suspect";
+  if (!heard || (peer.answers ?? "yes") === "yes") return peer.state;
+  return peer.answers === "nobody" ? "mute" : "unreached";
+}
+
 class Network extends EventTarget {
   /** `GET /api/v1/node`; null before the first answer. */
   node = null;

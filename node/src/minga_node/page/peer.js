@@ -7,7 +7,7 @@ import { Flows } from "./flows.js";
 import * as format from "./format.js";
 import { dot } from "./holders.js";
 import { t } from "./i18n.js";
-import { network } from "./network.js";
+import { condition, network } from "./network.js";
 import { every } from "./poll.js";
 import { Search } from "./search.js";
 
@@ -35,7 +35,7 @@ export function peerView(route, signal) {
       if (network.node) text(state, t("peer.unknown"));
       return;
     }
-    text(state, [t(`peer.${peer.state}`), peer.seed && t("peer.seed"), network.isSelf(id) && t("peer.this")].filter(Boolean).join(" · "));
+    text(state, [t(`peer.${condition(peer)}`), peer.seed && t("peer.seed"), network.isSelf(id) && t("peer.this")].filter(Boolean).join(" · "));
     const rows = [
       ["peer.holds", t("peer.holds.of", { n: peer.files, size: format.bytes(peer.bytes) })],
       ...(moves ? [["peer.moves", moves]] : []),
