@@ -185,5 +185,5 @@ down: venv ## End the network of `make up`
 	@$(BIN)/minga down
 
 .PHONY: reference
-reference: venv ## Write docs/reference and the README's tables from the code
+reference: venv ## Write docs/reference and the README's figures from the code
 	$(BIN)/python -m docs.reference

@@ -1,8 +1,7 @@
-"""Writes the pages and tables that come from the code: ``python -m docs.reference [--check]``."""
+"""Writes the pages and figures that come from the code: ``python -m docs.reference [--check]``."""
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -22,18 +21,10 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "p2pnetwork.md": resource.page,
     "rest.md": rest.page,
 }
-TABLES: Mapping[str, Callable[[], str]] = {"configuration": configuration.rows, "rest": rest.rows}
 
 
 def filled(text: str) -> str:
-    """The text with every table and figure between its two marks made anew."""
-    for name, table in TABLES.items():
-        text = re.sub(
-            rf"(<!-- {name} -->\n).*?(\n<!-- /{name} -->)",
-            lambda match, table=table: f"{match[1]}{table()}{match[2]}",  # type: ignore[misc]
-            text,
-            flags=re.DOTALL,
-        )
+    """The text with every figure between its two marks made anew."""
     return figures.filled(text, figures.figures(figures.HOME.read_text(encoding="utf-8")))
 
 

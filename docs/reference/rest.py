@@ -53,6 +53,7 @@ def page() -> str:
         "The whole description, for tools, is at `/api/v1/openapi.json` of every node (OpenAPI 3.1)."
         " What a request needs where a node has [tokens](../how-to/access.md) is said with it:"
         " `write` includes `read`.",
+        rows(),
         *(_operation(*found) for found in _operations(document)),
         "## Schemas",
         *(_schema(name, schema) for name, schema in sorted(schemas.items())),
