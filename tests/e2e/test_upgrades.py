@@ -24,7 +24,7 @@ SPEC = {
 }
 NEWER = '{"name": "NEWER", "value": "1"}'
 CHANGES = {
-    "workload.py": ('"env": [*_identity(', f'"env": [{NEWER}, *_identity('),
+    "workload.py": ("            *_identity(", f"            {NEWER}, *_identity("),
     "broker.py": ('{"name": "HOME", "value": _HOME},', f'{{"name": "HOME", "value": _HOME}}, {NEWER},'),
     "config.py": ('"log_format": "json",', '"log_format": "json", "gossip_seconds": 2.0,'),
 }

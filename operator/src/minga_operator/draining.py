@@ -194,7 +194,7 @@ def decide(
     overdue: list[str] = []
     ended: Mapping[str, str] = network.status.get("lastDrain") or {}
     for name in before.keys() - {name for group in groups for name in group.names}:
-        ended = _ended(name, now, "Cancelled", "the spec wants it again")
+        ended = _ended(name, now, "Cancelled", "it is not to drain any more")
     for group in groups:
         late: dict[int, str] = {}
         stays = 0

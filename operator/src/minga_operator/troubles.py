@@ -32,7 +32,7 @@ def trouble(pod: Object, now: str, unmounted: str = "") -> str:
         waiting = found.get("waiting") or {}
         ended = (container.get("lastState") or {}).get("terminated") or {}
         last = found.get("terminated") or ended
-        if not container.get("ready") and last.get("reason") == "OOMKilled" and "running" not in found:
+        if not container.get("ready") and last.get("reason") == "OOMKilled":
             times = container.get("restartCount", 0)
             return f"{name}: {container.get('name')} was killed for lack of memory ({times} restarts)"
         if waiting and waiting.get("reason") not in _QUIET:

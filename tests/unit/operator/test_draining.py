@@ -199,3 +199,26 @@ def test_what_certainly_never_held_anything(
     pods, claims = [there] if there else [], [volume] if volume else []
     found = untouched(five({"storage": storage}), ["p"], pods, claims)
     assert found == ({"p"} if nothing else set())
+
+
+def ended(
+    status: dict[str, Any], reports: dict[str, Report | None], now: str = LATER, *, replicas: int = 4
+) -> dict[str, str]:
+    """The last drain, after a look at a network that is to have that many of five peers."""
+    of = network({"peers": {"replicas": replicas}}, status)
+    return dict(decide(of, leaving(of, None, five()), reports, (), now).ended)
+
+
+def test_the_last_drain_is_told_with_how_it_ended() -> None:
+    name, draining = "library-peer-4", {"draining": {"library-peer-4": NOW}}
+    assert ended({}, {name: BUSY}) == {}
+    assert ended(draining, {name: BUSY}) == {}
+    over = ended(draining, {name: DONE})
+    assert (over["pod"], over["endedAt"], over["outcome"]) == (name, LATER, "HandedOver")
+    # It is told once, however long the pod takes to go.
+    assert ended({"lastDrain": over}, {name: DONE}, LATE) == over
+    late = ended(draining, {name: BUSY}, LATE)
+    assert late["outcome"] == "DeadlineOver"
+    assert "4 files (9 bytes)" in late["message"]
+    assert ended(draining, {}, replicas=5)["outcome"] == "Cancelled"
+    assert ended({"lastDrain": over}, {}, LATE, replicas=5) == over

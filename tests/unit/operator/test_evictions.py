@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from typing import Any
 
 from minga_operator import status
@@ -103,3 +104,26 @@ def test_the_condition_names_the_pod_and_outlives_the_operator() -> None:
     assert not_evicted(again) == not_evicted(first)
     over = status.status(network(status=first), None, Observed(), None, None, late)
     assert not_evicted(over)["status"] == "True"
+
+
+def killed(at: str, **state: Any) -> dict[str, Any]:
+    """A pod of which a container was killed for lack of memory, and runs again."""
+    last = {"terminated": {"reason": "OOMKilled", "exitCode": 137, "finishedAt": at}}
+    container = {"name": "node", "state": {"running": {}}, "lastState": last} | state
+    return pod(phase="Running", reason=None, message=None, containerStatuses=[container])
+
+
+def test_a_container_that_was_killed_for_lack_of_memory_is_told_once_and_is_no_eviction() -> None:
+    moment = datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=datetime.UTC)
+    evictions = Evictions(now=lambda: moment)
+    for _ in range(2):
+        evictions.notice(killed("2026-01-02T03:04:00Z"))
+    (found,) = evictions.untold(KEY)
+    assert (found.pod, found.reason) == ("library-peer-0", "PodOOMKilled")
+    assert "node was killed for lack of memory" in found.message
+    assert evictions.untold(KEY) == []
+    assert evictions.recent(KEY) == []
+    # The next time is another one; what happened before this operator began to look is not.
+    evictions.notice(killed("2026-01-02T03:04:05Z"))
+    evictions.notice(killed("2026-01-02T02:04:05Z"))
+    assert len(evictions.untold(KEY)) == 1
