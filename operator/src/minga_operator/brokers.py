@@ -36,8 +36,10 @@ class Found:
     """Of the URI; None when it cannot be read now."""
     error: OperatorError | None = None
     """Why what others should have made is of no use."""
+    changes: bool = False
+    """Whether the Secret of the credentials is not as it is to be."""
     news: str = ""
-    """What has been done to the credentials just now, for an Event."""
+    """What that means to who logs in, for an Event; empty for nothing."""
 
 
 class Brokers:
@@ -76,7 +78,7 @@ class Brokers:
         if network.spec.broker.managed is None:
             return self.find(network), False
         found = self._managed(network, write=False)
-        return found, bool(found.news)
+        return found, found.changes
 
     def _managed(self, network: Network, *, write: bool) -> Found:
         there = self._there(network, common.credentials_name(network), adopt=write)
@@ -86,13 +88,14 @@ class Brokers:
         cookie = self._cookie(network, before, write=write)
         host = f"{common.broker_name(network)}.{network.namespace}.svc:{common.AMQP_PORT}"
         wanted = credentials.values(host, before, login)
+        changes = any(before.get(key) != value for key, value in wanted.items())
         news = ""
-        if any(before.get(key) != value for key, value in wanted.items()):
+        if before.get("uri") != wanted["uri"]:
             news = f"The broker's credentials are {'other ones' if there else 'made'}"
-        if write and (news or (network.rotate_at and _asked(there) != network.rotate_at)):
+        if write and (changes or (network.rotate_at and _asked(there) != network.rotate_at)):
             self._save(network, there, broker.credentials_secret(network, wanted))
         found = Credentials(login.username, login.password, cookie, tuple(wanted["retired"].split("\n")[:-1]))
-        return Found(found, _digest(wanted["uri"]), error, news)
+        return Found(found, _digest(wanted["uri"]), error, changes, news)
 
     def _login(
         self, network: Network, there: Object | None, before: dict[str, str]

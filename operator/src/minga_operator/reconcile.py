@@ -179,7 +179,7 @@ class Reconciler:
         secrets = self._brokers.look(network), self._tokens.look(network)
         (broker, lacks_credentials), (tokens, lacks_tokens) = secrets
         if lacks_credentials:
-            notes.append(f"Secret {common.credentials_name(network)}: {broker.news}")
+            notes.append(f"Secret {common.credentials_name(network)}: {broker.news or 'it is completed'}")
         if lacks_tokens:
             notes.append(f"Secret {common.tokens_name(network)} is made")
         network, grown = self._volumes.pending(network)
