@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 import time
 import unicodedata
 from pathlib import Path
 
 import pytest
 
+from minga_node.cli.client import Client
 from tests.nodes import Nodes, RunningNode
 from tests.support.shell import Shell
 from tests.waiting import wait_for
@@ -171,6 +173,65 @@ def test_sparse_files_stay_sparse_where_they_are_put(node: RunningNode, minga: S
     assert put.stat().st_size == size
     assert put.stat().st_blocks * 512 < size / 8
     assert put.read_bytes() == (folder / "disk.img").read_bytes()
+
+
+def as_another_user(minga: Shell, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """The command without root's right to pass over what a file's mode says."""
+    command = [sys.executable, "-m", "minga_node.cli", *arguments]
+    if os.geteuid() == 0:
+        command = ["setpriv", "--bounding-set", "-all", "--inh-caps", "-all", *command]
+    return subprocess.run(command, env=minga.environment, cwd=minga.home, capture_output=True, text=True)
+
+
+def test_what_the_user_of_the_command_may_not_do_is_one_line_that_names_it(
+    node: RunningNode, minga: Shell
+) -> None:
+    """Another user's folders and files, as far as the command is concerned."""
+    node.put("a.txt", b"a")
+    locked, tree = minga.home / "locked", minga.home / "tree"
+    for folder in (locked, tree / "closed", tree / ".hidden", tree / "open"):
+        folder.mkdir(parents=True)
+        (folder / "in it").write_bytes(b"in it")
+    (tree / "secret").write_bytes(b"secret")
+    for path, mode in ((locked, 0o500), (tree / "closed", 0), (tree / ".hidden", 0), (tree / "secret", 0)):
+        path.chmod(mode)
+    try:
+        for target in ("locked/", "locked/b.txt"):
+            refused = as_another_user(minga, "get", "a.txt", "-o", target)
+            name = target if target.endswith("txt") else f"{target}a.txt"
+            assert (refused.returncode, refused.stderr) == (
+                1,
+                f"minga: {name} cannot be written: Permission denied\n",
+            )
+        put = as_another_user(minga, "put", "-r", "tree")
+        assert put.returncode == 1
+        assert sorted(put.stderr.removeprefix("minga: ").splitlines()) == [
+            "tree/closed: Permission denied",
+            "tree/secret: Permission denied",
+        ]
+        assert "tree/open/in it" in put.stdout
+        contexts = Path(minga.environment["XDG_CONFIG_HOME"]) / "minga" / "contexts.json"
+        minga("context", "add", "here", node.url)
+        contexts.chmod(0)
+        ls = as_another_user(minga, "context", "ls")
+        assert ls.stderr == f"minga: {contexts} cannot be read: Permission denied\n"
+        contexts.chmod(0o600)
+        for each in (("put", "tree/secret"), ("--token-file", "tree/secret", "status")):
+            refused = as_another_user(minga, *each)
+            assert (refused.returncode, len(refused.stderr.splitlines())) == (2, 1)
+            assert "is not readable" in refused.stderr
+    finally:
+        for path in (locked, tree / "closed", tree / ".hidden", tree / "secret"):
+            path.chmod(0o700)
+
+
+def test_a_put_is_waited_for_as_long_as_the_node_hashes(node: RunningNode, minga: Shell) -> None:
+    with (minga.home / "large.img").open("wb") as out:
+        out.truncate(2 * 1024**3)
+    client = Client(node.url, patience=0.3)
+    with (minga.home / "large.img").open("rb", buffering=0) as body:
+        row = client.put_file("large.img", body, 2 * 1024**3)
+    assert row["size"] == 2 * 1024**3
 
 
 def test_a_name_of_255_bytes_is_fetched(node: RunningNode, minga: Shell) -> None:

@@ -38,6 +38,10 @@ class ClientError(Exception):
         self.problem = problem or {}
 
 
+SLOWEST_HASHING = 10 * 1024 * 1024
+"""Bytes a second in which a node hashes what it got, if its disk is slow and others want it too."""
+
+
 class Client:
     """Talks to one node; every failure is a ClientError of one line."""
 
@@ -46,6 +50,7 @@ class Client:
         self._pool = urllib3.PoolManager(
             retries=False, timeout=urllib3.Timeout(connect=min(5.0, patience), read=patience), maxsize=16
         )
+        self._patience = patience
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._no_token = no_token
         self._may_write = False
@@ -65,9 +70,15 @@ class Client:
         headers = {"Content-Type": "application/octet-stream"} | self._headers
         if length is not None:
             headers["Content-Length"] = str(length)
+        # It answers when it has hashed all of it.
+        seconds = None if length is None else self._patience + length / SLOWEST_HASHING
         with self._errors():
             response = self._pool.request(
-                "PUT", self.url(f"/files/{quote(name)}"), body=body, headers=headers
+                "PUT",
+                self.url(f"/files/{quote(name)}"),
+                body=body,
+                headers=headers,
+                timeout=urllib3.Timeout(connect=min(5.0, self._patience), read=seconds),
             )
         return self._checked(response)
 

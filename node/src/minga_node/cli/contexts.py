@@ -43,14 +43,16 @@ def load() -> Contexts:
     """What was saved; nothing where there is no file.
 
     Raises:
-        ClientError: the file is not one of ours.
+        ClientError: the file cannot be read, or is not one of ours.
     """
     try:
         data = json.loads(path().read_text(encoding="utf-8"))
         return Contexts(data.get("current"), dict(data["nodes"]), dict(data.get("tokens", {})))
     except FileNotFoundError:
         return Contexts()
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except OSError as error:
+        raise ClientError(f"{path()} cannot be read: {error.strerror}") from None
+    except (ValueError, KeyError, TypeError, AttributeError):
         raise ClientError(f"{path()} is not a file of contexts; remove it and add them again") from None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import stat
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -177,7 +178,7 @@ def _plan(
             if not recursive:
                 raise click.UsageError(f"{given} is a folder: put it with -r")
             root = name or path.resolve().name
-            for item in sorted(path.rglob("*")):
+            for item in sorted(_below(path, root, skipped)):
                 below = item.relative_to(path).as_posix()
                 if is_hidden(below) or (item.is_dir() and not item.is_symlink()):
                     continue
@@ -188,6 +189,19 @@ def _plan(
         else:
             # A pipe has no size that says anything.
             yield Source(path, name or path.name, path.stat().st_size if path.is_file() else None)
+
+
+def _below(path: Path, root: str, skipped: list[tuple[str, str]]) -> Iterator[Path]:
+    """All that is in a folder, and in those in it; ``skipped`` gets what cannot be looked into."""
+
+    def note(error: OSError) -> None:
+        below = Path(error.filename).relative_to(path).as_posix()
+        if not is_hidden(below):
+            skipped.append((root if below == "." else f"{root}/{below}", error.strerror or str(error)))
+
+    for folder, folders, files in os.walk(path, onerror=note):
+        for name in (*folders, *files):
+            yield Path(folder, name)
 
 
 def _unfit(item: Path, name: str) -> str:

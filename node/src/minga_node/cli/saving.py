@@ -8,8 +8,8 @@ import stat
 import sys
 import time
 import uuid
-from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import quote
@@ -82,6 +82,18 @@ class Saver:
         Raises:
             ClientError: it is not what its id or ``digest`` says.
         """
+        with named(target):
+            return self._copy(name, identity, size, target, digest, paced)
+
+    def _copy(
+        self,
+        name: str,
+        identity: str,
+        size: int,
+        target: Path | None,
+        digest: tuple[str, str] | None,
+        paced: bool,
+    ) -> str:
         if self.is_there(target, identity, size):
             assert target is not None
             if digest is not None:
@@ -121,13 +133,14 @@ class Saver:
         if is_special(target):
             raise ClientError(f"{target} is a pipe or a device: name it alone to write into it")
         self.wait(len(body))
-        partial = self._beside(target)
-        try:
-            partial.write_bytes(body)
-            set_modified(partial, modified)
-            partial.replace(target)
-        finally:
-            partial.unlink(missing_ok=True)
+        with named(target):
+            partial = self._beside(target)
+            try:
+                partial.write_bytes(body)
+                set_modified(partial, modified)
+                partial.replace(target)
+            finally:
+                partial.unlink(missing_ok=True)
 
     def wait(self, count: int) -> None:
         """Keeps to the limit."""
@@ -145,6 +158,21 @@ class Saver:
             if paced:
                 self.wait(len(chunk))
             write(chunk)
+
+
+@contextmanager
+def named(target: Path | None) -> Iterator[None]:
+    """What the system says of a file that is not there yet is said of the one that it is to be.
+
+    Raises:
+        ClientError
+    """
+    try:
+        yield
+    except OSError as error:
+        if target is None or isinstance(error, BrokenPipeError):
+            raise
+        raise ClientError(f"{target} cannot be written: {error.strerror or error}") from None
 
 
 def is_special(target: Path) -> bool:
