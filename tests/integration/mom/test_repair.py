@@ -53,20 +53,66 @@ def pair(broker: PrivateBroker, tmp_path: Path, request: pytest.FixtureRequest) 
 @pytest.mark.parametrize("pair", [1000.0], indirect=True)
 @pytest.mark.parametrize("kind", ["events", "jobs"])
 def test_a_consumer_that_the_broker_cancels_is_back_at_once(
-    pair: tuple[End, End], channel: BlockingChannel, tmp_path: Path, kind: str
+    pair: tuple[End, End], broker: PrivateBroker, channel: BlockingChannel, tmp_path: Path, kind: str
 ) -> None:
     speaker, listener = pair
     listener.hears(speaker.tell(1))
-    channel.queue_delete(f"minga.{tmp_path.name}.{kind}.listener")
-    wait_for(lambda: listener.lapses == 1, "it says that it is not connected")
-    listener.connected(10)
-    listener.hears(speaker.tell(2))
     topology = Topology(tmp_path.name)
-    for queue in (topology.event_queue("listener"), topology.job_queue("listener")):
-        wait_for(
-            lambda name=queue.name: channel.queue_declare(name, passive=True).method.consumer_count == 1,  # type: ignore[misc]
-            f"{queue.name} is consumed",
-        )
+    queues = topology.event_queue("listener").name, topology.job_queue("listener").name
+    wait_for(lambda: all(consumers(broker, name) == 1 for name in queues), "both are consumed", 30)
+    channel.queue_delete(f"minga.{tmp_path.name}.{kind}.listener")
+    if kind == "events":
+        wait_for(lambda: listener.lapses == 1, "it says that it is not connected")
+        listener.connected(10)
+    wait_for(lambda: all(consumers(broker, name) == 1 for name in queues), "both are consumed again", 30)
+    listener.hears(speaker.tell(2))
+    assert listener.lapses == (kind == "events"), "jobs are no reason to be away"
+
+
+@pytest.mark.parametrize("pair", [1000.0], indirect=True)
+def test_a_queue_of_jobs_that_is_lost_costs_no_event(
+    pair: tuple[End, End], broker: PrivateBroker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """RabbitMQ 3.10 loses a quorum queue that is new when it is killed, and never answers its consumer."""
+    monkeypatch.setattr("minga_node.mom.job_queue.ANSWER_SECONDS", 3.0)
+    monkeypatch.setattr("minga_node.mom.job_queue.LONGEST_PAUSE", 1.0)
+    speaker, _ = pair
+    late = [End(tmp_path, f"late{number}", broker.url).start() for number in range(3)]
+    try:
+        broker.kill()
+        broker.start()
+        for end in (speaker, *late):
+            end.connected()
+        for end in late:
+            end.hears(speaker.tell(1))
+        topology = Topology(tmp_path.name)
+        lost = []
+        for end in late:
+            name = topology.job_queue(end.name).name
+            wait_for(lambda end=end, name=name: end.problem or consumers(broker, name), "it is known")  # type: ignore[misc]
+            if end.problem:
+                lost.append((end, name))
+        if not lost:
+            pytest.skip("this RabbitMQ lost no queue")
+        for end, name in lost:
+            end.says(f"no jobs come from the queue {name}")
+            assert end.mom.state.carries
+            assert end.lapses == 1, "once, with the broker"
+            with pika.BlockingConnection(pika.URLParameters(broker.url)) as connection:
+                connection.channel().queue_delete(name)
+            wait_for(lambda end=end: not end.problem, "jobs come again")  # type: ignore[misc]
+    finally:
+        for end in late:
+            end.stop()
+
+
+def consumers(broker: PrivateBroker, queue: str) -> int:
+    """Of a queue; none where it is not there."""
+    with pika.BlockingConnection(pika.URLParameters(broker.url)) as connection:
+        try:
+            return int(connection.channel().queue_declare(queue, passive=True).method.consumer_count)
+        except ChannelClosedByBroker:
+            return 0
 
 
 def routes(broker: PrivateBroker, exchange: str, key: str) -> bool:

@@ -34,7 +34,7 @@ def counts(channel: BlockingChannel, queue: str) -> tuple[int, int]:
 def test_events_come_though_the_queue_of_jobs_does_not_answer_and_jobs_when_it_does(
     broker: PrivateBroker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("minga_node.mom.session.ANSWER_SECONDS", 3.0)
+    monkeypatch.setattr("minga_node.mom.job_queue.ANSWER_SECONDS", 3.0)
     topology = Topology(tmp_path.name)
     queue = topology.job_queue("listener").name
     End(tmp_path, "listener", broker.url).start().stop()
@@ -43,7 +43,7 @@ def test_events_come_though_the_queue_of_jobs_does_not_answer_and_jobs_when_it_d
     listener = End(tmp_path, "listener", broker.url).start()
     speaker = End(tmp_path, "speaker", broker.url).start()
     try:
-        listener.says("the queue of jobs does not answer")
+        listener.says(f"no jobs come from the queue {queue}: the broker does not answer")
         listener.hears(speaker.tell(1, 2, 3))
         listener.hears([*listener.heard, *speaker.tell(4)])
         assert listener.mom.state.carries

@@ -95,7 +95,8 @@ def _broker(node: dict[str, Any]) -> Finding:
     if connected is None:
         return Finding("broker", True, "none configured: events travel by gRPC alone")
     if problem:
-        return Finding("broker", False, f"{problem}; events wait in the outbox, everything else goes on")
+        waiting = "" if problem.startswith("no jobs") else "events wait in the outbox, "
+        return Finding("broker", False, f"{problem}; {waiting}everything else goes on")
     return Finding("broker", True, "connected")
 
 

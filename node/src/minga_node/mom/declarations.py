@@ -1,4 +1,7 @@
-"""What a node declares at the broker: in order on one channel, so the last answer says that all is there."""
+"""What a node declares at the broker: in order on one channel, so the last answer says that all is there.
+
+All but its own queue of jobs: see :mod:`.job_queue`.
+"""
 
 from __future__ import annotations
 
@@ -40,10 +43,10 @@ class Declarations:
         ready: Callable[[Channel], None],
         failed: Callable[[Channel, Any], None],
     ) -> None:
-        self._topology, self._self_id = topology, self_id
+        self._topology = topology
         self._open, self._confirm = open_channel, confirm
         self._ready, self._failed = ready, failed
-        self._events, self._jobs = topology.event_queue(self_id), topology.job_queue(self_id)
+        self._events = topology.event_queue(self_id)
         self._declared: set[str] = set()
         self.as_it_is = False
         """Whether the queue of events is used as somebody declared it before, for this connection."""
@@ -86,12 +89,11 @@ class Declarations:
             self._exchanges(channel)
             passive = self.as_it_is
             self._queue(channel, self._events, self._topology.events, "#", passive=passive, answer=consumed)
-            self._queue(channel, self._jobs, self._topology.jobs, self._self_id, answer=consumed)
             # Any answer will do: it comes after all the others.
             channel.basic_qos(prefetch_count=1, callback=lambda _frame: end(channel))
 
         # Those of other nodes are declared again before the next job for each.
-        self._declared = {self._events.name, self._jobs.name}
+        self._declared = {self._events.name}
         self._open(declare)
 
     def _declare(self, channel: Channel) -> None:
@@ -99,7 +101,6 @@ class Declarations:
         channel.add_on_close_callback(self._closed)
         self._exchanges(channel)
         self._queue(channel, self._events, topology.events, "#", passive=self.as_it_is)
-        self._queue(channel, self._jobs, topology.jobs, self._self_id)
         channel.confirm_delivery(
             ack_nack_callback=self._confirm, callback=lambda _frame: self._ready(channel)
         )

@@ -15,9 +15,10 @@ from minga_node.index import Index
 from minga_node.metrics import JOBS, MESSAGES
 from minga_node.model import Letter
 from minga_node.mom.addresses import Addresses
+from minga_node.mom.job_queue import JOBS_AT_ONCE
 from minga_node.mom.link import Link
 from minga_node.mom.own import Delivery
-from minga_node.mom.session import JOBS_AT_ONCE, PREFETCH
+from minga_node.mom.session import PREFETCH
 from minga_node.mom.spans import span_of
 from minga_node.mom.standing import State
 from minga_node.mom.taking import Handler, Taking

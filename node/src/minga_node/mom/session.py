@@ -17,20 +17,18 @@ from typing import Any
 from pika.adapters.select_connection import IOLoop, SelectConnection
 from pika.channel import Channel
 from pika.exceptions import AMQPError
-from pika.spec import Basic, BasicProperties
 
 from minga_node.errors import BrokerUnavailable
 from minga_node.model import Letter
 from minga_node.mom.address import Address, reason
+from minga_node.mom.consuming import consume
 from minga_node.mom.declarations import Declarations
-from minga_node.mom.own import Delivery, Own
+from minga_node.mom.job_queue import JobQueue
+from minga_node.mom.own import Own
 from minga_node.mom.publisher import Publisher
-from minga_node.mom.topology import Queue
 
 log = logging.getLogger(__name__)
 
-JOBS_AT_ONCE = 4
-"""Jobs of a node that are done side by side: one that waits for its holder keeps no other waiting."""
 PREFETCH = 256
 """Events that wait for their effect, at most."""
 PUMP_SECONDS = 0.5
@@ -75,8 +73,6 @@ class Session:
         """Guards ``_running``: callbacks of other threads come before the loop is closed, or not at all."""
         self._blocked: str | None = None
         """Why, while the broker reads nothing from us."""
-        self._has_jobs = False
-        """Whether the queue of jobs has answered."""
         self._up: float | None = None
         self._unanswered = 0
         self._why = ""
@@ -89,6 +85,15 @@ class Session:
             lambda frame: self._publisher.confirm(frame),
             self._declared,
             self._channel_closed,
+        )
+        self._jobs = JobQueue(
+            own.topology,
+            own.self_id,
+            self._open,
+            self._later,
+            lambda: self._blocked is not None,
+            own.on_job,
+            lambda what: own.standing.jobless(what) if self._connected else None,
         )
         self._publisher = Publisher(
             own.outbox, own.topology, self._declarations.jobs, self._declarations.lost_jobs, self._later
@@ -172,74 +177,26 @@ class Session:
 
     def _declared(self, channel: Channel) -> None:
         self._publisher.opened(channel)
-        own, topology = self._own, self._own.topology
-        self._consume(
-            topology.event_queue(own.self_id), PREFETCH, own.on_event, self._hears, self._channel_closed
-        )
+        self._open(self._consume)
 
-    def _consume(
-        self,
-        queue: Queue,
-        prefetch: int,
-        give: Callable[[Delivery], None],
-        answered: Callable[[], None],
-        closed: Callable[[Channel, Any], None],
-    ) -> None:
-        def on_message(
-            channel: Channel, method: Basic.Deliver, properties: BasicProperties, body: bytes
-        ) -> None:
-            tries = (properties.headers or {}).get("x-delivery-count", 0)
-            count = tries if isinstance(tries, int) else 0
-            give(Delivery(channel, int(method.delivery_tag or 0), body, count))
+    def _consume(self, channel: Channel) -> None:
+        own = self._own
+        channel.add_on_close_callback(self._channel_closed)
+        queue = own.topology.event_queue(own.self_id)
+        consume(channel, queue, PREFETCH, own.on_event, begun=self._consumes, cancelled=self._end)
 
-        def on_open(channel: Channel) -> None:
-            channel.add_on_close_callback(closed)
-            # The queue was removed, or the member that has it is away (RabbitMQ's "consumer cancel notify").
-            channel.add_on_cancel_callback(
-                lambda _frame: self._end(f"it cancelled the consumer of the queue {queue.name}")
-            )
-            channel.basic_qos(prefetch_count=prefetch)
-            channel.basic_consume(queue.name, on_message, callback=lambda _frame: answered())
-
-        self._open(on_open)
-
-    def _hears(self) -> None:
-        """Events come: that is enough to be connected."""
+    def _consumes(self) -> None:
         self._answered()
         self._up = time.monotonic()
         self._own.standing.up(self._address)
+        self._jobs.begin()
         if self._blocked is not None:
             self._own.standing.blocked(self._blocked)
-        self._take_jobs()
         self._pump_again()
         self._count_again()
         self._look_later()
         if self._declarations.as_it_is:
             self._later(ANEW_SECONDS, lambda: self._end("the queue of events is to be made anew"))
-
-    def _take_jobs(self) -> None:
-        """The queue of jobs is replicated: without a leader it may not answer for long, or for ever."""
-        if not self._connected or self._has_jobs:
-            return
-        own = self._own
-
-        def answered() -> None:
-            self._has_jobs = True
-            own.standing.jobless("")
-
-        def closed(channel: Channel, why: Any) -> None:
-            if self._has_jobs:
-                self._channel_closed(channel, why)
-            elif self._connected:
-                own.standing.jobless(f"the queue of jobs is refused: {reason(why)}")
-                self._later(ANSWER_SECONDS, self._take_jobs)
-
-        def late() -> None:
-            if self._connected and not self._has_jobs and self._blocked is None:
-                own.standing.jobless("the queue of jobs does not answer")
-
-        self._consume(own.topology.job_queue(own.self_id), JOBS_AT_ONCE, own.on_job, answered, closed)
-        self._later(ANSWER_SECONDS, late)
 
     # What goes on while it is connected.
 
@@ -294,11 +251,10 @@ class Session:
             return
         self._expect(ANSWER_SECONDS)
         self._own.dead.again(self._open)
+        self._jobs.again()
 
         def done(deaf: list[str]) -> None:
             self._answered()
-            jobs = self._own.topology.job_queue(self._own.self_id).name
-            deaf = [name for name in deaf if self._has_jobs or name != jobs]
             if again := before.intersection(deaf):
                 self._end(f"nobody consumes the queue {min(again)}")
             elif deaf:

@@ -91,7 +91,7 @@ class Standing:
         if why == self.state.jobless:
             return
         if why:
-            log.warning("%s: no jobs come; events do", why)
+            log.warning("%s; all else goes on", why)
         else:
             log.info("jobs come again")
         self._set(replace(self.state, jobless=why))

@@ -8,7 +8,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from minga_node.server.access import for_everybody
 from minga_node.server.documented import Operation, documented
 from minga_node.server.problems import problem
-from minga_node.server.schemas import HealthOut, ProblemOut, answer
+from minga_node.server.schemas import HealthOut, ProblemOut, ReadyOut, answer
 from minga_node.server.services import Services
 
 
@@ -26,12 +26,13 @@ def blueprint(services: Services) -> Blueprint:
     @routes.get("/readyz")
     @for_everybody
     @documented(
-        Operation("Whether the node has joined its network and serves", {200: HealthOut, 503: ProblemOut})
+        Operation("Whether the node has joined its network and serves", {200: ReadyOut, 503: ProblemOut})
     )
     def readyz() -> Response:
         if problems := services.problems():
             return problem("not-ready", "The node is not ready", 503, "; ".join(problems))
-        return answer(HealthOut(status="ready"))
+        lacking = services.broker_problem()
+        return answer(ReadyOut(status="ready", degraded=[f"broker: {lacking}"] if lacking else []))
 
     @routes.get("/metrics")
     @for_everybody

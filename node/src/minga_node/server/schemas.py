@@ -232,6 +232,10 @@ class HealthOut(BaseModel):
     status: str
 
 
+class ReadyOut(HealthOut):
+    degraded: list[str] = Field(description="What does not work, though the node serves")
+
+
 class ProblemOut(BaseModel):
     """RFC 9457."""
 
