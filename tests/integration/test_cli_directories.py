@@ -175,6 +175,20 @@ def test_sparse_files_stay_sparse_where_they_are_put(node: RunningNode, minga: S
     assert put.read_bytes() == (folder / "disk.img").read_bytes()
 
 
+def test_what_is_put_has_the_time_of_its_source(node: RunningNode, minga: Shell) -> None:
+    """Alone, as one of many small files, and as a big one among those."""
+    folder = minga.home / "old"
+    folder.mkdir()
+    for name, size in (("alone", 10), ("small 1", 10), ("small 2", 20), ("big", 300_000)):
+        (folder / name).write_bytes(os.urandom(size))
+        os.utime(folder / name, (0, 1_000_000_000 + size))
+    minga("put", "old/alone")
+    minga("put", "-r", "old")
+    for path in (node.directory / "alone", *(node.directory / "old").iterdir()):
+        assert path.stat().st_mtime == (folder / path.name).stat().st_mtime, path
+    assert time.time() - 1000 < node.directory.joinpath("alone").stat().st_ctime
+
+
 def as_another_user(minga: Shell, *arguments: str) -> subprocess.CompletedProcess[str]:
     """The command without root's right to pass over what a file's mode says."""
     command = [sys.executable, "-m", "minga_node.cli", *arguments]

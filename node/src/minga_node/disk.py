@@ -5,8 +5,9 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -57,6 +58,12 @@ def sync_filesystem(directory: Path) -> None:
             raise StorageFailed(f"the disk does not take the files: {os.strerror(ctypes.get_errno())}")
     finally:
         os.close(descriptor)
+
+
+def set_modified(file: Path, modified: float) -> None:
+    """Its time of modification, as far as the file system takes it; seconds since 1970."""
+    with suppress(OSError, OverflowError, ValueError):
+        os.utime(file, (time.time(), modified))
 
 
 def write_sparse(file: IO[bytes], data: bytes) -> None:

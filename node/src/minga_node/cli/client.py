@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 import urllib3
+from werkzeug.http import http_date
 
 from minga_node import tar
 
@@ -64,12 +65,16 @@ class Client:
     def delete(self, path: str, **query: Any) -> Any:
         return self._json("DELETE", path, query)
 
-    def put_file(self, name: str, body: io.RawIOBase, length: int | None) -> Any:
-        """Uploads; ``length`` in bytes, or ``None`` when it is not known beforehand."""
+    def put_file(
+        self, name: str, body: io.RawIOBase, length: int | None, modified: float | None = None
+    ) -> Any:
+        """Uploads; ``length`` in bytes, ``modified`` in seconds since 1970; ``None``: that is not known."""
         self._check_write()
         headers = {"Content-Type": "application/octet-stream"} | self._headers
         if length is not None:
             headers["Content-Length"] = str(length)
+        if modified is not None:
+            headers["Last-Modified"] = http_date(max(0.0, modified))
         # It answers when it has hashed all of it.
         seconds = None if length is None else self._patience + length / SLOWEST_HASHING
         with self._errors():

@@ -116,7 +116,10 @@ class Sending:
             return
         try:
             with stream:
-                row = self._client.put_file(source.name, _Counted(stream, self._progress, task), source.size)
+                # A pipe was not modified at any time that means something.
+                modified = None if source.size is None else os.fstat(stream.fileno()).st_mtime
+                counted = _Counted(stream, self._progress, task)
+                row = self._client.put_file(source.name, counted, source.size, modified)
         except ClientError as error:
             if self._alone or error.problem.get("status") not in OWN_FAULT:
                 raise

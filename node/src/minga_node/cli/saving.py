@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import stat
 import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import quote
@@ -19,7 +18,7 @@ from werkzeug.http import parse_date
 
 from minga_node.cli.choosing import checked
 from minga_node.cli.client import Client, ClientError
-from minga_node.disk import write_sparse
+from minga_node.disk import set_modified, write_sparse
 from minga_node.manifest import hash_file
 from minga_node.names import cut
 from minga_node.transfer import TokenBucket
@@ -182,12 +181,6 @@ def is_special(target: Path) -> bool:
     except OSError:
         return False
     return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
-
-
-def set_modified(file: Path, modified: float) -> None:
-    """Its time of modification, as far as the file system takes it; seconds since 1970."""
-    with suppress(OSError, OverflowError):
-        os.utime(file, (time.time(), modified))
 
 
 def parse_checksum(text: str) -> tuple[str, str]:

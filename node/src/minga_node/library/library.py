@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
+from types import MappingProxyType
 from typing import IO
 
-from minga_node.disk import disk_errors, sync_filesystem
+from minga_node.disk import disk_errors, set_modified, sync_filesystem
 from minga_node.errors import BadRequest, Conflict, MingaError, NotFound
 from minga_node.library import derived, exchanging, incoming, placing
 from minga_node.library.holdings import Holdings
@@ -79,7 +80,12 @@ class Library(Holdings):
             self._capacity.fits(length, name)
 
     def put(
-        self, name: str, body: IO[bytes], length: int | None, judge: Judge = whatever
+        self,
+        name: str,
+        body: IO[bytes],
+        length: int | None,
+        judge: Judge = whatever,
+        modified: float | None = None,
     ) -> tuple[LocalFile, bool]:
         """Takes a file in: all of it or nothing. Returns it and whether the name is new.
 
@@ -88,6 +94,7 @@ class Library(Holdings):
         Args:
             length: what the sender announced, in bytes; a body that ends before is not taken.
             judge: called before the body is read, and again in the moment in which the file gets its name.
+            modified: when the sender's file was modified, seconds since 1970.
 
         Raises:
             InvalidName, BadRequest, Conflict, StorageFull, ReadOnly, DirectoryAway, PreconditionFailed
@@ -99,6 +106,8 @@ class Library(Holdings):
             size = 0 if isinstance(body, incoming.Movable) else length or 0
             with self._capacity.reserved(size, name, partial) as room:
                 incoming.write(partial, name, body, length, room.more)
+            if modified is not None:
+                set_modified(partial, modified)
             manifest = self._manifest_of(partial)
             with self._changing(name) as root:
                 here, known = self._here(root, name)
@@ -113,12 +122,15 @@ class Library(Holdings):
             partial.unlink(missing_ok=True)
 
     def put_many(
-        self, files: Sequence[tuple[str, bytes]]
+        self, files: Sequence[tuple[str, bytes]], modified: Mapping[str, float] = MappingProxyType({})
     ) -> tuple[list[LocalFile], list[tuple[str, MingaError]]]:
         """Takes small files in (at most one piece each), with one sync for all; each all of it or nothing.
 
         Those that are here with just this content are left as they are. Returns those that are here now,
         and those whose name cannot be had, each with the reason.
+
+        Args:
+            modified: when the sender's files were modified, by their names; seconds since 1970.
 
         Raises:
             StorageFull, StorageFailed, ReadOnly, DirectoryAway: none of them is taken then.
@@ -145,6 +157,8 @@ class Library(Holdings):
                 fresh.append((partial, name, manifest))
                 with disk_errors(name):
                     partial.write_bytes(body)
+                if name in modified:
+                    set_modified(partial, modified[name])
             if fresh:
                 sync_filesystem(self._incoming.path)
                 self._manifests.put_many(manifest for _, _, manifest in fresh)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from flask import Blueprint, Response, request
+from werkzeug.http import parse_date
 
 from minga_node.errors import AmbiguousName, BadRequest, Choice, NoHolders, NotFound, PreconditionFailed
 from minga_node.index import Index, Query
@@ -187,7 +188,8 @@ def blueprint(services: Services) -> Blueprint:
     @before_body(may_write)
     @documented(
         Operation(
-            "Puts a file into this node's library; all of it or nothing",
+            "Puts a file into this node's library; all of it or nothing. `Last-Modified` says when it was "
+            "modified where it comes from",
             {201: FileOut, 200: FileOut},
             body="application/octet-stream",
         ),
@@ -198,7 +200,14 @@ def blueprint(services: Services) -> Blueprint:
         whole()
         # Not by Flask's stream, which would hide that the body may be a file already.
         body = request.environ["wsgi.input"]
-        file, is_new = library.put(name, body, request.content_length, check_preconditions)
+        modified = parse_date(request.headers.get("Last-Modified"))
+        file, is_new = library.put(
+            name,
+            body,
+            request.content_length,
+            check_preconditions,
+            modified.timestamp() if modified else None,
+        )
         response = answer(FileOut.of(local_row(file)), 201 if is_new else 200)
         response.headers["ETag"] = f'"{file.id}"'
         if is_new:

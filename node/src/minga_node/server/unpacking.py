@@ -26,6 +26,7 @@ class Unpacking:
     def __init__(self, library: Library, under: str, listed: int) -> None:
         self._library, self._under, self._listed = library, under, listed
         self._group: list[tuple[str, bytes]] = []
+        self._modified: dict[str, float] = {}
         self.count = self.bytes = self.refused_count = 0
         self.files: list[LocalFile] = []
         self.refused: list[tuple[str, str]] = []
@@ -60,6 +61,7 @@ class Unpacking:
             return
         if member.size <= SMALLEST_PIECE:
             self._group.append((name, member.read(member.size)))
+            self._modified[name] = member.modified
             if len(self._group) == GROUP:
                 self._flush()
             return
@@ -67,16 +69,22 @@ class Unpacking:
             # The later one of a name wins.
             self._flush()
         try:
-            file, _ = self._library.put(name, member, member.size)  # type: ignore[arg-type]
+            file, _ = self._library.put(
+                name,
+                member,  # type: ignore[arg-type]
+                member.size,
+                modified=member.modified,
+            )
         except Conflict as error:
             self._refuse(name, str(error))
         else:
             self._count([file])
 
     def _flush(self) -> None:
-        group, self._group = self._group, []
+        group, modified = self._group, self._modified
+        self._group, self._modified = [], {}
         if group:
-            files, refused = self._library.put_many(group)
+            files, refused = self._library.put_many(group, modified)
             self._count(files)
             for name, error in refused:
                 self._refuse(name, str(error))
