@@ -62,6 +62,39 @@ def readiness(node: Node) -> str:
         return str(json.loads(error.read())["detail"])
 
 
+def answers(node: Node, path: str) -> tuple[int, str]:
+    """Of a probe: the status, and what is wrong."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{node.http.port}{path}", timeout=30) as answer:
+            return answer.status, ""
+    except HTTPError as error:
+        return error.code, str(json.loads(error.read())["detail"])
+
+
+@pytest.mark.parametrize("how", ["ends", "hangs"])
+def test_the_probes_tell_of_a_piece_listener_that_is_dead(
+    node: Node, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """Only a restart brings it back, which is the kubelet's part: it asks /healthz."""
+    monkeypatch.setattr("minga_node.workers.SHOWN_AFTER", 1.0)
+    assert answers(node, "/healthz") == (200, "")
+    go_on = threading.Event()
+    if how == "ends":
+        monkeypatch.setattr(node.pieces, "_ended", lambda: True)
+        said = "piece listener fails: RuntimeError: it ended by itself"
+    else:
+        monkeypatch.setattr(node.pieces.worker, "_stuck_after", 1.0)
+        monkeypatch.setattr(node.pieces, "_sweep", lambda _now: go_on.wait(60))
+        said = "piece listener has not moved"
+    node.pieces._wake()
+    try:
+        for path in ("/healthz", "/readyz"):
+            wait_for(lambda path=path: answers(node, path)[0] == 503, f"{path} says so")  # type: ignore[misc]
+            assert said in answers(node, path)[1]
+    finally:
+        go_on.set()
+
+
 def workers(node: Node) -> list[Worker]:
     return list(node.workers)
 

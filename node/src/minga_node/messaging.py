@@ -72,6 +72,7 @@ class Messaging:
         if self.outbox is not None:
             self.jobs = Jobs(store, self.outbox, network, index.self_id, self.copies.hold, self.copies.drop)
         self.wants = Wants(store, index, self.outbox, network, downloads.start)
+        downloads.on_gone.append(self.wants.gone)
         target, delay = config.replication_target, config.replication_delay_seconds
         presence = Presence(index.self_id, membership.statuses, delay)
         self.replications = Replications(

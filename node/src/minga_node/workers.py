@@ -21,8 +21,10 @@ log = logging.getLogger(__name__)
 FIRST_PAUSE = 0.5
 """Seconds before the second try; twice as long each time."""
 LONGEST_PAUSE = 30.0
-SHOWN_FROM = 2
-"""Failures in a row from which a node counts as not ready: one may be chance, and is tried again at once."""
+SHOWN_AFTER = 10.0
+"""Seconds of nothing but failures, and more than one, after which a node counts as not ready. What passes
+sooner, such as a lock of the database or a want of descriptors, is no reason to send its clients away.
+"""
 STUCK_SECONDS = 120.0
 """How long a step may take before somebody should look."""
 STEADY_SECONDS = 5.0
@@ -75,6 +77,7 @@ class Worker:
         self._change = threading.Condition()
         self._thread: threading.Thread | None = None
         self._busy_since: float | None = None
+        self._failing_since: float | None = None
 
     # For its owner.
 
@@ -127,7 +130,8 @@ class Worker:
             return ""
         if not self.alive:
             return f"{self.name} has ended"
-        if self.failures >= SHOWN_FROM:
+        failing = self._failing_since
+        if failing is not None and self.failures > 1 and self._clock() - failing >= SHOWN_AFTER:
             return f"{self.name} fails: {self.error}"
         since = self._busy_since
         if since is not None and self._stuck_after is not None:
@@ -153,12 +157,17 @@ class Worker:
     def _went_well(self) -> None:
         if self.failures:
             log.info("%s works again", self.name)
-            self.failures, self.error = 0, ""
+            self._forget_failures()
+
+    def _forget_failures(self) -> None:
+        self.failures, self.error, self._failing_since = 0, "", None
 
     def _failed(self, error: Exception) -> float:
         if self.stopping.is_set():
             return 0.0  # The parts it needs may be gone already.
         self.failures += 1
+        if self._failing_since is None:
+            self._failing_since = self._clock()
         WORKER_FAILURES.labels(self.name).inc()
         told, text = self.error, str(error) or type(error).__name__
         self.error = text if isinstance(error, MingaError) else f"{type(error).__name__}: {text}"
@@ -226,7 +235,7 @@ class Loop(Worker):
 
     def _failed(self, error: Exception) -> float:
         if self._clock() - self._began > STEADY_SECONDS:
-            self.failures, self.error = 0, ""
+            self._forget_failures()
         return super()._failed(error)
 
 

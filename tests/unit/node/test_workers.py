@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 
 from minga_node.errors import StorageFailed
-from minga_node.workers import LONGEST_PAUSE, SHOWN_FROM, Loop, Worker, Workers, pause_after
+from minga_node.workers import LONGEST_PAUSE, SHOWN_AFTER, Loop, Worker, Workers, pause_after
 from tests.waiting import wait_for
 
 
@@ -79,19 +79,41 @@ def test_a_step_may_say_when_the_next_is_due() -> None:
 
 
 def test_it_survives_what_it_raises_and_says_so_meanwhile(started: Callable[[Worker], Worker]) -> None:
-    work = Work()
+    work, clock = Work(), Clock()
     work.error = ValueError("bad day")
-    worker = Worker("w", work, interval=0.01)
+    worker = Worker("w", work, interval=0.01, clock=clock)
     workers = Workers()
     workers.watch([worker])
     assert workers.problems() == [], "it was never started"
     started(worker)
-    wait_for(lambda: worker.failures >= SHOWN_FROM, "it has failed twice")
+    wait_for(lambda: worker.failures > 1, "it has failed twice")
+    assert workers.problems() == [], "which may be a moment"
+    clock.now += SHOWN_AFTER
     assert workers.problems() == ["w fails: ValueError: bad day"]
     work.error = None
     wait_for(lambda: work.done > 3, "it works again")
     assert worker.alive
     assert workers.problems() == []
+
+
+def test_failures_in_a_row_count_from_the_first_of_them() -> None:
+    work, clock = Work(), Clock()
+    worker = Worker("w", work, clock=clock)
+    worker._thread = threading.current_thread()
+    for _ in range(3):
+        work.error = ValueError("bad day")
+        worker.once()
+        clock.now += SHOWN_AFTER - 1
+        worker.once()
+        assert worker.problem() == ""
+        work.error = None
+        worker.once()
+    work.error = ValueError("bad day")
+    worker.once()
+    clock.now += SHOWN_AFTER
+    assert worker.problem() == "", "it has been tried once"
+    worker.once()
+    assert worker.problem() == "w fails: ValueError: bad day"
 
 
 def test_waking_is_not_lost_nor_does_it_shorten_the_pause_after_a_failure(
@@ -169,7 +191,7 @@ def test_one_whose_thread_ended_is_told_of() -> None:
 
 def test_a_loop_is_run_again_when_it_raises_or_just_returns(started: Callable[[Worker], Worker]) -> None:
     runs: list[int] = []
-    stop = threading.Event()
+    stop, clock = threading.Event(), Clock()
 
     def run() -> None:
         runs.append(len(runs))
@@ -179,8 +201,10 @@ def test_a_loop_is_run_again_when_it_raises_or_just_returns(started: Callable[[W
             return
         stop.wait(30)
 
-    loop = started(Loop("l", run))
-    wait_for(lambda: len(runs) == 2, "it was run again")
+    loop = started(Loop("l", run, clock=clock))
+    wait_for(lambda: loop.failures == 2, "it was run again")
+    assert loop.problem() == ""
+    clock.now += SHOWN_AFTER
     wait_for(lambda: loop.problem() == "l fails: RuntimeError: it ended by itself", "it says so")
     wait_for(lambda: len(runs) == 3, "and again")
     stop.set()
@@ -201,8 +225,9 @@ def test_a_loop_that_has_been_running_for_a_while_is_well() -> None:
     loop.start()
     try:
         wait_for(lambda: loop.failures == 2 and loop._busy_since is not None, "it runs for the third time")
+        assert loop.problem() == ""
+        clock.now += SHOWN_AFTER
         assert loop.problem() == "l fails: ValueError: broken"
-        clock.now += 10
         loop.beat()
         assert loop.problem() == ""
         clock.now += 21

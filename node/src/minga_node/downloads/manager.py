@@ -121,6 +121,11 @@ class Downloads:
     def workers(self) -> tuple[Worker, ...]:
         return self._runner.worker, self.exchange.worker
 
+    @property
+    def on_gone(self) -> list[Callable[[str], None]]:
+        """Told the id of a content whose download ended as nobody has it any more; from any thread."""
+        return self._runner.on_gone
+
     def start_up(self) -> None:
         """Begins to exchange availability and continues what an earlier process left."""
         self.exchange.start()

@@ -68,6 +68,8 @@ class Runner:
         self._news = False
         """Whether something in the network has changed since the last look at those that wait."""
         self._look_at = 0.0
+        self.on_gone: list[Callable[[str], None]] = []
+        """Told the id of a content whose download ended since nobody has it any more; outside of the lock."""
         self.stopping = False
         self.worker = Worker("downloads", self.step)
 
@@ -351,6 +353,9 @@ class Runner:
         entry.done.set()
         entry.changed.notify()
         self.worker.wake()
+        if isinstance(error, Gone):
+            for listener in self.on_gone:
+                listener(entry.content_id)
 
     def _clear(self, entry: Entry) -> None:
         """Nothing of what nobody wants stays."""

@@ -46,6 +46,8 @@ LOOK_SECONDS = 2.0
 SHARE = 10
 """A look that took a second is followed by so many seconds without one: news in a row cost little."""
 LONGEST_REST = 10.0
+DENIED_SECONDS = 60.0
+"""After everybody denied a content that the index has, until it is asked for again."""
 COLUMNS = "id, name, content, fetch, state, created, expires, found_peer, found_name, found_id"
 
 
@@ -86,6 +88,7 @@ class Wants:
         outbox: Outbox | None,
         network: str,
         fetch: Callable[[str, str], object],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store, self._index, self._outbox, self._network, self._fetch = (
             store,
@@ -97,6 +100,11 @@ class Wants:
         store.migrate("wants", STEPS)
         self._to_fetch: deque[tuple[Context, str, str]] = deque()
         """What was found and is fetched by this part's own thread, after the transaction that found it."""
+        self._gone: deque[str] = deque()
+        """Contents whose fetch ended since everybody denies them."""
+        self._denied: dict[str, float] = {}
+        """Until when such a content counts as had by nobody, whatever the index says."""
+        self._clock = clock
         self.worker = Worker("wants", self._step, interval=LOOK_SECONDS, delay=LOOK_SECONDS)
         index.on_change.append(lambda _peer: self.worker.wake())
 
@@ -191,10 +199,36 @@ class Wants:
 
     def _step(self) -> None:
         began = time.monotonic()
+        self._take_back()
         self._fetch_found()
         self.look()
         self._fetch_found()
         self.worker.rest(min(LONGEST_REST, SHARE * (time.monotonic() - began)))
+
+    def gone(self, content_id: str) -> None:
+        """What was being fetched is nowhere any more; from any thread."""
+        self._gone.append(content_id)
+        self.worker.wake()
+
+    def _take_back(self) -> None:
+        """Wants whose fetch ended so wait again, as if nothing had been found."""
+        now = self._clock()
+        self._denied = {one: until for one, until in self._denied.items() if until > now}
+        while self._gone:
+            content_id = self._gone[0]
+            with self._store.write() as db:
+                count = db.execute(
+                    "UPDATE wants SET state = 'waiting', found_peer = '', found_name = '', found_id = '' "
+                    "WHERE state = 'available' AND fetch AND found_id = ?",
+                    (content_id,),
+                ).rowcount
+            self._gone.popleft()
+            if count:
+                self._denied[content_id] = now + DENIED_SECONDS
+                log.info("what was wanted is gone, and waited for again: %s", content_id)
+
+    def _can_be_had(self, row: FileRow) -> bool:
+        return row.available and row.id not in self._denied
 
     def look(self) -> None:
         """Finds out which wants can be satisfied by now, here and elsewhere."""
@@ -205,7 +239,7 @@ class Wants:
         for want in waiting:
             if not (want.content_id in ids if want.content_id else want.name in names):
                 continue
-            row = self._match(want.name, want.content_id, lambda row: row.available)
+            row = self._match(want.name, want.content_id, self._can_be_had)
             if row is not None:
                 peer = next(h.peer_id for h in row.holders if h.online and h.complete)
                 self._found(want.id, peer, row.name, row.id)

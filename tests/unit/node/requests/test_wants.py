@@ -13,7 +13,7 @@ from minga_node.errors import Conflict, NotFound
 from minga_node.index import Index
 from minga_node.model import FileRow, LocalFile
 from minga_node.requests import Wants, WantState
-from minga_node.requests.wants import REMEMBERED
+from minga_node.requests.wants import DENIED_SECONDS, REMEMBERED
 from minga_node.store import Store
 
 
@@ -47,6 +47,35 @@ def fetched() -> list[tuple[str, str]]:
 @pytest.fixture
 def wants(store: Store, index: Index, fetched: list[tuple[str, str]]) -> Wants:
     return Wants(store, index, None, "net", lambda content_id, name: fetched.append((content_id, name)))
+
+
+def test_a_want_whose_fetch_ends_as_nobody_has_it_waits_again(
+    store: Store, index: CountingIndex, fetched: list[tuple[str, str]]
+) -> None:
+    now = [0.0]
+    wants = Wants(store, index, None, "net", lambda id_, name: fetched.append((id_, name)), lambda: now[0])
+    want, other = wants.add("a.bin", fetch=True), wants.add("a.bin")
+    one, two = "ab" * 32, "cd" * 32
+    index.publish([LocalFile("a.bin", one, 1, "text/plain", 0)])
+    wants.worker.once()
+    wants.worker.once()
+    assert fetched == [(one, "a.bin")]
+    wants.gone(one)
+    wants.worker.once()
+    assert (wants.get(want.id).state, wants.get(want.id).found_id) == (WantState.WAITING, "")
+    assert wants.get(other.id).state is WantState.AVAILABLE, "it was told, and fetches nothing"
+    wants.worker.once()
+    assert fetched == [(one, "a.bin")], "the index may still say that it is there"
+    index.publish([LocalFile("a.bin", two, 1, "text/plain", 0)])
+    wants.worker.once()
+    wants.worker.once()
+    assert fetched == [(one, "a.bin"), (two, "a.bin")]
+    wants.gone(two)
+    wants.worker.once()
+    now[0] += DENIED_SECONDS
+    wants.worker.once()
+    wants.worker.once()
+    assert fetched[2:] == [(two, "a.bin")]
 
 
 def calls(function: Callable[[], object]) -> int:
