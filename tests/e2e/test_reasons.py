@@ -136,3 +136,24 @@ def test_what_repeats_is_one_event_that_counts(network: Network) -> None:
     for number in range(1, 4):
         spoil()
         wait_for(lambda: counted(number), f"one Event that counts {number}", every=0.5)  # noqa: B023
+
+
+def test_the_status_says_where_to_go_who_is_there_and_how_the_last_drain_ended(network: Network) -> None:
+    balanced = {"service": {"type": "LoadBalancer"}}
+    network.apply({"seeds": EPHEMERAL, "peers": EPHEMERAL | {"replicas": 1}, "broker": BROKER} | balanced)
+
+    def says(**fields: Any) -> bool:
+        found = network.get()["status"]
+        return {key: found.get(key) for key in fields} == fields
+
+    inside = f"http://library.{network.namespace}.svc:5000"
+    wait_for(lambda: says(address="pending", url=inside), "an address that is pending", every=1)
+    given = '{"status":{"loadBalancer":{"ingress":[{"ip":"192.0.2.7"}]}}}'
+    network.kubectl("patch", "service", "library", "--subresource=status", "--type=merge", "-p", given)
+    wait_for(lambda: says(address="192.0.2.7", url="http://192.0.2.7:5000"), "its address", every=1)
+    network.wait("PeersReady")
+    wait_for(lambda: says(members=2), "both members", every=1)
+    network.kubectl("scale", "p2pn/library", "--replicas=0")
+    wait_for(lambda: network.get()["status"].get("lastDrain"), "the end of a drain", every=1)
+    last = network.get()["status"]["lastDrain"]
+    assert (last["pod"], last["outcome"]) == ("library-peer-0", "HandedOver")
