@@ -167,7 +167,8 @@ def test_managed_to_a_rabbitmq_cluster_to_external_and_back(
     other.wait("BrokerReady")
     uri = other.secret("other-broker-credentials")["uri"]
     network.kubectl("create", "secret", "generic", "elsewhere", f"--from-literal=uri={uri}")
-    network.wait("BrokerReady", reason="External", timeout=120)
+    # The nodes follow what the kubelet mounts late.
+    network.wait("BrokerReady", reason="External", timeout=180)
     network.wait(timeout=300)
     wait_for(
         lambda: addresses(network) <= clients(network, "other-broker-0"),

@@ -63,6 +63,9 @@ def settings(network: Network, broker: ManagedBroker) -> Object:
             "quorum_queue.continuous_membership_reconciliation.enabled = true",
             f"quorum_queue.continuous_membership_reconciliation.target_group_size = {broker.replicas}",
             "cluster_formation.peer_discovery_backend = classic_config",
+            # After 30 tries in vain, of a second each, a new member would begin a cluster of its own, as on a
+            # day when names or machines are slow. Better it is not ready yet.
+            "cluster_formation.discovery_retry_limit = 3600",
             *(
                 f"cluster_formation.classic_config.nodes.{ordinal + 1} = "
                 f"rabbit@{common.broker_name(network)}-{ordinal}.{domain(network)}"
