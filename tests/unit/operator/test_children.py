@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
-from minga_operator.children import check_owner, only_immutable, telling
-from minga_operator.compare import stamped
+from minga_operator.cache import Cache
+from minga_operator.children import Children, check_owner, only_immutable, telling
+from minga_operator.compare import owner, stamped
 from minga_operator.errors import NameTaken, Waiting
+from minga_operator.kinds import BY_NAME, Kind
 from minga_operator.resources import access, config
 from tests.unit.operator.networks import TOKENS, network, plan
 
@@ -87,3 +89,52 @@ def test_what_is_on_its_way_out_is_waited_for() -> None:
     earlier = [{"controller": True, "kind": "P2PNetwork", "name": "library", "uid": "u-0"}]
     with pytest.raises(Waiting):
         check_owner(network(), left(lambda metadata: metadata.update(ownerReferences=earlier)))
+
+
+class Deleting:
+    """The one method of the API that pruning needs; remembers what it was asked to delete."""
+
+    def __init__(self) -> None:
+        self.deleted: list[str] = []
+
+    def delete(self, kind: Kind, live: dict[str, Any], **_: object) -> None:
+        self.deleted.append(f"{kind.name} {live['metadata']['name']}")
+
+
+def here(name: str, owners: list[dict[str, Any]]) -> dict[str, Any]:
+    """A ConfigMap in the cluster that has our labels, of these owners."""
+    of = network()
+    found = copy.deepcopy(stamped(config.config_map(of, plan(of))))
+    found["metadata"] |= {"name": name, "ownerReferences": owners, "resourceVersion": "1", "uid": name}
+    return found
+
+
+def reference(uid: str, *, controller: bool = True) -> dict[str, Any]:
+    return {
+        "apiVersion": "minga.dev/v1alpha1",
+        "kind": "P2PNetwork",
+        "name": "x",
+        "uid": uid,
+        "controller": controller,
+    }
+
+
+def test_pruning_deletes_what_this_network_controls_and_nothing_else() -> None:
+    of, kube, cache = network(), Deleting(), Cache(lambda _key: None)
+    owners = {
+        "left-over": [reference(of.uid)],
+        "wanted": [reference(of.uid)],
+        "of-another-network": [reference("another")],
+        "of-nobody": [],
+        "merely-referred-to": [reference("another"), reference(of.uid, controller=False)],
+    }
+    cache.listed(BY_NAME["ConfigMap"], None, [here(name, of_it) for name, of_it in owners.items()], 1)
+    children = Children(kube, cache)  # type: ignore[arg-type]
+    wanted = [{"kind": "ConfigMap", "metadata": {"name": "wanted"}}]
+    assert children.prune(of, wanted, [("ConfigMap", "spared")]) == 1
+    assert kube.deleted == ["ConfigMap left-over"]
+
+
+def test_the_owner_is_the_controller_and_no_other_reference() -> None:
+    assert owner(here("a", [reference("one", controller=False), reference("two")])) == reference("two")
+    assert owner(here("a", [reference("one", controller=False)])) is None

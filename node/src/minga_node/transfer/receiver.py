@@ -14,6 +14,7 @@ from contextlib import suppress
 from typing import Protocol
 
 from minga_node.errors import BadRequest, MingaError, PeerMisbehaved, PeerUnreachable
+from minga_node.manifest import Manifest
 from minga_node.swarm import Ask
 from minga_node.swarm.pieces import Pieces
 from minga_node.tracing import NOTHING, Span
@@ -256,14 +257,8 @@ class Receiver:
     def _take_pieces(
         self, incoming: Incoming, taking: Taking, ask: Ask, fields: dict[str, str], length: int
     ) -> Steps[None]:
-        manifest = self._partial.manifest
-        start, end, size = http.parse_content_range(fields.get("content-range", ""))
-        pieces = range(start // manifest.piece_size, -(-end // manifest.piece_size))
-        fits = any(pieces.start == asked.start and len(pieces) <= len(asked) for asked in ask.candidates)
-        whole = (
-            start == manifest.span(pieces[0])[0] and end == manifest.span(pieces[-1])[1] if fits else False
-        )
-        if not whole or size != manifest.size or length != end - start:
+        pieces = answered(self._partial.manifest, ask, fields.get("content-range", ""), length)
+        if pieces is None:
             raise PeerMisbehaved(f"{self.remote.peer_id} answers with another range than asked for")
         self._listener.on_chosen(ask, pieces)
         for piece in pieces:
@@ -275,3 +270,21 @@ class Receiver:
                 self._listener.on_piece(ask, piece, last=last)
             elif last:
                 self._listener.on_finished(ask)
+
+
+def answered(manifest: Manifest, ask: Ask, content_range: str, length: int) -> range | None:
+    """The pieces that an answer of status 206 brings; None if it was not asked for just those.
+
+    Args:
+        content_range: the field of the answer (RFC 9110, 14.4).
+        length: of its body, in bytes.
+
+    Raises:
+        PeerMisbehaved: the field is none.
+    """
+    start, end, size = http.parse_content_range(content_range)
+    pieces = range(start // manifest.piece_size, -(-end // manifest.piece_size))
+    if not any(pieces.start == asked.start and 0 < len(pieces) <= len(asked) for asked in ask.candidates):
+        return None
+    whole = start == manifest.span(pieces[0])[0] and end == manifest.span(pieces[-1])[1]
+    return pieces if whole and size == manifest.size and length == end - start else None
