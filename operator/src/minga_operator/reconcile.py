@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from minga_operator import draining, metrics, pacing, planning, status
+from minga_operator import draining, pacing, planning, status
 from minga_operator.brokers import Brokers, Found
 from minga_operator.cache import Cache
 from minga_operator.children import Children
@@ -21,7 +21,7 @@ from minga_operator.errors import (
 )
 from minga_operator.events import Events
 from minga_operator.evictions import Evictions
-from minga_operator.kinds import BY_NAME, CLAIM, NEEDED, NETWORK, POD
+from minga_operator.kinds import BY_NAME, CLAIM, NEEDED, POD
 from minga_operator.known import Known
 from minga_operator.kube import Conflict, Kube
 from minga_operator.network import Network, Plan, Tokens, parse
@@ -31,6 +31,7 @@ from minga_operator.observing import Observer
 from minga_operator.peer_tls import CertificateSecrets
 from minga_operator.planning import Settings
 from minga_operator.resources import common, desired
+from minga_operator.statuses import Statuses
 from minga_operator.tokens import TokenSecrets
 from minga_operator.volumes import Volumes
 from minga_operator.workqueue import Key
@@ -81,6 +82,7 @@ class Reconciler:
         self._volumes = Volumes(kube, cache, self._events)
         self.known = Known()
         self._observer = Observer(kube, cache, nodes, self.known, self._evictions)
+        self._statuses = Statuses(kube, self.known)
         self.kinds: frozenset[str] = frozenset()
         """Optional kinds that the cluster knows."""
 
@@ -236,10 +238,7 @@ class Reconciler:
         wanted = status.defect(before, metadata.get("generation", 0), error, now())
         patch = status.patch(before, {**before, **wanted})
         if patch:
-            content = {"metadata": {"uid": metadata["uid"]}, "status": patch}
-            namespace, name = metadata["namespace"], metadata["name"]
-            self.known.answered(self._kube.merge(NETWORK, namespace, name, content, part="status"))
-            metrics.WRITES.labels("P2PNetwork", "status").inc()
+            self._statuses.write((metadata["namespace"], metadata["name"]), metadata["uid"], patch)
 
     def _report(
         self, network: Network, outcome: Outcome, observed: Observed, error: OperatorError | None
@@ -253,18 +252,11 @@ class Reconciler:
         patch = status.patch(network.status, wanted)
         if not patch:
             return 0
-        content = {"metadata": {"uid": network.uid}, "status": patch}
-        try:
-            body = self._kube.merge(NETWORK, network.namespace, network.name, content, part="status")
-        except Refused as refused:
-            if refused.status != 404:
-                raise
+        if not self._statuses.write(key, network.uid, patch):
             # A watch that is interrupted just now never says so.
-            self.known.gone(network.key, network.uid)
-            self.forget(network.key)
+            if self.known.body(key) is None:
+                self.forget(key)
             return 0
-        metrics.WRITES.labels("P2PNetwork", "status").inc()
-        self.known.answered(body)
         self._events.post_transition(network, wanted)
         return 1
 

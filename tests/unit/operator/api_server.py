@@ -14,12 +14,32 @@ from urllib.parse import parse_qs, urlsplit
 
 from kubernetes import client
 
-from minga_operator.kinds import NETWORK, WATCHED, Kind
+from minga_operator.kinds import DEFINITION, NETWORK, WATCHED, Kind
 from minga_operator.kube import Kube
 from minga_operator.workqueue import Key
 
 Item = dict[str, Any]
+JSON = "Content-Type: application/json\r\n"
 KINDS = {kind.plural: kind for kind in (*WATCHED, NETWORK)}
+
+
+def _group(name: str, version: str) -> Item:
+    return {"name": name, "versions": [{"version": version}], "preferredVersion": {"version": version}}
+
+
+def _resource(plural: str, kind: str, *, namespaced: bool) -> Item:
+    verbs = ["list", "watch", "patch"]
+    return {"name": plural, "singularName": "", "kind": kind, "namespaced": namespaced, "verbs": verbs}
+
+
+DISCOVERY: dict[str, Item] = {
+    "/api": {"versions": ["v1"]},
+    "/api/v1": {"resources": [_resource("namespaces", "Namespace", namespaced=False)]},
+    "/apis": {"groups": [_group("minga.dev", "v1alpha1"), _group("apiextensions.k8s.io", "v1")]},
+    NETWORK.root: {"resources": [_resource(NETWORK.plural, NETWORK.name, namespaced=True)]},
+    DEFINITION.root: {"resources": [_resource(DEFINITION.plural, DEFINITION.name, namespaced=False)]},
+}
+"""What kopf looks at before it begins."""
 
 
 class ApiServer:
@@ -47,6 +67,16 @@ class ApiServer:
     def allow(self, kind: Kind, namespace: str = "") -> None:
         with self.lock:
             self.forbidden.discard((kind.plural, namespace))
+
+    def lose(self, kind: Kind, key: Key) -> None:
+        """Deletes an object in a gap of the watches: they end with 410 and say nothing of it."""
+        with self.lock:
+            self.version += 1
+            del self.objects[kind.plural, *key]
+            for plural, _, events in self.watches:
+                if plural == kind.plural:
+                    events.put({"type": "ERROR", "object": {"code": 410, "message": "too old"}})
+                    events.put(None)
 
     def refuses(self, plural: str, namespace: str) -> bool:
         with self.lock:
@@ -113,7 +143,9 @@ def api_server() -> Iterator[ApiServer]:
 
         def answer(self, status: int, content: Item) -> None:
             body = json.dumps(content).encode()
-            self.wfile.write(f"HTTP/1.1 {status} X\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
+            self.wfile.write(
+                f"HTTP/1.1 {status} X\r\n{JSON}Content-Length: {len(body)}\r\n\r\n".encode() + body
+            )
 
         def handle_any(self) -> None:
             size = int(self.headers.get("Content-Length") or 0)
@@ -122,7 +154,7 @@ def api_server() -> Iterator[ApiServer]:
             parts = url.path.strip("/").split("/")
             rest = parts[2:] if parts[0] == "api" else parts[3:]
             if not rest:
-                self.answer(200, {"resources": [{"name": NETWORK.plural}]})
+                self.answer(200, DISCOVERY.get(url.path, {"resources": []}))
                 return
             namespace = ""
             if rest[0] == "namespaces":
@@ -140,7 +172,8 @@ def api_server() -> Iterator[ApiServer]:
                         if place[0] == plural and namespace in {"", place[1]}
                     ]
                     version = str(state.version)
-                self.answer(200, {"items": items, "metadata": {"resourceVersion": version}})
+                named = {"kind": f"{KINDS[plural].name}List", "apiVersion": KINDS[plural].api_version}
+                self.answer(200, {**named, "items": items, "metadata": {"resourceVersion": version}})
             else:
                 self.one(plural, namespace, names, body)
 
@@ -155,7 +188,12 @@ def api_server() -> Iterator[ApiServer]:
                 elif self.command == "PATCH" and "merge" not in self.headers["Content-Type"]:
                     self.answer(200, state.write(plural, body))
                 elif old is None:
-                    self.answer(404, {"message": "not found"})
+                    self.answer(404, {"message": "not found", "code": 404})
+                elif body.get("metadata", {}).get("resourceVersion") not in {
+                    None,
+                    old["metadata"]["resourceVersion"],
+                }:
+                    self.answer(409, {"message": "the object has been modified"})
                 elif self.command == "PATCH":
                     self.answer(200, state.write(plural, merged(old, body)))
                 else:
@@ -169,7 +207,7 @@ def api_server() -> Iterator[ApiServer]:
                     if of == plural and namespace in {"", where} and newer:
                         events.put({"type": "ADDED", "object": item})
                 state.watches.append((plural, namespace, events))
-            self.wfile.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+            self.wfile.write(f"HTTP/1.1 200 OK\r\n{JSON}Transfer-Encoding: chunked\r\n\r\n".encode())
             while (event := events.get()) is not None:
                 line = json.dumps(event).encode() + b"\n"
                 self.wfile.write(f"{len(line):x}\r\n".encode() + line + b"\r\n")
