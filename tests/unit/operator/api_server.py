@@ -14,13 +14,13 @@ from urllib.parse import parse_qs, urlsplit
 
 from kubernetes import client
 
-from minga_operator.kinds import DEFINITION, NETWORK, WATCHED, Kind
+from minga_operator.kinds import DEFINITION, EVENT, NETWORK, WATCHED, Kind
 from minga_operator.kube import Kube
 from minga_operator.workqueue import Key
 
 Item = dict[str, Any]
 JSON = "Content-Type: application/json\r\n"
-KINDS = {kind.plural: kind for kind in (*WATCHED, NETWORK)}
+KINDS = {kind.plural: kind for kind in (*WATCHED, NETWORK, EVENT)}
 
 
 def _group(name: str, version: str) -> Item:
