@@ -9,7 +9,8 @@ from typing import Any
 from pydantic_core import PydanticUndefined
 
 from docs.reference.markdown import code, table, whole
-from minga_node.config import PREFIX, Config
+from minga_node.config import Config
+from minga_node.config_file import PREFIX
 
 
 def rows() -> str:

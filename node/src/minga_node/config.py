@@ -1,25 +1,20 @@
-"""Configuration of a node: a JSON file, every key of which ``MINGA_<KEY>`` in the environment overrides."""
+"""What a node can be told: the keys, their defaults, and what their values may be."""
 
 from __future__ import annotations
 
 import ipaddress
-import json
-import os
 import re
 import socket
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
-from minga_node.errors import ConfigError
 from minga_node.model import NODE_NAME, bracketed
 
 DEFAULT_PORT = 5000
 DEFAULT_GRPC_PORT = 50051
-PREFIX = "MINGA_"
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(gt=0, le=86400)]
@@ -264,52 +259,6 @@ class Config(BaseModel):
         if self.advertise:
             return self.advertise
         return None if ipaddress.ip_address(self.ip).is_unspecified else self.ip
-
-
-def load(path: Path, environment: Mapping[str, str] = os.environ) -> Config:
-    """Reads a configuration file.
-
-    Raises:
-        ConfigError: one line that names the key, its value and what was expected.
-    """
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"cannot read {path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path} is not UTF-8 text") from error
-    except json.JSONDecodeError as error:
-        raise ConfigError(f"{path} is not JSON: line {error.lineno}: {error.msg}") from error
-    if not isinstance(data, dict):
-        raise ConfigError(f'{path} must hold a JSON object such as {{"directory": "/srv/files"}}')
-    return parse(data, environment)
-
-
-def parse(data: Mapping[str, Any], environment: Mapping[str, str] = os.environ) -> Config:
-    """Checks a configuration; the environment's values win over the file's."""
-    merged = dict(data)
-    for key in Config.model_fields:
-        value = environment.get(PREFIX + key.upper())
-        # Kubernetes sets MINGA_PORT=tcp://… in pods beside a Service called minga.
-        if value is not None and not value.startswith("tcp://"):
-            merged[key] = value
-    if "directory" not in merged:
-        raise ConfigError("directory is missing: expected the path of the directory to share")
-    try:
-        return Config.model_validate(merged)
-    except ValidationError as error:
-        raise ConfigError(_one_line(error, merged)) from None
-
-
-def _one_line(error: ValidationError, data: Mapping[str, Any]) -> str:
-    first = error.errors()[0]
-    key = str(first["loc"][0])
-    if first["type"] == "extra_forbidden":
-        return f"{key} is not a key of the configuration: expected one of {', '.join(Config.model_fields)}"
-    expected = first["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
-    # A broker's address has a password in it.
-    shown = "set" if key == "broker_url" else json.dumps(data.get(key), default=str)
-    return f"{key} is {shown}: expected {expected}"
 
 
 def _rest_url(value: str) -> str:

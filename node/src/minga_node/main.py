@@ -15,7 +15,7 @@ os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 from minga_node import descriptors, logs
 from minga_node.app import Node
-from minga_node.config import load
+from minga_node.config_file import load
 from minga_node.errors import ConfigError, MingaError
 from minga_node.version import VERSION
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from minga_node.config import Config, load, parse
+from minga_node.config import Config
+from minga_node.config_file import load, parse
 from minga_node.errors import ConfigError
 
 FOUR_KEYS: dict[str, Any] = {

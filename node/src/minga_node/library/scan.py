@@ -124,6 +124,14 @@ def _status(root: OpenRoot, name: str) -> os.stat_result:
         os.close(descriptor)
 
 
+def is_folder(root: OpenRoot, name: str) -> bool:
+    """Whether there is a folder of that name, and no link to one."""
+    try:
+        return stat.S_ISDIR(_status(root, name).st_mode)
+    except OSError:
+        return False
+
+
 def _found(name: str, status: os.stat_result, path: str = "") -> Found:
     modified_ms = min(max(status.st_mtime_ns // 1_000_000, 0), LATEST_MS)
     return Found(name, Signature.of(status), status.st_ctime, modified_ms, path or name)

@@ -5,19 +5,18 @@ from __future__ import annotations
 import logging
 import os
 import queue
-import stat
 import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 
-from minga_node.errors import DirectoryAway, InvalidName, MingaError
+from minga_node.errors import InvalidName, MingaError
+from minga_node.library.hashing import Hashing
 from minga_node.library.holdings import NOBODY, Moved
 from minga_node.library.library import Library
 from minga_node.library.observing import Observing
 from minga_node.library.root import OpenRoot
-from minga_node.library.scan import LOOK, Found, Signature, look, walk
+from minga_node.library.scan import Found, Signature, is_folder, look, walk
 from minga_node.library.volumes import below
 from minga_node.names import check_name
 from minga_node.workers import Worker
@@ -43,10 +42,9 @@ class Watcher:
         self._rescan = rescan_seconds
         self._inbox: queue.SimpleQueue[frozenset[str] | tuple[Found, str | None] | None] = queue.SimpleQueue()
         self._pending: dict[str, tuple[Found, float]] = {}
-        self._hashing: dict[str, Signature] = {}
         self._doubtful: deque[Found] = deque()
         """Shared by what was hashed earlier, but not for sure: hashed when there is nothing else to do."""
-        self._pool = ThreadPoolExecutor(os.cpu_count() or 2, thread_name_prefix="hash")
+        self._hashing = Hashing(library, self._inbox.put)
         # It waits for news within its step, so no step is too long.
         self.worker = Worker(
             "library", self._step, interval=0.0, stuck_after=None, longest_pause=AWAY_SECONDS
@@ -67,7 +65,7 @@ class Watcher:
         self._inbox.put(None)
         self.worker.stop(STOP_SECONDS)
         self._observing.stop()
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._hashing.stop()
 
     def looked(self) -> bool:
         """Whether all that was in the directory at the start is shared."""
@@ -155,7 +153,7 @@ class Watcher:
             for name in dirty:
                 if not self._note_name(name, root):
                     continue
-                if _is_folder(root, name):
+                if is_folder(root, name):
                     found.update((item.name, item) for item in walk(root, name))
                 elif (item := look(root, name)) is not None:
                     found[name] = item
@@ -211,7 +209,7 @@ class Watcher:
                 self._pending.pop(found.name, None)
                 self._library.troubles.files.discard(found.name)
                 continue
-            if self._hashing.get(found.name) == found.signature:
+            if self._hashing.has(found):
                 continue
             earlier = self._pending.get(found.name)
             if earlier is not None and earlier[0].signature == found.signature:
@@ -252,36 +250,19 @@ class Watcher:
                 if again.signature != found.signature:
                     self._pending[name] = (again, now + self._quiet)
                     continue
-                self._submit(again)
+                self._hashing.begin(again)
 
     def _hash_the_doubtful(self) -> None:
         while self._doubtful and not self._hashing:
             found = self._doubtful.popleft()
             if self._library.signatures().get(found.name) == found.signature:
-                self._submit(found)
-
-    def _submit(self, found: Found) -> None:
-        self._hashing[found.name] = found.signature
-        self._pool.submit(self._hash, found)
-
-    def _hash(self, found: Found) -> None:
-        identity: str | None = None
-        try:
-            identity = self._library.hash(found)
-        except DirectoryAway:
-            pass
-        except Exception as error:  # noqa: BLE001 (whatever it is, it is about this file)
-            reason = str(error) if isinstance(error, MingaError) else f"{type(error).__name__}: {error}"
-            self._library.troubles.files.add(found.name, reason)
-        finally:
-            self._inbox.put((found, identity))
+                self._hashing.begin(found)
 
     def _share(self, hashed: list[tuple[Found, str | None]]) -> None:
         good: list[tuple[Found, str]] = []
         changed: list[Found] = []
         for found, _ in hashed:
-            if self._hashing.get(found.name) == found.signature:
-                del self._hashing[found.name]
+            self._hashing.ended(found)
         with self._library.root.open() as root:
             for found, identity in hashed:
                 again = look(root, found.name)
@@ -314,14 +295,3 @@ class Watcher:
         log.info(
             "%s", f"{files[0][0].name} is shared" if len(files) == 1 else f"{len(files)} files are shared"
         )
-
-
-def _is_folder(root: OpenRoot, name: str) -> bool:
-    try:
-        descriptor = root.open(name, LOOK)
-    except OSError:
-        return False
-    try:
-        return stat.S_ISDIR(os.fstat(descriptor).st_mode)
-    finally:
-        os.close(descriptor)

@@ -19,6 +19,7 @@ from minga_node.membership.bounds import clock_problem, record_fits, why_not
 from minga_node.membership.goodbyes import Goodbye
 from minga_node.membership.gossip import Gossip
 from minga_node.membership.joining import Joining
+from minga_node.membership.known import GONE
 from minga_node.membership.meetings import Meetings
 from minga_node.membership.messages import Fetch, GossipCalls, Push, Reconcile, Reconciled
 from minga_node.membership.network_id import NetworkId
@@ -27,7 +28,7 @@ from minga_node.membership.probing import Probing
 from minga_node.membership.records import Records
 from minga_node.membership.states import States
 from minga_node.membership.upkeep import Upkeep
-from minga_node.membership.view import GONE, View
+from minga_node.membership.view import View
 from minga_node.model import Peer, PeerState, PeerStatus
 from minga_node.store import Store
 from minga_node.workers import Worker

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from minga_node.membership.bounds import record_fits, word_fits
 from minga_node.membership.crowd import MOST_KNOWN
-from minga_node.membership.view import Known
+from minga_node.membership.known import Known
 from minga_node.model import Peer
 from minga_node.store import Store
 

@@ -11,9 +11,10 @@ from minga_node.errors import Conflict, NotFound
 from minga_node.index import Index
 from minga_node.membership.address import Address
 from minga_node.membership.answering import Answering
+from minga_node.membership.known import GONE
 from minga_node.membership.network_id import NetworkId
 from minga_node.membership.states import States
-from minga_node.membership.view import GONE, View
+from minga_node.membership.view import View
 from minga_node.model import Peer
 
 log = logging.getLogger(__name__)

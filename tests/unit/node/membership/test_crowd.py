@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from minga_node.membership.crowd import AT, OF_A_PROVEN, OF_AN_ADDRESS, OF_AN_UNPROVEN, Crowd
 from minga_node.membership.goodbyes import Goodbye
+from minga_node.membership.known import BROKER
 from minga_node.membership.newcomers import A_SECOND, AT_ONCE, MOST_ADDRESSES, Newcomers
-from minga_node.membership.view import BROKER, View
+from minga_node.membership.view import View
 from tests.support.writer import Writer
 
 RECORD = Writer("x").record()

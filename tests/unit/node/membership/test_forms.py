@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,9 @@ import pytest
 
 from minga_node.membership.bounds import why_not
 from minga_node.membership.forms import digest_problem, record_problem
+from minga_node.membership.known import Known
 from minga_node.membership.records import Records
 from minga_node.membership.scuttlebutt import Digest
-from minga_node.membership.view import Known
 from minga_node.model import Peer
 from minga_node.store import Store
 from tests.support.writer import Writer
@@ -47,6 +48,8 @@ def test_a_record_as_nodes_have_them_has_none(changes: dict[str, Any]) -> None:
 def test_the_reason_for_a_time_years_ahead_is_a_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     record = Writer("a").record(epoch=1_800_000_000_000_000)
     assert why_not(record) is None
+    # Of a process that began with that clock.
+    monkeypatch.setattr("minga_node.membership.bounds._BEGAN", 60 * 10**9 - time.monotonic_ns())
     monkeypatch.setattr("minga_node.membership.bounds.time.time", lambda: 60.0)
     monkeypatch.setattr("minga_node.membership.bounds.time.time_ns", lambda: 60 * 10**9)
     said = str(why_not(record))
