@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.nodes import Nodes, RunningNode
+from tests.nodes import HTTP, Nodes, RunningNode
 from tests.waiting import wait_for
 
 pytestmark = pytest.mark.integration
@@ -105,6 +105,29 @@ def test_downloads_without_a_holder_hold_nothing_and_stop_nobody(nodes: Nodes) -
     far.launch()
     for identity in stuck:
         assert ended(near, identity)["state"] == "complete"
+
+
+def test_a_download_that_waits_serves_the_pieces_that_it_has(nodes: Nodes) -> None:
+    data = os.urandom(16 * MIB)
+    seed = nodes.start("seed").ready()
+    far = nodes.start("far", seed, files={"part.bin": data}, upload_limit=2 * MIB).ready()
+    near = nodes.start("near", seed).ready()
+    wait_for(lambda: "part.bin" in near.names(), "near knows the file")
+    (row,) = near.get("/api/v1/files?name=part.bin")["files"]
+    identity = begin(near, "part.bin")
+    wait_for(lambda: download(near, identity)["verified_pieces"] >= 3, "some pieces are here")
+    far.kill()
+    wait_for(lambda: download(near, identity)["state"] == "waiting", "it waits for a holder")
+    size, served = row["piece_size"], 0
+    for start in range(0, len(data), size):
+        wanted = {"Range": f"bytes={start}-{min(start + size, len(data)) - 1}"}
+        for place in (near.url, f"http://127.0.0.1:{near.get('/api/v1/node')['data_port']}"):
+            answer = HTTP.request("GET", f"{place}/pieces/{row['id']}", headers=wanted)
+            if answer.status == 206:
+                served += 1
+                assert answer.data == data[start : start + size]
+    assert served == 2 * download(near, identity)["verified_pieces"] > 0
+    assert held(near)[1] <= 1, "at most what was served a moment ago"
 
 
 def test_mute_holders_keep_their_downloads_slots_for_seconds_only(

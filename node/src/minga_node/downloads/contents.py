@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
 
 from blake3 import blake3
 
@@ -12,6 +13,7 @@ from minga_node.errors import DirectoryAway
 from minga_node.swarm import pieces as sets
 from minga_node.swarm.pieces import Pieces
 from minga_node.transfer import Contents, OpenContent, PartialFile
+from minga_node.transfer.partial import Left
 from minga_node.transfer.uploads import Opener
 
 
@@ -68,17 +70,42 @@ class PartialContent:
         os.close(self._descriptor)
 
 
+class ParkedContent:
+    """The verified pieces of a download that waits, by a descriptor of its own.
+
+    Raises:
+        OSError: nothing is here, or it is not as it was left.
+    """
+
+    data: bytes | None = None
+
+    def __init__(self, path: Path, left: Left) -> None:
+        self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        if not left.is_of(self._descriptor):
+            os.close(self._descriptor)
+            raise FileNotFoundError(path)
+        self.size = os.fstat(self._descriptor).st_size
+        self.available: Pieces | None = left.have
+
+    def fileno(self) -> int:
+        return self._descriptor
+
+    def close(self) -> None:
+        os.close(self._descriptor)
+
+
 class AllContents(Contents):
     """What has come of downloads first, then the library's contents.
 
     Args:
+        partial: opens what is here of a download, running or waiting.
         several: opens some of the library's with one look at the directory.
     """
 
     def __init__(
         self,
         library: Opener,
-        partial: Callable[[str], PartialFile | None],
+        partial: Opener,
         several: Callable[[], AbstractContextManager[Opener]] | None = None,
     ) -> None:
         self._library, self._partial = library, partial
@@ -95,10 +122,7 @@ class AllContents(Contents):
     def _open(self, content_id: str, library: Opener) -> OpenContent | None:
         partial = self._partial(content_id)
         if partial is not None:
-            try:
-                return PartialContent(partial)
-            except OSError:  # it ended just now
-                pass
+            return partial
         try:
             return library(content_id)
         except DirectoryAway:

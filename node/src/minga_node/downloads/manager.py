@@ -105,7 +105,7 @@ class Downloads:
             has=serving.has,
             tell=serving.tell,
         )
-        self.contents = AllContents(library, serving.partial, several)
+        self.contents = AllContents(library, serving.open, several)
         """For the piece listener: the library's files and what has come of downloads."""
         self._runner = Runner(
             self._node,

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from minga_node.downloads.contents import ParkedContent, PartialContent
 from minga_node.downloads.entry import Entry
 from minga_node.downloads.model import Here
 from minga_node.downloads.task import Task
 from minga_node.manifest import piece_size
 from minga_node.swarm import pieces as sets
 from minga_node.swarm.pieces import Pieces
-from minga_node.transfer import PartialFile
+from minga_node.transfer import OpenContent
 
 
 class Serving:
@@ -30,10 +31,21 @@ class Serving:
         entry = self._active.get(content_id)
         return entry.task if entry is not None else None
 
-    def partial(self, content_id: str) -> PartialFile | None:
-        """Where the pieces of a running download are."""
-        task = self._task(content_id)
-        return task.partial if task is not None else None
+    def open(self, content_id: str) -> OpenContent | None:
+        """What is here of a download: of one that waits, the pieces that it had when it gave up."""
+        entry = self._active.get(content_id)
+        if entry is None:
+            return None
+        # In this order: a task that begins takes over what is left.
+        left, task = entry.carried.left, entry.task
+        try:
+            if task is not None and task.partial is not None:
+                return PartialContent(task.partial)
+            if left is not None and left.have:
+                return ParkedContent(self._node.directory / content_id, left)
+        except OSError:  # it ended, or was taken away, just now
+            pass
+        return None
 
     def available(self, content_id: str) -> tuple[Pieces, int] | None:
         """The pieces that are here and how many there are; None if nothing is and nothing comes."""
@@ -41,7 +53,7 @@ class Serving:
         if entry is not None:
             task = entry.task
             if task is None or task.partial is None:
-                return (0, 1)
+                return self._left(entry)
             return task.partial.have, task.partial.manifest.pieces
         content = self._node.library(content_id)
         if content is None:
@@ -49,6 +61,12 @@ class Serving:
         count = -(-content.size // piece_size(content.size))
         content.close()
         return sets.all_pieces(count), count
+
+    def _left(self, entry: Entry) -> tuple[Pieces, int]:
+        """The same of one that waits."""
+        left = entry.carried.left
+        manifest = self._node.manifests.get(entry.content_id) if left is not None and left.have else None
+        return (left.have, manifest.pieces) if left is not None and manifest is not None else (0, 1)
 
     def met(self, content_id: str, peer_id: str) -> None:
         """The peer follows what comes here."""

@@ -44,6 +44,10 @@ class Left:
     looks: tuple[int, ...]
     have: Pieces
 
+    def is_of(self, descriptor: int) -> bool:
+        """Whether nobody has written to an open file since."""
+        return self.looks == _looks(descriptor)
+
 
 class PartialFile:
     """``<directory>/<id>`` holds the bytes, ``<directory>/<id>.pieces`` one bit a verified piece.
@@ -112,7 +116,7 @@ class PartialFile:
             os.close(self._descriptor)
             raise
         self._have = 0
-        if self.left is not None and not fresh and self.left.looks == _looks(self._descriptor):
+        if self.left is not None and not fresh and self.left.is_of(self._descriptor):
             self._have = self.left.have
             self._bitmap[:] = sets.to_bytes(self._have, 8 * len(self._bitmap))
         else:
