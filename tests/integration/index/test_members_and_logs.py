@@ -38,7 +38,8 @@ def test_a_file_published_at_one_node_is_found_at_all(nodes: Nodes) -> None:
 
 
 def test_a_newcomer_catches_up_in_chunks(nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("minga_node.membership.gossip.DELTA_BYTES", 2_000)
+    for end in ("gossip", "callee"):
+        monkeypatch.setattr(f"minga_node.membership.{end}.DELTA_BYTES", 2_000)
     first = nodes.make("first")
     first.index.publish([file(f"name-{n}", n + 1) for n in range(500)])
     streams = GRPC_REQUESTS.labels("/minga.v1.Index/Fetch", "OK")._value
@@ -52,7 +53,8 @@ def test_a_newcomer_catches_up_in_chunks(nodes: Nodes, monkeypatch: pytest.Monke
 def test_a_stream_of_another_nodes_entries_of_ours_is_refused(
     nodes: Nodes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("minga_node.membership.gossip.DELTA_BYTES", 2_000)
+    for end in ("gossip", "callee"):
+        monkeypatch.setattr(f"minga_node.membership.{end}.DELTA_BYTES", 2_000)
     first = nodes.make("first")
     first.index.publish([file(f"name-{n}", n + 1) for n in range(500)])
     forged = Delta("second", 2**60, 0, 1, False, 0, [Entry(1, "forged", bytes(32))])

@@ -15,7 +15,7 @@ from minga_node.errors import Conflict, MingaError, PeerMisbehaved
 from minga_node.index import Delta, Index
 from minga_node.membership.address import Address
 from minga_node.membership.answering import Answering, Answers
-from minga_node.membership.bounds import clock_problem, record_fits, why_not
+from minga_node.membership.bounds import clock_problem
 from minga_node.membership.goodbyes import Goodbye
 from minga_node.membership.gossip import Gossip
 from minga_node.membership.joining import Joining
@@ -225,50 +225,12 @@ class Membership:
     def accept(
         self, network: str, peer: Peer, network_id: str = "", caller: str = ""
     ) -> tuple[Peer, tuple[Peer, ...]]:
-        """A newcomer, or one that comes back; who this is and whom it knows.
-
-        Args:
-            caller: from where it came.
-
-        Raises:
-            Conflict: another network, or the name is taken by a live node.
-            Busy: many newcomers come from there.
-        """
-        if network != self._network:
-            raise Conflict(f"this is the network {self._network!r}, not {network[:128]!r}")
-        if not record_fits(peer):
-            raise Conflict(why_not(peer) or "this record cannot be true")
-        own = self._gossip.own()
-        if peer.id == self._self_id:
-            if peer.key != own.key:
-                raise Conflict(f"the name {peer.id!r} is taken: it is this node's")
-            # This node itself, or one with the same state.
-            self._gossip.hearing.learn(peer)
-            return own, ()
-        if self._gossip.twins.aside:
-            raise Conflict(f"{self._self_id} takes no part: {self._gossip.twins.problem}")
-        if not self._network_id.heard(network_id):
-            raise Conflict(f"this is another network of the name {network!r}: it was begun apart from yours")
-        if not peer.key:
-            raise Conflict(
-                f"the record of {peer.id!r} is not signed: its release is too old for this network"
-            )
-        with self._lock:
-            known = self._view.known.get(peer.id)
-            taken = (
-                known is not None
-                and known.peer is not None
-                and self._view.state(peer.id, time.monotonic()) is PeerState.ALIVE
-                and known.peer.grpc_target != peer.grpc_target
-                # With the same state it is the same node, which came back at another address.
-                and known.peer.epoch != peer.epoch
-            )
-            if taken:
-                raise Conflict(f"the name {peer.id!r} is taken: a node that has it is alive")
-        if not self._gossip.hearing.learn(peer, alive=True, at=caller):
+        """See :meth:`.Callee.accept`."""
+        try:
+            return self._gossip.accept(network, peer, network_id, caller)
+        except Conflict:
             self._settle_names()
-            raise Conflict(f"the name {peer.id!r} is taken: the node that has it may still live")
-        return own, self.alive()
+            raise
 
     def hear_goodbye(self, goodbye: Goodbye) -> None:
         """See :meth:`.Hearing.hear_goodbye`."""
