@@ -95,14 +95,15 @@ def test_without_a_right_to_ingresses_only_these_are_not_made(
         assert "ingresses" in shown.wait("Reconciled", "False", "Refused")
         assert shown.object("statefulset", "shown-peer")
         metrics = ask(system, pod, "/metrics")[1]
-        assert 'minga_operator_unwatched{kind="Ingress",namespace=""} 1.0' in metrics
+        assert 'minga_operator_unwatched{kind="Ingress",watched_namespace=""} 1.0' in metrics
         log = system.kubectl("logs", pod)
         assert log.count("ingresses cannot be watched") == 1
     shown.wait("Reconciled")
     assert shown.object("ingress", "shown")
     wait_for(
         lambda: (
-            'minga_operator_unwatched{kind="Ingress",namespace=""} 0.0' in ask(system, pod, "/metrics")[1]
+            'minga_operator_unwatched{kind="Ingress",watched_namespace=""} 0.0'
+            in ask(system, pod, "/metrics")[1]
         ),
         "a watch of Ingresses",
         every=1,
@@ -149,8 +150,8 @@ def test_a_watched_namespace_that_its_owner_deleted_stops_no_other(
         network.apply(PENDING)
         network.wait("Reconciled")
         metrics = ask(system, pod, "/metrics")[1]
-        assert f'minga_operator_unwatched{{kind="P2PNetwork",namespace="{gone}"}} 1.0' in metrics
-        assert f'minga_operator_unwatched{{kind="P2PNetwork",namespace="{namespace}"}} 0.0' in metrics
+        assert f'minga_operator_unwatched{{kind="P2PNetwork",watched_namespace="{gone}"}} 1.0' in metrics
+        assert f'minga_operator_unwatched{{kind="P2PNetwork",watched_namespace="{namespace}"}} 0.0' in metrics
         assert system.kubectl("logs", pod).count(f"networks in {gone} cannot be watched") == 1
 
         # It comes back, with the same rights.

@@ -29,7 +29,7 @@ API_REQUESTS = Counter(
 UNWATCHED = Gauge(
     "minga_operator_unwatched",
     "1 for a kind that the operator may not watch, by the namespace it is told to serve (empty: all)",
-    ["kind", "namespace"],
+    ["kind", "watched_namespace"],
 )
 LEADER = Gauge("minga_operator_leader", "1 while this replica holds the lease")
 
