@@ -1,4 +1,4 @@
-"""Membership: joins through a seed, gossips each round, says goodbye."""
+"""Membership: its parts put together, what the node asks of it, and what other nodes do."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import replace
 
 from minga_node.errors import Conflict, MingaError, PeerMisbehaved
@@ -19,13 +18,13 @@ from minga_node.membership.bounds import clock_problem
 from minga_node.membership.goodbyes import Goodbye
 from minga_node.membership.gossip import Gossip
 from minga_node.membership.joining import Joining
-from minga_node.membership.known import GONE
 from minga_node.membership.meetings import Meetings
 from minga_node.membership.messages import Fetch, GossipCalls, Push, Reconcile, Reconciled
 from minga_node.membership.network_id import NetworkId
 from minga_node.membership.news import Newsboy
 from minga_node.membership.probing import Probing
 from minga_node.membership.records import Records
+from minga_node.membership.rounds import Rounds
 from minga_node.membership.states import States
 from minga_node.membership.upkeep import Upkeep
 from minga_node.membership.view import View
@@ -35,7 +34,6 @@ from minga_node.workers import Worker
 
 log = logging.getLogger(__name__)
 
-SAVE_SECONDS = 30.0
 FAREWELLS = 16
 """Peers that are told goodbye by ourselves; they tell the others."""
 
@@ -79,7 +77,6 @@ class Membership:
     ) -> None:
         self._index, self._calls, self._network = index, calls, network
         self._self_id = index.self_id
-        self._seconds = gossip_seconds
         self._address = address
         self._view = View(index.self_id, suspect_seconds, max(dead_seconds, suspect_seconds))
         self._records = Records(store)
@@ -101,9 +98,6 @@ class Membership:
         )
         self._first = not tuple(seeds) and not self._view.known
         self._stop = threading.Event()
-        # Others take one that is silent for dead: trouble with its disk must not keep it from its rounds.
-        self.worker = Worker("membership", self._step, longest_pause=gossip_seconds)
-        self._rounds, self._next_save = 0, time.monotonic() + SAVE_SECONDS
         self._pool = ThreadPoolExecutor(8, thread_name_prefix="gossip")
         self._answering = Answering(self._view.dead)
         self._meetings = Meetings(self._gossip, self._view, self._pool, fanout, self._met, self._answering)
@@ -123,6 +117,20 @@ class Membership:
             left_seconds=forget_left_seconds,
             dead_seconds=forget_seconds,
         )
+        self._rounds = Rounds(
+            self._gossip,
+            self._view,
+            self._records,
+            self._joining,
+            self._meetings,
+            self._answering,
+            self.probing,
+            self.upkeep,
+            self._noticed,
+            self._pool,
+            gossip_seconds,
+        )
+        self.worker = self._rounds.worker
         self.eager = eager
         index.online = self.is_online
         self._newsboy = Newsboy(index, self._gossip.tell, self.alive, self._tells, self._pool)
@@ -229,13 +237,13 @@ class Membership:
         try:
             return self._gossip.accept(network, peer, network_id, caller)
         except Conflict:
-            self._settle_names()
+            self._rounds.settle_names()
             raise
 
     def hear_goodbye(self, goodbye: Goodbye) -> None:
         """See :meth:`.Hearing.hear_goodbye`."""
         if self._gossip.hearing.hear_goodbye(goodbye):
-            self._notice_states()
+            self._rounds.notice_states()
 
     def answer(self, request: Reconcile) -> Reconciled:
         return self._gossip.answer(request)
@@ -281,7 +289,7 @@ class Membership:
             except (MingaError, TimeoutError) as error:
                 log.debug("goodbye: %s", error)
         self.die()
-        self._save()
+        self._rounds.save()
 
     def die(self) -> None:
         """Ends without a word, as a node that is killed."""
@@ -301,37 +309,6 @@ class Membership:
     def workers(self) -> tuple[Worker, ...]:
         return self.worker, self._newsboy.worker
 
-    def _step(self) -> float:
-        now = time.monotonic()
-        if self._gossip.twins.due:
-            self._submit(self._gossip.twins.settle)
-        if not self._gossip.twins.aside:
-            self._joining.try_again(now, self._stop.is_set)
-            self._round(self._rounds)
-        self._rounds += 1
-        if now >= self._next_save:
-            self._next_save = now + SAVE_SECONDS
-            self._save()
-        pause = self._seconds * random.uniform(0.9, 1.1)
-        return pause if self.joined else min(pause, self._joining.wait)
-
-    def _round(self, number: int) -> None:
-        with self._lock:
-            self._view.beat(time.time_ns() // 1_000_000)
-        if number % 5 == 0:
-            self.upkeep.look_around(joined=self.joined)
-        self._meetings.begin(number)
-        self._settle_names()
-        for id_ in self._answering.to_ask_about(time.monotonic()):
-            if self._view.state(id_, time.monotonic()) in GONE:
-                self._answering.answered(id_)
-                continue
-            self._submit(self.probing.ask_others, id_)
-        if number % 10 == 0:
-            self._gossip.compact()
-            self.upkeep.forget_old()
-        self._notice_states()
-
     def _tells(self) -> bool:
         # What was published before anybody said what it knows of this node's log may not follow from that.
         return self.eager() and self._gossip.hearing.confirmed
@@ -340,14 +317,6 @@ class Membership:
         if delta.peer_id == self._self_id and not self.eager():
             # The broker tells everybody at once: from now on others may know more than was on the disk.
             self._gossip.hearing.confirmed = True
-
-    def _submit(self, task: Callable[..., object], *arguments: object) -> None:
-        with suppress(RuntimeError):
-            self._pool.submit(task, *arguments)
-
-    def _settle_names(self) -> None:
-        if self._gossip.naming.contested:
-            self._submit(self._gossip.naming.settle)
 
     def _met(self, peer: Peer) -> None:
         if not self.joined:
@@ -359,17 +328,3 @@ class Membership:
         peer = self.get(peer_id)
         if peer is not None and not self._stop.is_set():
             self._meetings.submit(peer)
-
-    def _notice_states(self) -> None:
-        now = time.monotonic()
-        with self._lock:
-            states = self._view.states(now)
-        self._noticed.notice(states, lambda id_: self._view.status(id_, now))
-
-    def _save(self) -> None:
-        with self._lock:
-            known = list(self._view.known.values())
-        try:
-            self._records.save(known, time.monotonic())
-        except MingaError as error:
-            log.warning("members are not saved: %s", error)
