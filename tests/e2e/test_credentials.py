@@ -189,3 +189,24 @@ def test_a_broker_of_three_outlives_its_secrets(network: Network) -> None:
     wait_for(lambda: members(network) < 3, "that it is away")
     wait_for(lambda: members(network) == 3, "three members again", BOOTS, every=2)
     network.wait("BrokerReady")
+
+
+def test_a_cookie_that_is_lost_everywhere_is_made_anew_when_no_member_runs(network: Network) -> None:
+    network.apply({
+        "seeds": EPHEMERAL,
+        "peers": EPHEMERAL | {"replicas": 0},
+        "broker": {"managed": EPHEMERAL},
+    })
+    network.wait(timeout=BOOTS)
+    before = uids(network, "broker")
+    cookie = network.secret("library-broker-cookie")
+    names = [f"library-broker{end}" for end in ("", "-cookie", "-credentials")]
+    network.kubectl("delete", "secret", *names)
+    message = network.wait("Reconciled", "False", "CookieLost")
+    assert uids(network, "broker") == before
+    # What it says to do.
+    command = message.partition("kubectl ")[2].split()
+    network.kubectl(*command, timeout=180)
+    network.wait(timeout=BOOTS)
+    assert network.secret("library-broker-cookie") != cookie
+    wait_for(lambda: connected(network), "the seed has its broker", KUBELETS, every=2)
