@@ -201,7 +201,11 @@ def test_a_cookie_that_is_lost_everywhere_is_made_anew_when_no_member_runs(netwo
     before = uids(network, "broker")
     cookie = network.secret("library-broker-cookie")
     names = [f"library-broker{end}" for end in ("", "-cookie", "-credentials")]
+    # What is deleted one after the other, the operator restores of what is left.
+    network.patch({"paused": True})
+    network.wait("Paused")
     network.kubectl("delete", "secret", *names)
+    network.patch({"paused": False})
     message = network.wait("Reconciled", "False", "CookieLost")
     assert uids(network, "broker") == before
     # What it says to do.

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from minga_operator.credentials import Login, cookie, own, values
+from minga_operator.resources.broker import runs
 
 HOST = "library-broker.shelf.svc:5672"
 FIRST = values(HOST, {}, Login("minga", "first"))
@@ -80,3 +83,18 @@ def test_a_cookie_is_never_remade_while_members_run(
 
 def test_no_password_is_in_what_is_logged() -> None:
     assert "first" not in repr(Login("minga", "first"))
+
+
+def member(name: str = "rabbitmq", *, component: str = "broker", **metadata: str) -> dict[str, Any]:
+    labels = {"app.kubernetes.io/component": component}
+    states = [{"name": name, "state": {"running": {}}}]
+    return {"metadata": {"labels": labels, **metadata}, "status": {"containerStatuses": states}}
+
+
+def test_a_member_that_ends_is_none_that_another_cookie_would_part() -> None:
+    """As when a network goes to another broker and back while the first one is still ending."""
+    assert runs(member())
+    assert not runs(member(deletionTimestamp="2026-01-02T03:04:05Z"))
+    assert not runs(member("definitions"))
+    assert not runs(member(component="peer"))
+    assert not runs({"metadata": {"labels": {"app.kubernetes.io/component": "broker"}}})

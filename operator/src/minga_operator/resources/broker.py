@@ -50,8 +50,10 @@ def cookie_secret(network: Network, cookie: str) -> Object:
 
 
 def runs(pod: Object) -> bool:
-    """Whether a pod is a member of a broker that runs."""
-    if (pod["metadata"].get("labels") or {}).get(common.COMPONENT) != common.BROKER:
+    """Whether a pod is a member of a broker that runs, and is to go on."""
+    metadata = pod["metadata"]
+    component = (metadata.get("labels") or {}).get(common.COMPONENT)
+    if component != common.BROKER or "deletionTimestamp" in metadata:
         return False
     containers = (pod.get("status") or {}).get("containerStatuses") or ()
     return any(item["name"] == _CONTAINER and "running" in (item.get("state") or {}) for item in containers)
