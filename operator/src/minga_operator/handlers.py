@@ -30,6 +30,8 @@ def register(registry: kopf.OperatorRegistry, runtime: Runtime, health: Health) 
         settings.scanning.disabled = True  # main waits for the CRD; nothing else is of interest
         settings.watching.server_timeout = 300
         settings.watching.client_timeout = 330
+        # By default it tries for a minute and a half what is refused; whatever ends it is begun again.
+        settings.networking.error_backoffs = (1, 2)
         # One that fails is begun again (serving.py), so the process is not to be killed for it.
         settings.process.ultimate_exiting_timeout = None
         health.started(asyncio.get_running_loop())

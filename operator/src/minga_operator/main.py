@@ -149,8 +149,8 @@ def _log_to_stderr(form: str) -> None:
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     logging.getLogger("kopf").setLevel(logging.WARNING)
     # Why a watch of kopf's ended says serving.py, in a line; signals are main's.
-    for part in ("running", "orchestration"):
-        logging.getLogger(f"kopf._core.reactor.{part}").setLevel(logging.CRITICAL)
+    for part in ("_core.reactor.running", "_core.reactor.orchestration", "_cogs.clients.watching"):
+        logging.getLogger(f"kopf.{part}").setLevel(logging.CRITICAL)
     logging.getLogger("urllib3").setLevel(logging.ERROR)
 
 
