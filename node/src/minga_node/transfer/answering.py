@@ -293,9 +293,12 @@ class Answering:
         if (body := connection.in_memory(QUANTUM)) is not None:
             return len(body)
         connection.loaded = b""
-        if connection.ready <= connection.offset and connection.request is not None:
-            end = min(connection.end, connection.offset + QUANTUM)
-            connection.ready = pages.ready(connection.request.served.content.fileno(), connection.offset, end)
+        start, end = (
+            max(connection.ready, connection.offset),
+            min(connection.end, connection.offset + QUANTUM),
+        )
+        if start < end and connection.request is not None:
+            connection.ready = pages.ready(connection.request.served.content.fileno(), start, end)
         return connection.ready - connection.offset
 
     def _load(self, connection: Connection) -> None:

@@ -20,6 +20,8 @@ LACKING = {errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
 """What is said where there is no such call, or not for this file system."""
 PAGE = os.sysconf("SC_PAGESIZE")
 PROT_READ, MAP_SHARED = 1, 1
+TMPFS = 0x01021994
+"""Its type (linux/magic.h)."""
 
 # These never wait, so the interpreter's lock is kept: to give it away, and wait for it again, would take
 # longer than the call.
@@ -30,6 +32,9 @@ _mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.
 _mincore = getattr(_libc, "mincore", None)
 _munmap = _libc.munmap
 _munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+_fstatfs = _libc.fstatfs
+_status = (ctypes.c_long * 32)()
+"""``struct statfs``, whose first word is the type; it has 15 of them."""
 _preadv2 = getattr(_libc, "preadv2", None)
 
 
@@ -69,9 +74,11 @@ def _is_ready(descriptor: int, offset: int) -> bool | None:
 
 
 def _mapped(descriptor: int, start: int, end: int) -> int:
-    """The same by mincore(2), for file systems that are in memory or elsewhere. It says of all pages that
-    they are here to those who may not write the file.
+    """The same by mincore(2), for file systems that are elsewhere. It says of all pages that they are here to
+    those who may not write the file. What is in a file system in memory counts as being there.
     """
+    if _fstatfs(descriptor, _status) == 0 and _status[0] == TMPFS:
+        return end
     if _mincore is None:
         return start
     first = start - start % PAGE
