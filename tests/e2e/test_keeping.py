@@ -48,9 +48,7 @@ def versions(network: Network) -> dict[str, str]:
 
 
 def test_an_idle_network_sees_no_write_at_all(network: Network) -> None:
-    wait_for(
-        lambda: network.get()["status"].get("files") is not None, "the first count of files", 60, every=1
-    )
+    wait_for(lambda: network.get()["status"].get("members") == 2, "the first count of all nodes", every=1)
     before = versions(network)
     deadline = time.monotonic() + 40
     while time.monotonic() < deadline:
@@ -64,7 +62,7 @@ def test_the_columns_that_a_person_sees(network: Network) -> None:
     assert head.split() == ["NAME", "READY", "SEEDS", "PEERS", "BROKER", "FILES", "STATUS", "AGE"]
     assert row.split()[:6] == ["library", "True", "1", "1", "managed/Ready", "0"]
     wide = network.kubectl("get", "p2pn", "-o", "wide").splitlines()[0].split()
-    assert set(wide) - set(head.split()) == {"VERSION", "UP-TO-DATE", "ACCESS", "PAUSED"}
+    assert set(wide) - set(head.split()) == {"URL", "MEMBERS", "VERSION", "UP-TO-DATE", "ACCESS", "PAUSED"}
 
 
 @pytest.mark.parametrize(
