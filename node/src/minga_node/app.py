@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import ipaddress
 import logging
 import os
@@ -15,10 +14,11 @@ from pathlib import Path
 
 from minga_node import tracing
 from minga_node.capacity import Capacity, Limit
+from minga_node.claiming import prepare
 from minga_node.config import Config
 from minga_node.downloads import Downloads
 from minga_node.drain import Drain
-from minga_node.errors import MingaError, NotFound, StorageFailed
+from minga_node.errors import MingaError, NotFound
 from minga_node.events.feed import Feed
 from minga_node.index import Index
 from minga_node.library import Library
@@ -64,31 +64,6 @@ STATE_SECONDS = 30.0
 """Between two looks whether the state can be written, while it fails nobody."""
 GRACE = 5.0
 """Seconds that running requests and pieces get at the end; the whole end takes below ten."""
-
-
-def prepare(config: Config) -> int:
-    """Checks the directories and claims the state for this process; returns the lock's descriptor.
-
-    Raises:
-        StorageFailed: one line that says what is wrong.
-    """
-    if not config.directory.is_dir():
-        raise StorageFailed(f"the directory {config.directory} does not exist")
-    if not os.access(config.directory, os.R_OK | os.X_OK):
-        raise StorageFailed(f"the directory {config.directory} cannot be read")
-    try:
-        config.state.mkdir(parents=True, exist_ok=True)
-        lock = os.open(config.state / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise StorageFailed(
-            f"the state directory {config.state} cannot be written ({error.strerror}); set state_directory"
-        ) from error
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(lock)
-        raise StorageFailed(f"another node runs with the state directory {config.state}") from None
-    return lock
 
 
 class Node:

@@ -13,7 +13,7 @@ from minga_node.errors import DirectoryAway
 from minga_node.swarm import pieces as sets
 from minga_node.swarm.pieces import Pieces
 from minga_node.transfer import Contents, OpenContent, PartialFile
-from minga_node.transfer.partial import Left
+from minga_node.transfer.left import Left
 from minga_node.transfer.uploads import Opener
 
 

@@ -16,7 +16,7 @@ from minga_node.downloads.task import Task
 from minga_node.errors import MingaError
 from minga_node.streams import Signal
 from minga_node.swarm.pieces import Pieces
-from minga_node.transfer.partial import pieces_bytes
+from minga_node.transfer.holes import pieces_bytes
 
 TURN = "waits for its turn"
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from minga_node.swarm.pieces import Pieces
-from minga_node.transfer.partial import Left
+from minga_node.transfer.left import Left
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ from minga_node.downloads.turns import Phase, Turns
 from minga_node.errors import Gone, MingaError
 from minga_node.swarm import Why
 from minga_node.transfer import TokenBucket
-from minga_node.transfer.partial import remove_partial
+from minga_node.transfer.left import remove_partial
 from minga_node.workers import Worker
 
 log = logging.getLogger(__name__)

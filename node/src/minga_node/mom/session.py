@@ -24,6 +24,7 @@ from minga_node.mom.address import Address, reason
 from minga_node.mom.consuming import consume
 from minga_node.mom.declarations import Declarations
 from minga_node.mom.job_queue import JobQueue
+from minga_node.mom.owed import Owed
 from minga_node.mom.own import Own
 from minga_node.mom.publisher import Publisher
 
@@ -74,7 +75,11 @@ class Session:
         self._blocked: str | None = None
         """Why, while the broker reads nothing from us."""
         self._up: float | None = None
-        self._unanswered = 0
+        self._owed = Owed(
+            self._later,
+            lambda: self._blocked is not None,
+            lambda: self._connection.drop(BrokerUnavailable("it does not answer")),
+        )
         self._why = ""
         self.error: Exception | None = None
         """What ended it, unless this node did."""
@@ -109,7 +114,7 @@ class Session:
         except BaseException:
             self._loop.close()
             raise
-        self._expect(OPEN_SECONDS)
+        self._owed.expect(OPEN_SECONDS)
 
     def run(self) -> None:
         """Until the connection has ended; :attr:`error` says why."""
@@ -167,7 +172,7 @@ class Session:
             lambda _connection, frame: self._block(frame.method.reason or "it does not say why")
         )
         self._connection.add_on_connection_unblocked_callback(lambda _connection, _frame: self._unblock())
-        self._expect(ANSWER_SECONDS)
+        self._owed.expect(ANSWER_SECONDS)
         go_on = self._own.dead.declare(self._open, self._declarations.begin)
         self._later(DEAD_SECONDS, go_on)
 
@@ -186,7 +191,7 @@ class Session:
         consume(channel, queue, PREFETCH, own.on_event, begun=self._consumes, cancelled=self._end)
 
     def _consumes(self) -> None:
-        self._answered()
+        self._owed.answered()
         self._up = time.monotonic()
         self._own.standing.up(self._address)
         self._jobs.begin()
@@ -249,12 +254,12 @@ class Session:
         if self._blocked is not None:
             self._look_later()
             return
-        self._expect(ANSWER_SECONDS)
+        self._owed.expect(ANSWER_SECONDS)
         self._own.dead.again(self._open)
         self._jobs.again()
 
         def done(deaf: list[str]) -> None:
-            self._answered()
+            self._owed.answered()
             if again := before.intersection(deaf):
                 self._end(f"nobody consumes the queue {min(again)}")
             elif deaf:
@@ -277,24 +282,6 @@ class Session:
             self._own.standing.unblocked()
 
     # How it ends.
-
-    def _expect(self, seconds: float) -> None:
-        """The broker owes an answer within so many seconds, whatever it owed before."""
-        self._unanswered += 1
-        asked = self._unanswered
-
-        def check() -> None:
-            if self._unanswered != asked:
-                return
-            if self._blocked is not None:
-                self._later(seconds, check)
-            else:
-                self._connection.drop(BrokerUnavailable("it does not answer"))
-
-        self._later(seconds, check)
-
-    def _answered(self) -> None:
-        self._unanswered += 1
 
     def _end(self, why: str) -> None:
         self._why = self._why or why

@@ -11,20 +11,19 @@ import select
 import time
 from collections import Counter, deque
 from collections.abc import Callable
-from concurrent.futures import Future
 
 from minga_node import metrics
 from minga_node.swarm import Admission, FairQueue
 from minga_node.swarm.admission import OVERDUE
-from minga_node.transfer import flight, http, pages
+from minga_node.transfer import flight, http
 from minga_node.transfer.answers import Answer, answer, refusal
 from minga_node.transfer.blocking import Blocking
 from minga_node.transfer.connections import Connections
 from minga_node.transfer.limiter import TokenBucket
+from minga_node.transfer.loading import QUANTUM, Loading
 from minga_node.transfer.shelf import Shelf
-from minga_node.transfer.uploads import Attempt, Connection, Gossip, News, Request, Served, pieces_of
+from minga_node.transfer.uploads import Attempt, Connection, Gossip, News, Request, pieces_of
 
-QUANTUM = 1024 * 1024
 SMALLEST_WRITE = 16 * 1024
 STALLED = 0.2
 """Seconds without progress after which a transfer no longer counts as using a slot."""
@@ -75,7 +74,7 @@ class Answering:
         answered: Callable[[Connection], None],
     ) -> None:
         self._shelf, self._slots, self._most_queued = shelf, slots, queue
-        self._loading = loading
+        self._loading = Loading(shelf, loading, attempt, self._loaded)
         self._limiter, self._gossip, self._connections = limiter, gossip, connections
         self._want, self._drop, self._attempt, self._answered = want, drop, attempt, answered
         self._queue: FairQueue[Connection] = FairQueue()
@@ -266,9 +265,10 @@ class Answering:
             connection.until = now + GONE
             return
         if connection.offset < connection.end:
-            most = min(most, self._ready(connection))
+            most = min(most, self._loading.ready(connection))
             if not most:
-                self._load(connection)
+                self._want(connection, connection.events & select.EPOLLIN)
+                self._loading.begin(connection)
                 return
         before = len(connection.pending)
         count = connection.send(most)
@@ -288,41 +288,8 @@ class Answering:
             return
         self._sent(connection, now)
 
-    def _ready(self, connection: Connection) -> int:
-        """Bytes that can be sent next without waiting for a disk, if not more."""
-        if (body := connection.in_memory(QUANTUM)) is not None:
-            return len(body)
-        connection.loaded = b""
-        start, end = (
-            max(connection.ready, connection.offset),
-            min(connection.end, connection.offset + QUANTUM),
-        )
-        if start < end and connection.request is not None:
-            connection.ready = pages.ready(connection.request.served.content.fileno(), start, end)
-        return connection.ready - connection.offset
-
-    def _load(self, connection: Connection) -> None:
-        """Reads what is to be sent next on another thread; the others go on meanwhile."""
-        assert connection.request is not None
-        served, start, end = connection.request.served, connection.offset, connection.end
-        connection.loading = True
-        self._want(connection, connection.events & select.EPOLLIN)
-        self._shelf.take(served)
-        self._loading.run(
-            lambda: pages.load(served.content.fileno(), start, end),
-            lambda data: self._loaded(connection, served, start, data),
-        )
-
-    def _loaded(self, connection: Connection, served: Served, start: int, data: Future[bytes]) -> None:
-        connection.loading = False
-        self._shelf.give_back(served)
-        if not connection.closed:
-            self._attempt(connection, self._go_on_with, connection, start, data)
-
-    def _go_on_with(self, connection: Connection, start: int, data: Future[bytes]) -> None:
-        connection.loaded, connection.loaded_at = data.result(), start
-        if not connection.loaded:
-            raise ConnectionAbortedError("the file became shorter while it was sent")
+    def _loaded(self, connection: Connection) -> None:
+        """A disk was waited for, not the receiver."""
         now = time.monotonic()
         connection.until = now + GONE
         self.advance(connection, now)

@@ -8,7 +8,6 @@ import os
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 
 from blake3 import blake3
@@ -19,6 +18,8 @@ from minga_node.manifest import Manifest
 from minga_node.swarm import pieces as sets
 from minga_node.swarm.pieces import Pieces
 from minga_node.transfer.busy import Busy
+from minga_node.transfer.holes import pieces_bytes, zeros
+from minga_node.transfer.left import Left, looks, remove_partial
 
 RESERVED_AT_ONCE = 8 * 1024 * 1024
 """Bytes; a file system may let nobody write meanwhile."""
@@ -35,18 +36,6 @@ class Claim:
     """Held while it is used."""
     lost: bool = False
     """Another receiver has stored the piece."""
-
-
-@dataclass(frozen=True, slots=True)
-class Left:
-    """A partial file as it was closed: while it looks the same, nothing of it has to be hashed again."""
-
-    looks: tuple[int, ...]
-    have: Pieces
-
-    def is_of(self, descriptor: int) -> bool:
-        """Whether nobody has written to an open file since."""
-        return self.looks == _looks(descriptor)
 
 
 class PartialFile:
@@ -276,7 +265,7 @@ class PartialFile:
         with self._lock:
             if self.closed:
                 return
-            self.left = Left(_looks(self._descriptor), self._have)
+            self.left = Left(looks(self._descriptor), self._have)
             self._bitmap.close()
             with self._descriptor_lock:
                 self.closed = True
@@ -289,56 +278,6 @@ class PartialFile:
     def forget_bitmap(self) -> None:
         """The bytes have moved into the library; only the bitmap is left to remove."""
         self._bitmap_path.unlink(missing_ok=True)
-
-
-def remove_partial(directory: Path, content_id: str) -> None:
-    """Takes away what there is of a content; nobody has it open."""
-    (directory / content_id).unlink(missing_ok=True)
-    (directory / f"{content_id}.pieces").unlink(missing_ok=True)
-
-
-def all_marked(directory: Path, manifest: Manifest) -> bool:
-    """Whether all of a content was here when its partial file was last used."""
-    try:
-        marked = (directory / f"{manifest.id}.pieces").read_bytes()
-    except OSError:
-        return False
-    return sets.from_bytes(marked, manifest.pieces) == sets.all_pieces(manifest.pieces)
-
-
-def _looks(descriptor: int) -> tuple[int, ...]:
-    found = os.fstat(descriptor)
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
-
-
-def zeros(manifest: Manifest) -> Pieces:
-    """The pieces that are all zeros, as those of a sparse file are; told by their digests."""
-    if not manifest.pieces:
-        return 0
-    last = manifest.pieces - 1
-    full = zero_digest(manifest.piece_size)
-    found = 0
-    for piece in range(last):
-        if manifest.digest(piece) == full:
-            found |= 1 << piece
-    start, end = manifest.span(last)
-    if manifest.digest(last) == zero_digest(end - start):
-        found |= 1 << last
-    return found
-
-
-@lru_cache(64)
-def zero_digest(size: int) -> bytes:
-    """The digest of so many zeros."""
-    return blake3(bytes(size)).digest()
-
-
-def pieces_bytes(manifest: Manifest, pieces: Pieces) -> int:
-    """Bytes of some pieces; only the last may be shorter than the others."""
-    total = pieces.bit_count() * manifest.piece_size
-    if manifest.pieces and pieces >> (manifest.pieces - 1) & 1:
-        total -= manifest.pieces * manifest.piece_size - manifest.size
-    return total
 
 
 def write_all(descriptor: int, data: memoryview, position: int) -> None:

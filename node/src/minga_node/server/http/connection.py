@@ -16,18 +16,18 @@ import socket
 import threading
 import time
 from contextlib import suppress
-from enum import Enum, auto
 from http import HTTPStatus
-from typing import IO, Protocol
+from typing import IO
 
 from minga_node.errors import MingaError
 from minga_node.metrics import REST_CUT
-from minga_node.server.http.answers import Answer, Environments, Stream, Wsgi, ask
+from minga_node.server.http.answers import Answer, Stream, ask
 from minga_node.server.http.bodies import Body
 from minga_node.server.http.lanes import Lane
-from minga_node.server.http.limits import Limits
 from minga_node.server.http.outgoing import BURST, After, Outgoing
+from minga_node.server.http.owner import Owner
 from minga_node.server.http.parsing import ParseError, Parser, Request
+from minga_node.server.http.phases import MASKS, Phase
 from minga_node.server.http.problems import document, phrase
 from minga_node.streams import Pause, Signal
 
@@ -36,53 +36,6 @@ log = logging.getLogger(__name__)
 READ_HEAD = 16 * 1024
 READ_BODY = 256 * 1024
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-
-
-class Phase(Enum):
-    """What a connection waits for."""
-
-    HEAD = auto()
-    """A request, or the rest of its head."""
-    BODY = auto()
-    """The rest of a body that has been allowed."""
-    SEND = auto()
-    """Room for more of the answer."""
-    PAUSED = auto()
-    """Something to answer with; the client may leave meanwhile."""
-    LINGER = auto()
-    """The client's end, after the last answer."""
-    CLOSED = auto()
-
-
-MASKS = {
-    Phase.HEAD: select.EPOLLIN,
-    Phase.BODY: select.EPOLLIN,
-    Phase.SEND: select.EPOLLOUT,
-    Phase.PAUSED: select.EPOLLRDHUP,
-    Phase.LINGER: select.EPOLLIN,
-}
-
-
-class Owner(Protocol):
-    """The server, as a connection sees it."""
-
-    @property
-    def limits(self) -> Limits: ...
-    @property
-    def app(self) -> Wsgi: ...
-    @property
-    def early(self) -> Wsgi: ...
-    @property
-    def environments(self) -> Environments: ...
-    @property
-    def stopping(self) -> bool: ...
-    @property
-    def moving(self) -> Lane[Connection]: ...
-    def date(self) -> str: ...
-    def new_body(self, length: int | None) -> Body: ...
-    def lane(self, request: Request) -> Lane[Connection]: ...
-    def arm(self, connection: Connection, mask: int) -> None: ...
-    def forget(self, connection: Connection) -> None: ...
 
 
 class Connection:

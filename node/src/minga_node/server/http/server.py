@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 import os
 import select
@@ -18,10 +17,12 @@ from minga_node.descriptors import exhausted, limit
 from minga_node.metrics import REST_CONNECTIONS, REST_CUT
 from minga_node.server.http.answers import Clock, Environments, Wsgi
 from minga_node.server.http.bodies import Body, Room, remove_left_over
-from minga_node.server.http.connection import Connection, Phase
+from minga_node.server.http.connection import Connection
 from minga_node.server.http.lanes import Lane
 from minga_node.server.http.limits import Limits
+from minga_node.server.http.listening import listen, party
 from minga_node.server.http.parsing import Request
+from minga_node.server.http.phases import Phase
 from minga_node.workers import Worker
 
 log = logging.getLogger(__name__)
@@ -60,17 +61,7 @@ class HttpServer:
         kind: Callable[[str, bytes], str] = lambda _method, _target: "",
         reserved: Mapping[str, int] = {},
     ) -> None:
-        family = socket.AF_INET6 if ":" in ip else socket.AF_INET
-        self._listener = socket.create_server((ip, port), family=family, backlog=1024)
-        self._listener.setblocking(False)
-        # What is accepted inherits these. Without the first, the second write of an answer waits for the
-        # client's delayed acknowledgement of the one before: 40 ms. Without the others a client that lost its
-        # power is never missed.
-        self._listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        self._listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 60)
-        self._listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 15)
-        self._listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 4)
+        self._listener = listen(ip, port)
         self.port: int = self._listener.getsockname()[1]
         self.limits = limits
         self.environments = Environments(ip, self.port)
@@ -305,13 +296,3 @@ class HttpServer:
                 log.exception("REST: a connection is closed")
             connection.close()
         connection.release()
-
-
-def party(ip: str) -> str:
-    """Who shares what one address may take: an IPv6 host has 2⁶⁴ of them."""
-    if ":" not in ip:
-        return ip
-    address = ipaddress.IPv6Address(ip.partition("%")[0])
-    if address.ipv4_mapped is not None:
-        return str(address.ipv4_mapped)
-    return str(ipaddress.IPv6Network((address, 64), strict=False))

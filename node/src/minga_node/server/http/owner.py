@@ -1,0 +1,36 @@
+"""The server, as its connections see it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from minga_node.server.http.answers import Environments, Wsgi
+from minga_node.server.http.bodies import Body
+from minga_node.server.http.lanes import Lane
+from minga_node.server.http.limits import Limits
+from minga_node.server.http.parsing import Request
+
+if TYPE_CHECKING:
+    from minga_node.server.http.connection import Connection
+
+
+class Owner(Protocol):
+    """The server, as a connection sees it."""
+
+    @property
+    def limits(self) -> Limits: ...
+    @property
+    def app(self) -> Wsgi: ...
+    @property
+    def early(self) -> Wsgi: ...
+    @property
+    def environments(self) -> Environments: ...
+    @property
+    def stopping(self) -> bool: ...
+    @property
+    def moving(self) -> Lane[Connection]: ...
+    def date(self) -> str: ...
+    def new_body(self, length: int | None) -> Body: ...
+    def lane(self, request: Request) -> Lane[Connection]: ...
+    def arm(self, connection: Connection, mask: int) -> None: ...
+    def forget(self, connection: Connection) -> None: ...
