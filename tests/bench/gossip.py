@@ -15,7 +15,7 @@ import random
 import time
 from pathlib import Path
 
-from minga_node.membership.news import how_many
+from minga_node.membership.rumours import how_many
 from minga_node.membership.scuttlebutt import Digest, compare, need
 from minga_node.pclient.messages import digest_to_message
 from minga_protos.v1 import index_pb2

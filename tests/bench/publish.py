@@ -18,7 +18,7 @@ from pathlib import Path
 from minga_node.events import Outbox
 from minga_node.events.files import FileEvents
 from minga_node.local.broker import private
-from minga_node.mom import Addresses, Mom
+from minga_node.mom import BrokerAddresses, Mom
 from tests.support.index_node import IndexNode, Nodes, file, making
 
 GOSSIP_SECONDS = 1.0
@@ -27,7 +27,7 @@ GOSSIP_SECONDS = 1.0
 def with_broker(node: IndexNode, url: str) -> Mom:
     outbox = Outbox(node.store)
     node.index.logs.hooks.append(FileEvents(outbox, "test", node.name).hook)
-    addresses = Addresses([url])
+    addresses = BrokerAddresses([url])
     soon = node.membership.meet_soon
     mom = Mom(addresses, "test", node.index, node.store, outbox, {}, work=print, on_gap=soon)
     node.membership.eager = lambda: not mom.connected

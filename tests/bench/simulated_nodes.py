@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
-from minga_node.swarm import Ask, FairQueue, Swarm
-from minga_node.swarm.admission import Admission
-from minga_node.swarm.neighbours import Hunger
-from minga_node.transfer.server import SLOTS
+from minga_node.swarm import PieceFetch, Swarm
+from minga_node.swarm.neighbour_choice import Hunger
+from minga_node.uploads.admission import Admission
+from minga_node.uploads.fair_queue import FairQueue
+from minga_node.uploads.server import SLOTS
 
 
 @dataclass(slots=True, eq=False)
@@ -17,7 +18,7 @@ class Flow:
 
     giver: Node
     taker: Node
-    ask: Ask
+    ask: PieceFetch
     pieces: range
     unsent: int
     unarrived: int
@@ -37,7 +38,7 @@ class Node:
     finished: float | None = None
     alive: bool = True
     sent: list[int] = field(default_factory=list)
-    waiting: FairQueue[tuple[Node, Ask]] = field(default_factory=FairQueue)
+    waiting: FairQueue[tuple[Node, PieceFetch]] = field(default_factory=FairQueue)
     admission: Admission = field(default_factory=lambda: Admission(SLOTS))
     flows: deque[Flow] = field(default_factory=deque)
     sending: bool = False

@@ -14,11 +14,13 @@ from collections.abc import Callable
 from functools import partial
 from random import Random
 
-from minga_node.swarm import Ask, FairQueue, Outcome, Swarm, choose_neighbours, least_sent, still_wanted
-from minga_node.swarm import pieces as sets
-from minga_node.swarm.neighbours import MOST_NEIGHBOURS, NEIGHBOURS
+from minga_node.swarm import Outcome, PieceFetch, Swarm, choose_neighbours
+from minga_node.swarm.neighbour_choice import MOST_NEIGHBOURS, NEIGHBOURS
 from minga_node.swarm.news import seconds_until_told
-from minga_node.transfer.server import SLOTS
+from minga_node.uploads.choice import least_sent, still_wanted
+from minga_node.uploads.fair_queue import FairQueue
+from minga_node.uploads.server import SLOTS
+from minga_node.wire import piece_set as sets
 from tests.bench.simulated_nodes import Flow, Node
 
 PIECE_BYTES = 256 * 1024
@@ -201,7 +203,7 @@ class Simulation:
             self._tell(node, giver)
             self.after(DELAY, partial(self._asked, giver, node, ask))
 
-    def _asked(self, giver: Node, taker: Node, ask: Ask) -> None:
+    def _asked(self, giver: Node, taker: Node, ask: PieceFetch) -> None:
         if not giver.alive or not taker.alive:
             return
         wait = giver.admission.refuses(giver.waiting, taker.name, self.now)
@@ -212,14 +214,14 @@ class Simulation:
         giver.waiting.add(taker.name, (taker, ask))
         self._fill(giver)
 
-    def _refused(self, taker: Node, ask: Ask, wait: int) -> None:
+    def _refused(self, taker: Node, ask: PieceFetch, wait: int) -> None:
         taker.swarm.refused(ask.id, self.now, wait)
         self._pump(taker)
 
     # sending
 
     def _fill(self, giver: Node) -> None:
-        held: list[tuple[Node, Ask]] = []
+        held: list[tuple[Node, PieceFetch]] = []
         turns = 0
         while giver.waiting and len(giver.flows) < self.slots:
             taker, ask = giver.waiting.take()
@@ -248,10 +250,10 @@ class Simulation:
         giver.admission.pace.moved(self.now, turns, len(giver.waiting) if full else 0)
         self._send(giver)
 
-    def _begun(self, taker: Node, ask: Ask, pieces: range) -> None:
+    def _begun(self, taker: Node, ask: PieceFetch, pieces: range) -> None:
         taker.swarm.chosen(ask.id, pieces, self.now)
 
-    def _skipped(self, taker: Node, ask: Ask) -> None:
+    def _skipped(self, taker: Node, ask: PieceFetch) -> None:
         taker.swarm.finished(ask.id)
         self._pump(taker)
 

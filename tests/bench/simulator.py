@@ -16,7 +16,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from minga_node.transfer.server import SLOTS
+from minga_node.uploads.server import SLOTS
 from tests.bench.simulation import PIECE_SECONDS, Simulation
 
 CASES: dict[str, dict[str, Any]] = {

@@ -19,7 +19,7 @@ from minga_node.errors import MingaError, NotFound
 from minga_node.model import Peer
 from minga_node.pclient.channels import Channels
 from minga_node.pclient.content import ContentClient
-from minga_node.pclient.credentials import Credentials
+from minga_node.pclient.credentials import ChannelCredentials
 from minga_node.peer_tls import PeerTls
 from minga_node.pserver import members
 from minga_node.pserver.content import NAME as CONTENT
@@ -305,7 +305,7 @@ def test_calls_and_streams_go_out_with_the_renewed_certificate(
     """The other node comes back and knows only the new authority, as after an exchange of authorities."""
     monkeypatch.setattr(peer_tls, "LOOK_SECONDS", 0.0)
     directory = certified.authority.directory(certified.directory("caller"), NAME)
-    channels = Channels(Credentials(PeerTls(directory, "test")))
+    channels = Channels(ChannelCredentials(PeerTls(directory, "test")))
     port = free_port()
 
     def subscribe(content_id: str, peer: str, put: Put) -> Subscription:

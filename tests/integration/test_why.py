@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
+from minga_node.fetching.response_reader import STALL_SECONDS
 from minga_node.manifest import hash_file
-from minga_node.transfer.incoming import STALL_SECONDS
 from tests.nodes import HOST, Nodes, RunningNode
 from tests.support.shell import Shell
 from tests.waiting import wait_for

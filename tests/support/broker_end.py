@@ -7,7 +7,7 @@ from pathlib import Path
 
 from minga_node.events import Event, Outbox, make
 from minga_node.index import Index
-from minga_node.mom import Addresses, Mom
+from minga_node.mom import BrokerAddresses, Mom
 from minga_node.store import Store
 from tests.waiting import wait_for
 
@@ -23,7 +23,7 @@ class End:
         self,
         folder: Path,
         name: str,
-        addresses: Addresses | str,
+        addresses: BrokerAddresses | str,
         handle: Callable[[Event], None] = lambda _event: None,
     ) -> None:
         self.name = name
@@ -35,7 +35,7 @@ class End:
         self.outbox = Outbox(self.store)
         self._handle = handle
         self.mom = Mom(
-            Addresses([addresses]) if isinstance(addresses, str) else addresses,
+            BrokerAddresses([addresses]) if isinstance(addresses, str) else addresses,
             folder.name,
             self.index,
             self.store,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from minga_node.downloads.contents import CompleteContent
 from minga_node.manifest import hash_file
-from minga_node.transfer import Contents, OpenContent
+from minga_node.uploads import Contents, OpenContent
 
 
 class OneFile(Contents):

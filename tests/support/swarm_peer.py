@@ -11,18 +11,20 @@ from pathlib import Path
 
 from minga_node.downloads import Downloads
 from minga_node.downloads.contents import CompleteContent
-from minga_node.downloads.model import End, Following, Hear
+from minga_node.downloads.model import AvailabilityFollowing, End, Hear
+from minga_node.fetching import Remote
 from minga_node.manifest import Manifest, hash_file
 from minga_node.manifests import Manifests
 from minga_node.model import Peer
 from minga_node.pclient.channels import Channels
 from minga_node.pclient.content import ContentClient
-from minga_node.pclient.credentials import Credentials
+from minga_node.pclient.credentials import ChannelCredentials
 from minga_node.peer_tls import PeerTls
 from minga_node.pserver import content
 from minga_node.pserver.service import GrpcServer
 from minga_node.store import Store
-from minga_node.transfer import OpenContent, PieceServer, Remote, TokenBucket
+from minga_node.uploads import OpenContent, PieceServer
+from minga_node.wire import TokenBucket
 
 
 class SwarmPeer:
@@ -50,7 +52,7 @@ class SwarmPeer:
         self.manifests = Manifests(self.store)
         self.files: dict[str, Path] = {}
         self.adopted = threading.Condition()
-        self.channels = Channels(Credentials(tls))
+        self.channels = Channels(ChannelCredentials(tls))
         self.client = ContentClient(self.channels, name)
         self.downloads = Downloads(
             self.store,
@@ -129,5 +131,5 @@ class SwarmPeer:
     def manifest(self, peer: Peer, content_id: str) -> Manifest:
         return self.client.manifest(peer, content_id)
 
-    def follow(self, peer: Peer, content_id: str, count: int, hear: Hear, end: End) -> Following:
+    def follow(self, peer: Peer, content_id: str, count: int, hear: Hear, end: End) -> AvailabilityFollowing:
         return self.client.follow(peer, content_id, count, hear, end)

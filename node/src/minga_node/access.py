@@ -48,7 +48,7 @@ class Grant:
 
 
 @dataclass(frozen=True, slots=True)
-class Session:
+class AccessSession:
     """What a signed-in browser may do, and until when (seconds since 1970)."""
 
     scope: Scope
@@ -69,15 +69,15 @@ class Grants:
         grant = self._find(token)
         return grant.scope if grant else None
 
-    def sign_in(self, token: str, now: float) -> tuple[Session, str] | None:
+    def sign_in(self, token: str, now: float) -> tuple[AccessSession, str] | None:
         """A session for who has a token, with what its cookie says; ``None`` for a wrong token."""
         grant = self._find(token)
         if grant is None:
             return None
         until = int(now) + SESSION_SECONDS
-        return Session(grant.scope, until), f"1.{until}.{_signature(grant.session_key, until)}"
+        return AccessSession(grant.scope, until), f"1.{until}.{_signature(grant.session_key, until)}"
 
-    def session(self, cookie: str, now: float) -> Session | None:
+    def session(self, cookie: str, now: float) -> AccessSession | None:
         """The session that a cookie stands for; ``None`` when it is over or not ours."""
         parts = _SESSION.fullmatch(cookie)
         if parts is None or not now < int(parts[1]) <= now + SESSION_SECONDS:
@@ -86,7 +86,7 @@ class Grants:
         for grant in self._grants:
             if hmac.compare_digest(_signature(grant.session_key, until), parts[2]):
                 found = grant
-        return Session(found.scope, until) if found else None
+        return AccessSession(found.scope, until) if found else None
 
     def _find(self, token: str) -> Grant | None:
         digest, found = _digest(token), None

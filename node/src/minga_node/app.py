@@ -27,7 +27,7 @@ from minga_node.library.hashes import Hashes
 from minga_node.library.watch import Watcher
 from minga_node.manifest import Manifest, hash_open
 from minga_node.manifests import Manifests
-from minga_node.membership import Address, Membership
+from minga_node.membership import Membership, OwnAddress
 from minga_node.messaging import Messaging
 from minga_node.metrics import BUILD, without_broker
 from minga_node.model import Peer
@@ -35,7 +35,7 @@ from minga_node.observed import Copies, observe
 from minga_node.opening import Opening
 from minga_node.pclient.channels import Channels
 from minga_node.pclient.content import ContentClient
-from minga_node.pclient.credentials import Credentials
+from minga_node.pclient.credentials import ChannelCredentials
 from minga_node.pclient.gossip import GossipClient
 from minga_node.pclient.transfers import Transfers, take_over
 from minga_node.peer_tls import PeerTls
@@ -54,8 +54,9 @@ from minga_node.server.rest import RESERVED, create_app, kind
 from minga_node.server.services import Services
 from minga_node.store import Store
 from minga_node.tokens import TokenDirectory
-from minga_node.transfer import PieceServer, TokenBucket
+from minga_node.uploads import PieceServer
 from minga_node.version import VERSION
+from minga_node.wire import TokenBucket
 from minga_node.workers import Worker, Workers
 
 log = logging.getLogger(__name__)
@@ -105,7 +106,7 @@ class Node:
         tracing.begin(name, config.network, VERSION)
         tokens = TokenDirectory(config.tokens_directory) if config.tokens_directory else None
         tls = PeerTls(config.peer_tls_directory, config.network) if config.peer_tls_directory else None
-        self.channels = Channels(Credentials(tls))
+        self.channels = Channels(ChannelCredentials(tls))
         self.manifests = Manifests(self.store)
         self.library = Library(
             config.directory,
@@ -119,7 +120,7 @@ class Node:
         )
         self.watcher = Watcher(self.library, config.quiet_seconds, config.rescan_seconds)
         gossip = GossipClient(self.channels)
-        self.address = Address(config.fixed_host)
+        self.address = OwnAddress(config.fixed_host)
         self.content = ContentClient(self.channels, name)
         self.membership = Membership(
             self.self_peer,

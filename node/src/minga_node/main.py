@@ -13,7 +13,7 @@ from pathlib import Path
 # gRPC's own log lines (a port in use, a peer gone) say again what we say ourselves.
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
-from minga_node import descriptors, logs
+from minga_node import descriptors, log_setup
 from minga_node.app import Node
 from minga_node.config_file import load
 from minga_node.errors import ConfigError, MingaError
@@ -50,7 +50,7 @@ def run(arguments: list[str]) -> int:
     except ConfigError as error:
         print(f"minga-node: {error}", file=sys.stderr)
         return 2
-    logs.configure(config.log_format, config.log_level)
+    log_setup.configure(config.log_format, config.log_level)
     log.debug("at most %d descriptors", descriptors.raise_limit())
     ending = _on_signals()
     try:

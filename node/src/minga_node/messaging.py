@@ -18,8 +18,8 @@ from minga_node.index.signing import KEY
 from minga_node.library import Library
 from minga_node.membership import Goodbye, Membership
 from minga_node.model import Letter, Peer
-from minga_node.mom import Addresses, Mom, trust
-from minga_node.requests import Copies, Drops, Jobs, Presence, Replications, SentJob, Upkeep, Wants
+from minga_node.mom import BrokerAddresses, Mom, trust
+from minga_node.requests import CopyUpkeep, Drops, Jobs, OwnCopies, Presence, Replications, SentJob, Wants
 from minga_node.store import Store
 from minga_node.workers import Worker
 
@@ -57,7 +57,7 @@ class Messaging:
     ) -> None:
         network = config.network
         self._index, self._membership, self._network = index, membership, network
-        self.copies = Copies(
+        self.copies = OwnCopies(
             index,
             library,
             downloads,
@@ -78,7 +78,7 @@ class Messaging:
         self.replications = Replications(
             store, index, self.outbox, self.jobs, network, membership.alive, room, presence
         )
-        self.upkeep = Upkeep(
+        self.upkeep = CopyUpkeep(
             index, self.replications, presence, membership.alive, lambda: membership.joined, target, delay
         )
         self.drops = Drops(index, self.jobs, target)
@@ -96,7 +96,7 @@ class Messaging:
         }
         trust(config.broker_ca_file)  # What is wrong with it is said before anything starts.
         self.mom = Mom(
-            Addresses(config.broker_url, file=config.broker_url_file, ca_file=config.broker_ca_file),
+            BrokerAddresses(config.broker_url, file=config.broker_url_file, ca_file=config.broker_ca_file),
             network,
             index,
             store,

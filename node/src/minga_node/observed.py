@@ -18,7 +18,7 @@ from minga_node.metrics import (
     UPLOAD_SLOTS,
 )
 from minga_node.rarely import Rarely
-from minga_node.transfer import PieceServer
+from minga_node.uploads import PieceServer
 
 STALLED_SECONDS = 60.0
 MOST_COPIES = 3

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from minga_node.downloads.model import End, Following, Hear
+from minga_node.downloads.model import AvailabilityFollowing, End, Hear
+from minga_node.fetching import Remote
 from minga_node.index import Index
 from minga_node.manifest import Manifest
 from minga_node.membership import Membership
 from minga_node.model import Peer
 from minga_node.pclient.content import ContentClient
 from minga_node.peer_tls import PeerTls
-from minga_node.transfer import Remote
 
 
 class Reach:
@@ -63,5 +63,5 @@ class Reach:
     def manifest(self, peer: Peer, content_id: str) -> Manifest:
         return self._content.manifest(peer, content_id)
 
-    def follow(self, peer: Peer, content_id: str, count: int, hear: Hear, end: End) -> Following:
+    def follow(self, peer: Peer, content_id: str, count: int, hear: Hear, end: End) -> AvailabilityFollowing:
         return self._content.follow(peer, content_id, count, hear, end)

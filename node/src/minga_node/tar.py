@@ -24,7 +24,7 @@ LONGEST_EXTENSION = 64 * 1024
 READ = 1024 * 1024
 
 
-class Source(Protocol):
+class TarSource(Protocol):
     """Anything with ``read``, which may give less than it is asked for but only the end as nothing."""
 
     def read(self, size: int, /) -> bytes: ...
@@ -47,7 +47,7 @@ def padding(size: int) -> bytes:
 class _Reader:
     """Reads whole blocks out of a source that likes to be asked for a lot at once."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: TarSource) -> None:
         self._source = source
         self._buffer = b""
         self._at = 0
@@ -69,7 +69,7 @@ class _Reader:
 
 
 @dataclass
-class Member:
+class TarMember:
     """One entry of an archive; its bytes are read before the next one is asked for."""
 
     name: str
@@ -100,7 +100,7 @@ class Member:
         self._reader.exactly(-self.size % BLOCK)
 
 
-def members(source: Source) -> Iterator[Member]:
+def members(source: TarSource) -> Iterator[TarMember]:
     """All entries but folders; whatever of an entry is not read is skipped.
 
     Raises:
@@ -137,7 +137,7 @@ _KINDS = {
 }
 
 
-def _member(reader: _Reader, info: tarfile.TarInfo, extended: dict[str, str]) -> Member:
+def _member(reader: _Reader, info: tarfile.TarInfo, extended: dict[str, str]) -> TarMember:
     regular = info.type in {tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.CONTTYPE}
     problem = "" if regular else _KINDS.get(info.type, f"of the unknown type {info.type!r}")
     if any(key.startswith("GNU.sparse") for key in extended):
@@ -151,7 +151,7 @@ def _member(reader: _Reader, info: tarfile.TarInfo, extended: dict[str, str]) ->
         # Its map may go on in further blocks, which only who unpacks it needs to find.
         raise BadRequest("the archive has sparse files in GNU's old form: make it without --sparse")
     name = extended.get("path", info.name).removeprefix("./")
-    return Member(name, size, extended.get(ID, ""), problem, info.mtime, reader, size)
+    return TarMember(name, size, extended.get(ID, ""), problem, info.mtime, reader, size)
 
 
 def _parse(block: bytes) -> tarfile.TarInfo:

@@ -20,7 +20,7 @@ from minga_operator.errors import (
     Unavailable,
 )
 from minga_operator.kinds import POD, RABBITMQ_CLUSTER, SECRET
-from minga_operator.kube import Conflict, Kube
+from minga_operator.kube import Kube, WriteConflict
 from minga_operator.network import ROTATE_AT, Credentials, Network
 from minga_operator.resources import amqp, broker, common
 from minga_operator.resources.common import Object
@@ -164,7 +164,7 @@ class Brokers:
                 }
                 patch = {"metadata": metadata, "data": wanted["data"]}
                 saved = self._kube.merge(SECRET, network.namespace, name, patch)
-        except Conflict as conflict:
+        except WriteConflict as conflict:
             raise Unavailable(f"Secret {name} has just changed: {conflict}") from conflict
         metrics.WRITES.labels("Secret", "patch" if there else "create").inc()
         self._cache.put(saved)

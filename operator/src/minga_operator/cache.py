@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterable
 
 from minga_operator.kept import Change, Kept, Scope
-from minga_operator.kinds import Kind
+from minga_operator.kinds import ObjectKind
 from minga_operator.resources.common import INSTANCE, Object
 from minga_operator.workqueue import Key
 
@@ -25,18 +25,18 @@ class Cache:
 
     # For who wants to know.
 
-    def get(self, kind: Kind, key: Key, name: str) -> Object | None:
+    def get(self, kind: ObjectKind, key: Key, name: str) -> Object | None:
         """One object of a network."""
         with self._lock:
             return self._by_network.get((kind.name, *key), {}).get(name)
 
-    def of(self, kind: Kind, key: Key) -> list[Object]:
+    def of(self, kind: ObjectKind, key: Key) -> list[Object]:
         """All objects of a kind that a network has, by name."""
         with self._lock:
             found = self._by_network.get((kind.name, *key), {})
             return [found[name] for name in sorted(found)]
 
-    def unseen(self, kinds: Iterable[Kind], namespace: str) -> dict[str, str]:
+    def unseen(self, kinds: Iterable[ObjectKind], namespace: str) -> dict[str, str]:
         """Those of the kinds, by name, of which nothing is known in a namespace, and why; "" for not yet."""
         with self._lock:
             return {
@@ -61,13 +61,13 @@ class Cache:
 
     # For who follows a kind.
 
-    def told(self, kind: Kind, scope: Scope, item: Object) -> None:
+    def told(self, kind: ObjectKind, scope: Scope, item: Object) -> None:
         """A watch brought an object."""
         with self._lock:
             change = self._take(self._of(kind.name).told(scope, item))
         self._tell([change])
 
-    def ended(self, kind: Kind, scope: Scope, item: Object) -> None:
+    def ended(self, kind: ObjectKind, scope: Scope, item: Object) -> None:
         """A watch brought the end of an object; ``item`` is its last state."""
         with self._lock:
             change = self._take(self._of(kind.name).ended(scope, item))
@@ -75,19 +75,19 @@ class Cache:
         self._noticed(item)
         self._tell([change])
 
-    def passed(self, kind: Kind, scope: Scope, version: int) -> None:
+    def passed(self, kind: ObjectKind, scope: Scope, version: int) -> None:
         """A watch brought a bookmark."""
         with self._lock:
             self._of(kind.name).passed(scope, version)
 
-    def listed(self, kind: Kind, scope: Scope, items: Iterable[Object], version: int) -> None:
+    def listed(self, kind: ObjectKind, scope: Scope, items: Iterable[Object], version: int) -> None:
         """Takes in a whole list."""
         with self._lock:
             self._refused.pop((kind.name, scope), None)
             changes = [self._take(change) for change in self._of(kind.name).listed(scope, items, version)]
         self._tell(changes)
 
-    def unfollow(self, kind: Kind, scope: Scope, why: str = "") -> None:
+    def unfollow(self, kind: ObjectKind, scope: Scope, why: str = "") -> None:
         """Nobody tells any more of a kind; ``why`` it is so, where it should not be."""
         with self._lock:
             if why:

@@ -11,7 +11,7 @@ from minga_operator.cache import Cache
 from minga_operator.compare import APPLIED, applied, differences, owner, projection, settled, stamped
 from minga_operator.crd import GROUP, KIND
 from minga_operator.errors import NameTaken, Refused, Waiting
-from minga_operator.kinds import BY_NAME, WATCHED, Kind
+from minga_operator.kinds import BY_NAME, WATCHED, ObjectKind
 from minga_operator.kube import Invalid, Kube
 from minga_operator.network import Network
 from minga_operator.resources.common import INSTANCE, MANAGED, Object, digest, owner_reference
@@ -97,7 +97,7 @@ class Children:
         gone = self._superfluous(network, wanted, spare)
         return found + [f"{kind.name} {live['metadata']['name']} is deleted" for kind, live in gone]
 
-    def made_once(self, network: Network, kind: Kind, name: str) -> Object | None:
+    def made_once(self, network: Network, kind: ObjectKind, name: str) -> Object | None:
         """An object that is made once and never applied, as this network's, which it may not have been.
 
         Raises:
@@ -115,7 +115,9 @@ class Children:
         self._cache.put(found)
         return found
 
-    def _live(self, network: Network, kind: Kind, name: str, *, made_once: bool = False) -> Object | None:
+    def _live(
+        self, network: Network, kind: ObjectKind, name: str, *, made_once: bool = False
+    ) -> Object | None:
         """The object of that name, which is this network's or may be taken; None if there is none.
 
         What the cache has does not stop us before the API server was asked: it may be gone since.
@@ -147,7 +149,7 @@ class Children:
 
     def _superfluous(
         self, network: Network, wanted: Iterable[Object], spare: Iterable[tuple[str, str]]
-    ) -> list[tuple[Kind, Object]]:
+    ) -> list[tuple[ObjectKind, Object]]:
         keep = {(item["kind"], item["metadata"]["name"]) for item in wanted} | set(spare)
         return [
             (kind, live)
@@ -179,7 +181,7 @@ class Children:
             with self._lock:
                 self._canonical[_place(target)] = digest([_stamp(target), projection(target, applied)])
 
-    def _recreate(self, kind: Kind, target: Object, live: Object, say: Say) -> None:
+    def _recreate(self, kind: ObjectKind, target: Object, live: Object, say: Say) -> None:
         """A field that cannot be changed: the object is made anew around its pods, which go on running."""
         name = target["metadata"]["name"]
         say("Normal", "Recreated", "Recreate", f"{kind.name} {name} is made anew around its running pods")

@@ -14,7 +14,7 @@ from kubernetes import config
 from minga_operator.crd import GROUP, PLURAL, definition
 from minga_operator.errors import OperatorError
 from minga_operator.kinds import DEFINITION
-from minga_operator.kube import Conflict, Kube
+from minga_operator.kube import Kube, WriteConflict
 from minga_operator.resources.common import Object
 
 _TRIES = 5
@@ -43,7 +43,7 @@ def update(kube: Kube) -> bool:
             return False
         try:
             kube.replace(DEFINITION, wanted)
-        except Conflict:
+        except WriteConflict:
             time.sleep(0.2)
             continue
         return True

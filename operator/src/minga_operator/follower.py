@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from minga_operator import metrics
 from minga_operator.cache import Cache
 from minga_operator.errors import OperatorError, Refused, Unavailable
-from minga_operator.kinds import Kind
+from minga_operator.kinds import ObjectKind
 from minga_operator.kube import Kube
 from minga_operator.resources.common import Object
 
@@ -40,7 +40,7 @@ class Follower:
         self,
         kube: Kube,
         cache: Cache,
-        kind: Kind,
+        kind: ObjectKind,
         namespace: str | None,
         turned: Callable[[], None] = lambda: None,
         relist_seconds: float = _RELIST_SECONDS,

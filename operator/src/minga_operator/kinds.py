@@ -11,7 +11,7 @@ OF_A_NETWORK = "app.kubernetes.io/name=minga,app.kubernetes.io/instance"
 
 
 @dataclass(frozen=True)
-class Kind:
+class ObjectKind:
     """One kind of object."""
 
     api_version: str
@@ -37,38 +37,38 @@ class Kind:
         return f"{self.root}{where}/{self.plural}" + (f"/{name}" if name else "")
 
 
-NETWORK = Kind(f"{GROUP}/{VERSION}", KIND, PLURAL, selector="", ours=False)
-DEFINITION = Kind(
+NETWORK = ObjectKind(f"{GROUP}/{VERSION}", KIND, PLURAL, selector="", ours=False)
+DEFINITION = ObjectKind(
     "apiextensions.k8s.io/v1",
     "CustomResourceDefinition",
     "customresourcedefinitions",
     selector="",
     ours=False,
 )
-EVENT = Kind("events.k8s.io/v1", "Event", "events", ours=False)
-SECRET = Kind("v1", "Secret", "secrets")
-SERVICE = Kind("v1", "Service", "services")
-CLAIM = Kind("v1", "PersistentVolumeClaim", "persistentvolumeclaims", OF_A_NETWORK, ours=False)
-POD = Kind("v1", "Pod", "pods", OF_A_NETWORK, ours=False)
-STATEFUL_SET = Kind("apps/v1", "StatefulSet", "statefulsets")
-DAEMON_SET = Kind("apps/v1", "DaemonSet", "daemonsets")
-RABBITMQ_CLUSTER = Kind("rabbitmq.com/v1beta1", "RabbitmqCluster", "rabbitmqclusters", ours=False)
-HTTP_ROUTE = Kind("gateway.networking.k8s.io/v1", "HTTPRoute", "httproutes", optional=True, apart=True)
+EVENT = ObjectKind("events.k8s.io/v1", "Event", "events", ours=False)
+SECRET = ObjectKind("v1", "Secret", "secrets")
+SERVICE = ObjectKind("v1", "Service", "services")
+CLAIM = ObjectKind("v1", "PersistentVolumeClaim", "persistentvolumeclaims", OF_A_NETWORK, ours=False)
+POD = ObjectKind("v1", "Pod", "pods", OF_A_NETWORK, ours=False)
+STATEFUL_SET = ObjectKind("apps/v1", "StatefulSet", "statefulsets")
+DAEMON_SET = ObjectKind("apps/v1", "DaemonSet", "daemonsets")
+RABBITMQ_CLUSTER = ObjectKind("rabbitmq.com/v1beta1", "RabbitmqCluster", "rabbitmqclusters", ours=False)
+HTTP_ROUTE = ObjectKind("gateway.networking.k8s.io/v1", "HTTPRoute", "httproutes", optional=True, apart=True)
 
 WATCHED = (
-    Kind("v1", "ConfigMap", "configmaps"),
+    ObjectKind("v1", "ConfigMap", "configmaps"),
     SECRET,
     SERVICE,
     STATEFUL_SET,
     DAEMON_SET,
-    Kind("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets", apart=True),
-    Kind("networking.k8s.io/v1", "NetworkPolicy", "networkpolicies"),
-    Kind("networking.k8s.io/v1", "Ingress", "ingresses", apart=True),
+    ObjectKind("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets", apart=True),
+    ObjectKind("networking.k8s.io/v1", "NetworkPolicy", "networkpolicies"),
+    ObjectKind("networking.k8s.io/v1", "Ingress", "ingresses", apart=True),
     HTTP_ROUTE,
     CLAIM,
     POD,
-    Kind("monitoring.coreos.com/v1", "PodMonitor", "podmonitors", optional=True, apart=True),
-    Kind("monitoring.coreos.com/v1", "PrometheusRule", "prometheusrules", optional=True, apart=True),
+    ObjectKind("monitoring.coreos.com/v1", "PodMonitor", "podmonitors", optional=True, apart=True),
+    ObjectKind("monitoring.coreos.com/v1", "PrometheusRule", "prometheusrules", optional=True, apart=True),
 )
 NEEDED = tuple(kind for kind in WATCHED if not kind.apart)
 """What must be seen of a network before anything of it is changed: what is unknown is not absent."""

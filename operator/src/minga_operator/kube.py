@@ -13,7 +13,7 @@ from kubernetes import client, config
 
 from minga_operator import metrics
 from minga_operator.errors import Refused, Unavailable, Waiting
-from minga_operator.kinds import Kind
+from minga_operator.kinds import ObjectKind
 from minga_operator.resources.common import MANAGER, Object
 
 APPLY = "application/apply-patch+yaml"
@@ -22,7 +22,7 @@ _TIMEOUT = urllib3.Timeout(connect=5, read=30)
 WATCH_SECONDS = 290
 
 
-class Conflict(Refused):
+class WriteConflict(Refused):
     """409: it exists already, or it changed under us."""
 
     reason = "Conflict"
@@ -82,7 +82,7 @@ class Kube:
         return answer
 
     def find(
-        self, kind: Kind, namespace: str | None, name: str, seconds: float | None = None
+        self, kind: ObjectKind, namespace: str | None, name: str, seconds: float | None = None
     ) -> Object | None:
         """One object, or None."""
         try:
@@ -92,7 +92,7 @@ class Kube:
                 return None
             raise
 
-    def knows(self, kind: Kind) -> bool:
+    def knows(self, kind: ObjectKind) -> bool:
         """Whether the cluster has that kind."""
         try:
             answer = self.request("GET", kind.root)
@@ -102,14 +102,14 @@ class Kube:
             raise
         return any(item["name"] == kind.plural for item in answer.get("resources", ()))
 
-    def apply(self, kind: Kind, wanted: Object, *, dry_run: bool = False) -> Object:
+    def apply(self, kind: ObjectKind, wanted: Object, *, dry_run: bool = False) -> Object:
         """Server-side apply; fields of ours that others took are taken back. A dry run tells the result."""
         metadata = wanted["metadata"]
         path = kind.path(metadata["namespace"], metadata["name"])
         query = {"fieldManager": MANAGER, "force": "true"} | ({"dryRun": "All"} if dry_run else {})
         return self.request("PATCH", path, wanted, APPLY, query)
 
-    def create(self, kind: Kind, wanted: Object, seconds: float | None = None) -> Object:
+    def create(self, kind: ObjectKind, wanted: Object, seconds: float | None = None) -> Object:
         """Makes an object.
 
         Raises:
@@ -118,7 +118,7 @@ class Kube:
         path = kind.path(wanted["metadata"]["namespace"])
         return self.request("POST", path, wanted, query={"fieldManager": MANAGER}, seconds=seconds)
 
-    def replace(self, kind: Kind, wanted: Object) -> Object:
+    def replace(self, kind: ObjectKind, wanted: Object) -> Object:
         """Puts an object in place of the one that ``wanted`` was made of.
 
         Raises:
@@ -128,12 +128,12 @@ class Kube:
         path = kind.path(metadata.get("namespace"), metadata["name"])
         return self.request("PUT", path, wanted, query={"fieldManager": MANAGER})
 
-    def merge(self, kind: Kind, namespace: str, name: str, patch: Object, part: str = "") -> Object:
+    def merge(self, kind: ObjectKind, namespace: str, name: str, patch: Object, part: str = "") -> Object:
         """A merge patch (RFC 7386) of an object or of its ``part``, such as ``status``."""
         path = kind.path(namespace, name) + (f"/{part}" if part else "")
         return self.request("PATCH", path, patch, MERGE, {"fieldManager": MANAGER})
 
-    def delete(self, kind: Kind, live: Object, propagation: str = "Background") -> None:
+    def delete(self, kind: ObjectKind, live: Object, propagation: str = "Background") -> None:
         """Deletes exactly this object, not a later one of its name; gone already is fine."""
         metadata = live["metadata"]
         body = {"propagationPolicy": propagation, "preconditions": {"uid": metadata["uid"]}}
@@ -145,7 +145,7 @@ class Kube:
 
     @contextmanager
     def watch(
-        self, kind: Kind, namespace: str | None, version: str
+        self, kind: ObjectKind, namespace: str | None, version: str
     ) -> Iterator[Iterator[tuple[str, Object]]]:
         """(ADDED | MODIFIED | DELETED | BOOKMARK, object) until the server ends the watch.
 
@@ -165,7 +165,7 @@ class Kube:
         with self._send("GET", kind.path(namespace), None, "application/json", timeout, query) as response:
             yield _events(response)
 
-    def items(self, kind: Kind, namespace: str | None) -> tuple[list[Object], str]:
+    def items(self, kind: ObjectKind, namespace: str | None) -> tuple[list[Object], str]:
         """All objects that concern us, and the version from which to watch."""
         query = {"labelSelector": kind.selector} if kind.selector else {}
         answer = self.request("GET", kind.path(namespace), query=query)
@@ -227,7 +227,7 @@ def error_of(status: int, content: bytes) -> Exception:
         return Waiting("the namespace is being deleted")
     if status in {410, 429} or status >= 500:
         return Unavailable(f"{status}: {message}")
-    return {409: Conflict, 422: Invalid}.get(status, Refused)(message, status)
+    return {409: WriteConflict, 422: Invalid}.get(status, Refused)(message, status)
 
 
 def _content(response: urllib3.BaseHTTPResponse) -> bytes:

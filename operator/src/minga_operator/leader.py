@@ -17,11 +17,11 @@ from typing import Any
 
 from minga_operator import metrics
 from minga_operator.errors import OperatorError
-from minga_operator.kinds import Kind
-from minga_operator.kube import Conflict, Kube
+from minga_operator.kinds import ObjectKind
+from minga_operator.kube import Kube, WriteConflict
 from minga_operator.resources.common import Object
 
-LEASE = Kind("coordination.k8s.io/v1", "Lease", "leases", ours=False)
+LEASE = ObjectKind("coordination.k8s.io/v1", "Lease", "leases", ours=False)
 _log = logging.getLogger(__name__)
 
 
@@ -137,7 +137,7 @@ class Election:
                     another()
                     return False
                 self._put(self._renewed(found, moment), left)
-        except Conflict:
+        except WriteConflict:
             return False
         except OperatorError as error:
             _log.warning("the lease: %s", error)

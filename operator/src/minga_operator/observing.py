@@ -8,7 +8,7 @@ from minga_operator.complaints import Complaints
 from minga_operator.connections import Connections
 from minga_operator.draining import Decision
 from minga_operator.evictions import Evictions
-from minga_operator.kinds import DAEMON_SET, POD, SERVICE, STATEFUL_SET, Kind
+from minga_operator.kinds import DAEMON_SET, POD, SERVICE, STATEFUL_SET, ObjectKind
 from minga_operator.known import Known
 from minga_operator.kube import Kube
 from minga_operator.network import Network
@@ -36,7 +36,7 @@ class Observer:
     def existing(self, network: Network) -> Existing:
         """The network's workloads."""
 
-        def live(kind: Kind, name: str) -> Object | None:
+        def live(kind: ObjectKind, name: str) -> Object | None:
             return self._cache.get(kind, network.key, name)
 
         return Existing(

@@ -11,7 +11,7 @@ from minga_operator.certificates import Bundle, Pair
 from minga_operator.children import Children
 from minga_operator.errors import MissingSecret, Unavailable
 from minga_operator.kinds import SECRET
-from minga_operator.kube import Conflict, Kube
+from minga_operator.kube import Kube, WriteConflict
 from minga_operator.network import Network
 from minga_operator.resources import common, peer_tls
 from minga_operator.resources.common import Object
@@ -81,7 +81,7 @@ class CertificateSecrets:
                 written = self._kube.create(SECRET, peer_tls.secret(network, name, data))
             else:
                 written = self._kube.merge(SECRET, network.namespace, name, {"data": data})
-        except Conflict as conflict:
+        except WriteConflict as conflict:
             raise Unavailable(f"Secret {name} has just been made: {conflict}") from conflict
         metrics.WRITES.labels("Secret", "patch" if found else "create").inc()
         self._cache.put(written)

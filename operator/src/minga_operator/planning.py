@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from minga_operator import holding
+from minga_operator import kept_template
 from minga_operator.errors import KindMissing
 from minga_operator.kinds import HTTP_ROUTE
 from minga_operator.network import Credentials, Network, Plan, Tokens
@@ -89,7 +89,7 @@ def plan(
     nodes = (existing.seeds, existing.peers, existing.daemons)
     if any(amqp.in_environment(live, found.node_image) for live in nodes):
         found = replace(found, by_environment=True)
-    found = replace(found, held=holding.held(network, found, existing.workloads(network)))
+    found = replace(found, held=kept_template.held(network, found, existing.workloads(network)))
     if common.SEED in keep and _to_roll(existing.seeds, workload.seeds(network, found)):
         found = replace(found, seed_partition=found.seed_replicas)
     return replace(found, peer_partition=_peer_partition(network, found, existing, common.PEER in keep))

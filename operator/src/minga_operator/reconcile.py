@@ -23,7 +23,7 @@ from minga_operator.events import Events
 from minga_operator.evictions import Evictions
 from minga_operator.kinds import BY_NAME, CLAIM, NEEDED, POD
 from minga_operator.known import Known
-from minga_operator.kube import Conflict, Kube
+from minga_operator.kube import Kube, WriteConflict
 from minga_operator.network import Network, Plan, Tokens, parse
 from minga_operator.nodes import Nodes
 from minga_operator.observed import Observed
@@ -33,7 +33,7 @@ from minga_operator.planning import Settings
 from minga_operator.resources import common, desired
 from minga_operator.statuses import Statuses
 from minga_operator.tokens import TokenSecrets
-from minga_operator.volumes import Volumes
+from minga_operator.volumes import VolumeClaims
 from minga_operator.workqueue import Key
 
 
@@ -47,7 +47,7 @@ class Result:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ReconcileOutcome:
     """What applying came to."""
 
     plan: Plan | None = None
@@ -79,7 +79,7 @@ class Reconciler:
         self._brokers = Brokers(kube, cache, self._children)
         self._tokens = TokenSecrets(kube, cache, self._children)
         self._certificates = CertificateSecrets(kube, cache, self._children)
-        self._volumes = Volumes(kube, cache, self._events)
+        self._volumes = VolumeClaims(kube, cache, self._events)
         self.known = Known()
         self._observer = Observer(kube, cache, nodes, self.known, self._evictions)
         self._statuses = Statuses(kube, self.known)
@@ -123,7 +123,7 @@ class Reconciler:
             network = parse(body)
         except InvalidSpec as caught:
             network, error = parse({**body, "spec": {}}), caught
-        outcome = Outcome()
+        outcome = ReconcileOutcome()
         if error is None:
             try:
                 outcome = self._look(network) if network.spec.paused else self._apply(network)
@@ -143,7 +143,7 @@ class Reconciler:
         draining_now, missing = bool(outcome.drain.since), outcome.broker_error is not None
         return Result(writes, pacing.again(network, draining=draining_now, missing=missing, soon=soon))
 
-    def _apply(self, network: Network) -> Outcome:
+    def _apply(self, network: Network) -> ReconcileOutcome:
         self._check_sight(network)
         tokens = self._tokens.find(network)
         self._nodes.know(network.key, tokens)
@@ -162,7 +162,7 @@ class Reconciler:
                     network, item, lambda *event: self._events.post(network, *event)
                 )
             except Refused as refused:
-                if isinstance(refused, Conflict) or not BY_NAME[item["kind"]].apart:
+                if isinstance(refused, WriteConflict) or not BY_NAME[item["kind"]].apart:
                     raise
                 partial_error = partial_error or refused
         spare = _spare(network)
@@ -172,9 +172,9 @@ class Reconciler:
             note = f"drainSeconds is over: {what}"
             self._events.post(network, "Warning", "DrainDeadline", "Drain", note)
         partial_error = partial_error or planning.lacking(network, self.kinds)
-        return Outcome(plan, drain, found.error, partial_error, writes)
+        return ReconcileOutcome(plan, drain, found.error, partial_error, writes)
 
-    def _look(self, network: Network) -> Outcome:
+    def _look(self, network: Network) -> ReconcileOutcome:
         """What :meth:`_apply` would do. Nothing is written, and no node is asked to drain."""
         self._check_sight(network)
         notes = []
@@ -187,7 +187,7 @@ class Reconciler:
         network, grown = self._volumes.pending(network)
         plan = self._plan(network, broker, tokens, draining.Decision())
         notes += grown + self._children.pending(network, desired(network, plan), _spare(network))
-        return Outcome(None, broker_error=broker.error, pending=notes)
+        return ReconcileOutcome(None, broker_error=broker.error, pending=notes)
 
     def _check_sight(self, network: Network) -> None:
         """What is not seen may be there all the same: nothing is decided without it."""
@@ -241,7 +241,7 @@ class Reconciler:
             self._statuses.write((metadata["namespace"], metadata["name"]), metadata["uid"], patch)
 
     def _report(
-        self, network: Network, outcome: Outcome, observed: Observed, error: OperatorError | None
+        self, network: Network, outcome: ReconcileOutcome, observed: Observed, error: OperatorError | None
     ) -> int:
         """Writes the status where it is not what it should be; returns whether that was so."""
         key = network.key

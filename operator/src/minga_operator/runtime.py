@@ -15,8 +15,8 @@ from minga_operator.census import standing
 from minga_operator.errors import InternalError, OperatorError, Unavailable, Waiting
 from minga_operator.evictions import Evictions
 from minga_operator.follower import Follower
-from minga_operator.kinds import NEEDED, NETWORK, WATCHED, Kind
-from minga_operator.kube import Conflict, Kube
+from minga_operator.kinds import NEEDED, NETWORK, WATCHED, ObjectKind
+from minga_operator.kube import Kube, WriteConflict
 from minga_operator.nodes import Nodes
 from minga_operator.planning import Settings
 from minga_operator.reconcile import Reconciler
@@ -137,7 +137,7 @@ class Runtime:
         began = time.perf_counter()
         try:
             result = self.reconciler.reconcile(key)
-        except (Unavailable, Waiting, Conflict) as error:
+        except (Unavailable, Waiting, WriteConflict) as error:
             outcome = "waiting"
             delay = self.queue.retry(key)
             _log.info("%s/%s: %s; again in %.1f s", *key, error, delay)
@@ -221,7 +221,7 @@ class Runtime:
             self.reconciler.kinds = frozenset(known)
             self._add_all()
 
-    def _has(self, kind: Kind) -> bool:
+    def _has(self, kind: ObjectKind) -> bool:
         """Whether the cluster knows a kind; while nobody tells, what was so last."""
         try:
             return self._kube.knows(kind)
@@ -229,12 +229,12 @@ class Runtime:
             _log.warning("whether there is a kind %s: %s", kind.name, error)
             return kind.name in self.reconciler.kinds
 
-    def _unfollow(self, kind: Kind) -> None:
+    def _unfollow(self, kind: ObjectKind) -> None:
         for place in [place for place in self._followers if place[0] == kind.name]:
             self._followers.pop(place).stop()
             self._cache.unfollow(kind, place[1])
 
-    def _follow(self, kind: Kind) -> None:
+    def _follow(self, kind: ObjectKind) -> None:
         for namespace in self._settings.namespaces or (None,):
             if (kind.name, namespace) not in self._followers:
                 follower = Follower(self._kube, self._cache, kind, namespace, self._add_all)

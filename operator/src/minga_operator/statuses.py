@@ -6,7 +6,7 @@ from minga_operator import metrics
 from minga_operator.errors import Refused, Unavailable
 from minga_operator.kinds import NETWORK
 from minga_operator.known import Known
-from minga_operator.kube import Conflict, Kube
+from minga_operator.kube import Kube, WriteConflict
 from minga_operator.resources.common import Object
 from minga_operator.workqueue import Key
 
@@ -37,7 +37,7 @@ class Statuses:
             content = {"metadata": {"resourceVersion": version}, "status": patch}
             try:
                 answer = self._kube.merge(NETWORK, *key, content, part="status")
-            except Conflict:
+            except WriteConflict:
                 # The spec was changed, perhaps: the status says of which generation it is.
                 body = self._kube.find(NETWORK, *key)
                 if body is not None:

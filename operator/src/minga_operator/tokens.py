@@ -11,7 +11,7 @@ from minga_operator.cache import Cache
 from minga_operator.children import Children
 from minga_operator.errors import MissingSecret, Unavailable
 from minga_operator.kinds import SECRET
-from minga_operator.kube import Conflict, Kube
+from minga_operator.kube import Kube, WriteConflict
 from minga_operator.network import Network, Tokens
 from minga_operator.resources import access, common
 from minga_operator.resources.common import Object
@@ -70,7 +70,7 @@ class TokenSecrets:
             return self._whole(network, found)
         try:
             found = self._kube.create(SECRET, access.new_tokens(network, Tokens(_new(), _new())))
-        except Conflict as conflict:
+        except WriteConflict as conflict:
             raise Unavailable(f"Secret {name} has just been made: {conflict}") from conflict
         metrics.WRITES.labels("Secret", "create").inc()
         self._cache.put(found)

@@ -13,7 +13,7 @@ from minga_operator.podspec import Storage
 from minga_operator.resources import Object, common
 
 
-class Volumes:
+class VolumeClaims:
     """Patches claims."""
 
     def __init__(self, kube: Kube, cache: Cache, events: Events) -> None:

@@ -229,7 +229,7 @@ def test_dead_seeds_before_a_living_one_cost_no_time(nodes: Nodes) -> None:
 
 def test_a_clock_that_is_wrong_is_named_as_the_reason(nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> None:
     first = nodes.make("first")
-    monkeypatch.setattr("minga_node.membership.bounds._latest", lambda: 10 * 366 * 86_400_000)
+    monkeypatch.setattr("minga_node.membership.clock_bounds._latest", lambda: 10 * 366 * 86_400_000)
     second = nodes.make("second", [first.url])
     until(lambda: "are years apart" in str(second.membership.problem), 20)
     assert "another key" not in str(second.membership.problem)

@@ -19,7 +19,7 @@ from minga_node.membership import Push, Reconciled
 from minga_node.membership.scuttlebutt import Digest
 from minga_node.metrics import GOSSIP_REFUSED
 from minga_node.model import Peer
-from minga_node.mom import Addresses, Mom
+from minga_node.mom import BrokerAddresses, Mom
 from tests.support.index_node import IndexNode, Nodes, file, making
 from tests.support.writer import Writer
 from tests.waiting import wait_for
@@ -253,7 +253,7 @@ def end(
     """A node's end of the broker; it does not ask anybody for what it misses."""
     outbox = Outbox(node.store)
     handlers: dict[str, Callable[[Event], None]] = {"peer.left": hear}
-    addresses = Addresses([broker.url])
+    addresses = BrokerAddresses([broker.url])
     mom = Mom(addresses, scene.network, node.index, node.store, outbox, handlers, work=print)
     mom.start()
     return mom, outbox

@@ -13,9 +13,9 @@ import pytest
 
 from minga_node.index import Delta
 from minga_node.index.deltas import wire_bytes
-from minga_node.membership import pace
+from minga_node.membership import stream_rate
+from minga_node.membership.catch_up_slots import STREAMS
 from minga_node.membership.messages import Fetch
-from minga_node.membership.streams import STREAMS
 from minga_node.pclient.channels import OPTIONS
 from minga_node.pclient.messages import digest_to_message
 from minga_node.pclient.peers import to_message
@@ -32,7 +32,7 @@ FILES = 40_000
 
 @pytest.fixture
 def nodes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Nodes]:
-    monkeypatch.setattr(pace, "PATIENCE", 1.0)
+    monkeypatch.setattr(stream_rate, "PATIENCE", 1.0)
     with making(tmp_path) as made:
         yield made
 

@@ -12,7 +12,7 @@ import pika
 import pytest
 from pika.exceptions import AMQPError
 
-from minga_node.mom import Addresses
+from minga_node.mom import BrokerAddresses
 from minga_node.mom.topology import Queue, Topology
 from tests.support.broker_end import End
 from tests.support.rabbit import Cluster, Member, cluster
@@ -61,8 +61,8 @@ class Talk:
             channel.exchange_declare(f"minga.{folder.name}.events", "topic", durable=True)
             channel.queue_declare(self._witness, durable=True, arguments={"x-queue-type": "quorum"})
             channel.queue_bind(self._witness, f"minga.{folder.name}.events", "#")
-        self.speaker = End(folder, "speaker", Addresses(self.urls)).start()
-        self.listener = End(folder, "listener", Addresses(self.urls)).start()
+        self.speaker = End(folder, "speaker", BrokerAddresses(self.urls)).start()
+        self.listener = End(folder, "listener", BrokerAddresses(self.urls)).start()
         self.ids: list[str] = []
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._talk)

@@ -13,7 +13,7 @@ import pika
 import pytest
 
 from minga_node.local.broker import HOST, PrivateBroker, private
-from minga_node.mom import Addresses
+from minga_node.mom import BrokerAddresses
 from tests.nodes import Nodes, free_port
 from tests.support.broker_end import End
 from tests.support.rabbit import close_connections, erlang, set_password
@@ -171,7 +171,7 @@ def test_a_password_that_is_changed_in_a_mounted_file_is_taken_without_a_restart
 def test_a_node_moves_to_the_broker_that_its_file_names_now(broker: PrivateBroker, tmp_path: Path) -> None:
     file = tmp_path / "uri"
     file.write_text(broker.url)
-    end = End(tmp_path, "a", Addresses(file=file)).start()
+    end = End(tmp_path, "a", BrokerAddresses(file=file)).start()
     try:
         erlang(broker, 'rabbit_vhost:add(<<"other">>, <<"test">>).')
         rights = '<<".*">>, <<".*">>, <<".*">>, <<"test">>'

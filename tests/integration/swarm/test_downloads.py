@@ -18,12 +18,12 @@ import grpc
 import pytest
 
 from minga_node.downloads import Download, DownloadState, SmallFile
-from minga_node.downloads.batch import Batch
-from minga_node.downloads.model import Following
+from minga_node.downloads.batch import SmallFileBatch
+from minga_node.downloads.model import AvailabilityFollowing
 from minga_node.errors import Conflict, NotFound
 from minga_node.manifest import Manifest
 from minga_node.model import Peer
-from minga_node.swarm import Shares
+from minga_node.uploads.cost import UploadCost
 from minga_protos.v1 import content_pb2, content_pb2_grpc
 from tests.support.swarm_peer import SwarmPeer
 
@@ -135,7 +135,7 @@ def test_what_is_no_nodes_name_follows_nothing_and_is_told_to_nobody(make: Make,
         assert ended(taker, taker.downloads.start(manifest.id, "copy.bin")).state is DownloadState.COMPLETE
 
 
-def no_stream(*_: object) -> Following:
+def no_stream(*_: object) -> AvailabilityFollowing:
     return Silence()
 
 
@@ -155,7 +155,7 @@ def test_who_hears_nothing_on_its_connection_follows_on_a_stream(
     manifest = share(seed, data)
     first = make("first", others=[(seed.peer, True)])
     download = first.downloads.start(manifest.id, "copy.bin")
-    monkeypatch.setattr("minga_node.downloads.serving.Serving.met", lambda *_: None)
+    monkeypatch.setattr("minga_node.downloads.serving.DownloadServing.met", lambda *_: None)
     second = make("second", others=[(first.peer, False)])
     result = ended(second, second.downloads.start(manifest.id, "copy.bin"))
     assert result.sources == {"first": len(data)}
@@ -367,14 +367,14 @@ def test_a_limit_on_uploads_holds_within_five_percent(make: Make) -> None:
 def test_a_holder_hears_how_fast_a_peer_receives(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     """And shares by that what it sends; not by how long its own answers take."""
     heard: list[float] = []
-    cost = Shares.cost
+    cost = UploadCost.cost
 
-    def listen(shares: Shares, party: str, count: int, rate: float) -> float:
+    def listen(shares: UploadCost, party: str, count: int, rate: float) -> float:
         assert party == "taker"
         heard.append(rate)
         return cost(shares, party, count, rate)
 
-    monkeypatch.setattr(Shares, "cost", listen)
+    monkeypatch.setattr(UploadCost, "cost", listen)
     data = content()
     givers = [make(f"giver{n}", upload_limit=3 * MIB) for n in range(2)]
     manifest, *_ = [share(giver, data) for giver in givers]
@@ -444,15 +444,15 @@ def test_who_follows_a_batch_to_its_end_knows_what_came_of_it(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else whoever fetched it is told that the connection broke, not why the batch failed."""
-    run = Batch.run
+    run = SmallFileBatch.run
 
-    def late(batch: Batch) -> None:
+    def late(batch: SmallFileBatch) -> None:
         try:
             run(batch)
         finally:
             time.sleep(0.5)
 
-    monkeypatch.setattr(Batch, "run", late)
+    monkeypatch.setattr(SmallFileBatch, "run", late)
     taker = make("taker")
     batch = taker.downloads.start_many([SmallFile("f" * 64, "many/small", 5)], "many/").id
     assert not list(taker.downloads.taken(batch))

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from minga_node.transfer import PieceServer, flight
+from minga_node.uploads import PieceServer, send_buffer
 from tests.bench import netns
 from tests.support import long_way
 from tests.support.one_file import OneFile
@@ -71,7 +71,7 @@ def test_on_a_short_way_little_is_on_its_way(pair: netns.Star, tmp_path: Path) -
     server.stop(1)
     # Where the receiver is late to confirm, the kernel takes a segment of 64 KiB beyond the bound, or two.
     # An unbounded connection has ten times as much on its way here.
-    assert flight.MOST / 2 < most <= 4 * flight.MOST
+    assert send_buffer.MOST / 2 < most <= 4 * send_buffer.MOST
 
 
 def seconds_far_away(library: OneFile, round_trip: float, step: int) -> tuple[float, bool]:
@@ -104,7 +104,7 @@ def test_a_long_way_is_used_as_if_nothing_were_bound(
     library = content(tmp_path, SIZE)
     took, bounded = seconds_far_away(library, round_trip, step)
     assert not bounded
-    monkeypatch.setattr(flight, "bound", lambda _: None)
+    monkeypatch.setattr(send_buffer, "bound", lambda _: None)
     free, _ = seconds_far_away(library, round_trip, step)
-    held_up = SIZE / flight.MOST * round_trip
+    held_up = SIZE / send_buffer.MOST * round_trip
     assert took < free + (held_up - free) / 2

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from minga_node.downloads import DownloadState
-from minga_node.downloads.records import KEPT
+from minga_node.downloads.download_records import KEPT
 from tests.support.swarm_peer import SwarmPeer
 from tests.waiting import wait_for
 

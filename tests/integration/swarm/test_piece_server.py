@@ -16,8 +16,9 @@ import pytest
 from prometheus_client import REGISTRY
 
 from minga_node.downloads.exchange import Exchange
-from minga_node.transfer import PieceServer, TokenBucket, answering, intake, uploads
-from minga_node.transfer import server as module
+from minga_node.uploads import PieceServer, request_reader, scheduler
+from minga_node.uploads import server as module
+from minga_node.wire import TokenBucket
 from tests.support.one_file import OneFile
 from tests.waiting import wait_for
 
@@ -197,7 +198,7 @@ def test_who_would_wait_long_is_sent_away_at_once(library: OneFile) -> None:
 
 
 def test_who_has_waited_too_long_is_sent_away(library: OneFile, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(answering, "OVERDUE", 1.0)
+    monkeypatch.setattr(scheduler, "OVERDUE", 1.0)
     server = PieceServer("127.0.0.1", 0, library, slots=1, limiter=TokenBucket(PIECE))
     server.start()
     with ExitStack() as stack:
@@ -228,10 +229,10 @@ def test_a_slot_is_taken_until_the_answer_has_left_its_socket(
     library: OneFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else more answers than there are slots share a link, and each of them takes longer."""
-    monkeypatch.setattr(answering, "STALLED", 60.0)
+    monkeypatch.setattr(scheduler, "STALLED", 60.0)
     # All of it fits into the socket, and more than half of the bound stays there.
     size = 40 * 1024
-    monkeypatch.setattr(uploads, "MOST", size - 1)
+    monkeypatch.setattr("minga_node.uploads.connection.MOST", size - 1)
     server = PieceServer("127.0.0.1", 0, library, slots=1)
     server.start()
     with ExitStack() as stack:
@@ -407,7 +408,7 @@ def test_a_head_that_does_not_end_is_not_waited_for(
     server: PieceServer, library: OneFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However often a byte of it comes."""
-    monkeypatch.setattr(intake, "HEAD_SECONDS", 0.5)
+    monkeypatch.setattr(request_reader, "HEAD_SECONDS", 0.5)
     with socket.create_connection(("127.0.0.1", server.port), 10) as sock:
         begun = time.monotonic()
         sock.settimeout(0.05)
@@ -428,8 +429,8 @@ def test_a_reader_that_hardly_reads_is_let_go(
     server: PieceServer, library: OneFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Silence is not what counts: it takes a little, again and again."""
-    monkeypatch.setattr(answering, "GONE", 1.0)
-    monkeypatch.setattr(answering, "LEAST_RATE", 64 * 2**20)
+    monkeypatch.setattr(scheduler, "GONE", 1.0)
+    monkeypatch.setattr(scheduler, "LEAST_RATE", 64 * 2**20)
     with library.path.open("r+b") as file:
         file.truncate(256 * 2**20)
     before = REGISTRY.get_sample_value("minga_piece_connections_ended_total", {"reason": "unread"}) or 0

@@ -15,9 +15,10 @@ import pytest
 from minga_node import peer_tls
 from minga_node.downloads import DownloadState, SmallFile
 from minga_node.errors import PeerUnreachable
+from minga_node.fetching import Remote
 from minga_node.metrics import PEERS_REFUSED
 from minga_node.peer_tls import PeerTls
-from minga_node.transfer import PieceServer, Remote, server
+from minga_node.uploads import PieceServer, server
 from tests.support.authority import Authority
 from tests.support.one_file import OneFile
 from tests.support.relay import Relay

@@ -16,20 +16,13 @@ import pytest
 
 from minga_node.downloads.contents import CompleteContent
 from minga_node.downloads.exchange import Exchange
+from minga_node.fetching import HolderConnection, IoThreads, PartialFile, Remote
 from minga_node.manifest import Manifest, hash_file
-from minga_node.swarm import Ask
-from minga_node.swarm.pieces import Pieces
-from minga_node.transfer import (
-    Contents,
-    OpenContent,
-    PartialFile,
-    PieceServer,
-    Receiver,
-    Receiving,
-    Remote,
-    TokenBucket,
-)
-from minga_node.transfer.uploads import News
+from minga_node.swarm import PieceFetch
+from minga_node.uploads import Contents, OpenContent, PieceServer
+from minga_node.uploads.connection import PieceNews
+from minga_node.wire import TokenBucket
+from minga_node.wire.piece_set import Pieces
 from tests.support.home import Home
 from tests.support.one_file import OneFile
 from tests.support.slow_files import possible, slow_files
@@ -223,11 +216,11 @@ def test_another_holder_does_not_read_what_it_is_asked(
     monkeypatch.setattr(Remote, "connect", narrow)
     manifest = Manifest(len(DATA), hash_file(library.path).digests)
     partial = PartialFile(tmp_path / "partial", manifest)
-    receiving = Receiving(1)
+    receiving = IoThreads(1)
     with socket.create_server(("127.0.0.1", 0)) as holder, ExitStack() as stack:
         holder.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         stack.callback(receiving.stop, 5)
-        receiver = Receiver(
+        receiver = HolderConnection(
             Remote("holder", "127.0.0.1", holder.getsockname()[1]),
             partial,
             Nobody(),  # type: ignore[arg-type]
@@ -242,7 +235,7 @@ def test_another_holder_does_not_read_what_it_is_asked(
         class Gossip(Nobody):
             def heard(self, content_id: str, peer: str, pieces: str) -> None:
                 for number in range(1000):
-                    receiver.ask(Ask(number, "holder", (range(1),)))
+                    receiver.ask(PieceFetch(number, "holder", (range(1),)))
 
             def news(self, content_id: str, peer: str) -> Pieces:
                 return 0
@@ -250,7 +243,7 @@ def test_another_holder_does_not_read_what_it_is_asked(
             def others(self, content_id: str, peer: str) -> tuple[str, ...]:
                 return ()
 
-            def meet(self, content_id: str, peer: str) -> News | None:
+            def meet(self, content_id: str, peer: str) -> PieceNews | None:
                 return None
 
         server, turns = serve(library, gossip=Gossip())

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from minga_node.errors import BadRequest, Conflict, InvalidName, NotFound, StorageFull
-from minga_node.library.hashes import Known
+from minga_node.library.hashes import KnownHash
 from minga_node.library.scan import look
 from minga_node.manifest import hash_file
 from minga_node.model import LocalFile
@@ -29,7 +29,7 @@ def test_a_hash_is_kept_together_with_the_entry_in_the_index(
     with library.root.open() as root:
         found = look(root, "a.txt")
     assert found is not None
-    announced: list[Known | None] = []
+    announced: list[KnownHash | None] = []
 
     def publish(_: Sequence[LocalFile]) -> None:
         announced.append(home.hashes.get(found.signature))
@@ -43,7 +43,7 @@ def test_a_hash_is_kept_together_with_the_entry_in_the_index(
     assert not library.files()
     library.share([(found, "ab" * 32)])
     assert announced == [None, None], "others see neither before they see both"
-    assert home.hashes.get(found.signature) == Known("ab" * 32, certain=True)
+    assert home.hashes.get(found.signature) == KnownHash("ab" * 32, certain=True)
 
 
 def test_files_of_the_directory_are_shared_recursively(home: Home) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from minga_node.errors import NotFound
-from minga_node.library.hashes import SCHEMA, Known, judge
+from minga_node.library.hashes import SCHEMA, KnownHash, judge
 from minga_node.library.scan import Signature
 from minga_node.manifest import hash_file
 from minga_node.store import Store
@@ -27,23 +27,23 @@ def signature(device: int = 1, ctime_ns: int = FINE) -> Signature:
 @pytest.mark.parametrize(
     ("rows", "found", "known"),
     [
-        ([(FINE, 1, "a")], signature(), Known("a", certain=True)),
-        ([(FINE, 1, "a"), (FINE, 2, "b")], signature(2), Known("b", certain=True)),
+        ([(FINE, 1, "a")], signature(), KnownHash("a", certain=True)),
+        ([(FINE, 1, "a"), (FINE, 2, "b")], signature(2), KnownHash("b", certain=True)),
         ([(FINE + 1, 1, "a")], signature(), None),
         # Of another volume that is here now.
         ([(FINE, 2, "b")], signature(), None),
         # Of a device that is not here any more: then this one's number has changed.
-        ([(FINE, 7, "a")], signature(), Known("a", certain=True)),
-        ([(FINE, 0, "a")], signature(), Known("a", certain=True)),
+        ([(FINE, 7, "a")], signature(), KnownHash("a", certain=True)),
+        ([(FINE, 0, "a")], signature(), KnownHash("a", certain=True)),
         ([(FINE, 7, "a"), (FINE, 8, "b")], signature(), None),
-        ([(WHOLE, 7, "a")], signature(ctime_ns=WHOLE), Known("a", certain=False)),
+        ([(WHOLE, 7, "a")], signature(ctime_ns=WHOLE), KnownHash("a", certain=False)),
         # Hashed by an earlier release.
-        ([(0, 0, "a")], signature(), Known("a", certain=False)),
-        ([(0, 0, "a"), (FINE, 1, "b")], signature(), Known("b", certain=True)),
+        ([(0, 0, "a")], signature(), KnownHash("a", certain=False)),
+        ([(0, 0, "a"), (FINE, 1, "b")], signature(), KnownHash("b", certain=True)),
     ],
 )
 def test_an_id_is_known_by_all_that_the_system_tells(
-    rows: list[tuple[int, int, str]], found: Signature, known: Known | None
+    rows: list[tuple[int, int, str]], found: Signature, known: KnownHash | None
 ) -> None:
     assert judge(rows, found, {1, 2}) == known
 
@@ -106,7 +106,7 @@ def test_the_numbers_of_devices_are_not_believed_after_a_boot(home: Home, tmp_pa
     home.boot = "another"
     home.open()
     assert home.hashes.get(signature(1)) is None, "the two may have changed places"
-    assert home.hashes.get(Signature(9, 11, 5, WHOLE, FINE)) == Known("cc", certain=True)
+    assert home.hashes.get(Signature(9, 11, 5, WHOLE, FINE)) == KnownHash("cc", certain=True)
 
 
 def test_what_an_earlier_release_hashed_is_shared_at_once_and_hashed_when_there_is_time(home: Home) -> None:

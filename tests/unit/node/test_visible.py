@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from minga_node import cli
-from minga_node.logs import HumanFormatter, JsonFormatter
+from minga_node.log_setup import HumanFormatter, JsonFormatter
 from minga_node.visible import LONGEST, shortened, visible, visible_json
 
 EVIL = "x\n12:00:00 INFO    forged\x1b[2J\x9b31m\u2028\x7f\r\ud800"

@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from kubernetes import client
 
-from minga_operator.kinds import DEFINITION, EVENT, NETWORK, WATCHED, Kind
+from minga_operator.kinds import DEFINITION, EVENT, NETWORK, WATCHED, ObjectKind
 from minga_operator.kube import Kube
 from minga_operator.workqueue import Key
 
@@ -56,7 +56,7 @@ class ApiServer:
         self.status_writes = 0
         self.kube: Kube
 
-    def forbid(self, kind: Kind, namespace: str = "") -> None:
+    def forbid(self, kind: ObjectKind, namespace: str = "") -> None:
         """Takes a right; running watches end, as they do in time."""
         with self.lock:
             self.forbidden.add((kind.plural, namespace))
@@ -64,11 +64,11 @@ class ApiServer:
                 if plural == kind.plural:
                     events.put(None)
 
-    def allow(self, kind: Kind, namespace: str = "") -> None:
+    def allow(self, kind: ObjectKind, namespace: str = "") -> None:
         with self.lock:
             self.forbidden.discard((kind.plural, namespace))
 
-    def lose(self, kind: Kind, key: Key) -> None:
+    def lose(self, kind: ObjectKind, key: Key) -> None:
         """Deletes an object in a gap of the watches: they end with 410 and say nothing of it."""
         with self.lock:
             self.version += 1
@@ -90,7 +90,7 @@ class ApiServer:
             metadata = {"namespace": key[0], "name": key[1], "generation": generation}
             return self.write(NETWORK.plural, {**old, "metadata": metadata, "spec": spec or {}})
 
-    def get(self, kind: Kind, key: Key) -> Item | None:
+    def get(self, kind: ObjectKind, key: Key) -> Item | None:
         with self.lock:
             return self.objects.get((kind.plural, *key))
 

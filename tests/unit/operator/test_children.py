@@ -12,7 +12,7 @@ from minga_operator.cache import Cache
 from minga_operator.children import Children, check_owner, only_immutable, telling
 from minga_operator.compare import owner, stamped
 from minga_operator.errors import NameTaken, Waiting
-from minga_operator.kinds import BY_NAME, Kind
+from minga_operator.kinds import BY_NAME, ObjectKind
 from minga_operator.resources import access, config
 from tests.unit.operator.networks import TOKENS, network, plan
 
@@ -97,7 +97,7 @@ class Deleting:
     def __init__(self) -> None:
         self.deleted: list[str] = []
 
-    def delete(self, kind: Kind, live: dict[str, Any], **_: object) -> None:
+    def delete(self, kind: ObjectKind, live: dict[str, Any], **_: object) -> None:
         self.deleted.append(f"{kind.name} {live['metadata']['name']}")
 
 

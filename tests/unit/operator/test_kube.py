@@ -8,7 +8,7 @@ import pytest
 
 from minga_operator.errors import Refused, Unavailable, Waiting
 from minga_operator.kinds import BY_NAME, NETWORK
-from minga_operator.kube import Conflict, Invalid, error_of
+from minga_operator.kube import Invalid, WriteConflict, error_of
 
 
 def status(message: str, **details: object) -> bytes:
@@ -20,7 +20,7 @@ def status(message: str, **details: object) -> bytes:
     [
         (403, Refused),
         (404, Refused),
-        (409, Conflict),
+        (409, WriteConflict),
         (422, Invalid),
         (410, Unavailable),
         (429, Unavailable),

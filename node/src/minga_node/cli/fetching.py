@@ -168,7 +168,7 @@ class Fetching:
             )
         return fetched
 
-    def _save(self, member: tar.Member, left: dict[str, Wanted]) -> dict[str, Any]:
+    def _save(self, member: tar.TarMember, left: dict[str, Wanted]) -> dict[str, Any]:
         item = left.pop(member.name, None)
         if item is None:
             raise ClientError(f"{self._client.node} sends {member.name}, which was not asked for")

@@ -21,7 +21,7 @@ from minga_node.cli.client import Client, ClientError
 from minga_node.disk import set_modified, write_sparse
 from minga_node.manifest import hash_file
 from minga_node.names import cut
-from minga_node.transfer import TokenBucket
+from minga_node.wire import TokenBucket
 
 BLOCK = 1024 * 1024
 ALGORITHMS = ("sha256", "sha512", "sha1", "md5", "blake2b")

@@ -114,7 +114,7 @@ def _run(spec: NetworkSpec, base: Path, samples: bool) -> None:
             first = next((n for n in network.nodes if n.name == "peer-0"), network.nodes[0])
             board.print(f"{MARK}\n{_what_to_try(spec, network, first.url, about)}\n{MARK}")
             started = record.started_at(os.getpid())
-            record.write(record.Record(spec.name, first.url, record.Process(os.getpid(), started or 0)))
+            record.write(record.LocalRecord(spec.name, first.url, record.Process(os.getpid(), started or 0)))
             try:
                 board.watch(network, stop)
             finally:

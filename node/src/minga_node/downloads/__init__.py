@@ -5,15 +5,21 @@ kill.
 from minga_node.downloads.batch import SmallFile
 from minga_node.downloads.exchange import Exchange
 from minga_node.downloads.manager import Downloads
-from minga_node.downloads.model import Availability, Download, DownloadState, Following, Network
+from minga_node.downloads.model import (
+    Availability,
+    AvailabilityFollowing,
+    Download,
+    DownloadNetwork,
+    DownloadState,
+)
 
 __all__ = [
     "Availability",
+    "AvailabilityFollowing",
     "Download",
+    "DownloadNetwork",
     "DownloadState",
     "Downloads",
     "Exchange",
-    "Following",
-    "Network",
     "SmallFile",
 ]

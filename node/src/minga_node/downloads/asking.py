@@ -12,11 +12,11 @@ from minga_node import metrics
 from minga_node.downloads.exchange import Exchange
 from minga_node.downloads.neighbours import Neighbours
 from minga_node.errors import MingaError, VerificationFailed
+from minga_node.fetching import HolderConnection
 from minga_node.manifest import Manifest
-from minga_node.swarm import Ask, Outcome, Swarm
-from minga_node.swarm import pieces as sets
-from minga_node.swarm.pieces import Pieces
-from minga_node.transfer import Receiver
+from minga_node.swarm import Outcome, PieceFetch, Swarm
+from minga_node.wire import piece_set as sets
+from minga_node.wire.piece_set import Pieces
 
 log = logging.getLogger(__name__)
 
@@ -98,7 +98,7 @@ class Asking:
             self.swarm.preferred = pieces & self.swarm.missing
         self.pump()
 
-    # what receivers tell: see :class:`minga_node.transfer.receiver.Listener`
+    # what receivers tell: see :class:`minga_node.fetching.holder_connection.Listener`
 
     def news(self, peer_id: str) -> Pieces:
         return self._exchange.news(self.manifest.id, peer_id)
@@ -125,11 +125,11 @@ class Asking:
         if strangers:
             self._wake()
 
-    def on_chosen(self, ask: Ask, pieces: range) -> None:
+    def on_chosen(self, ask: PieceFetch, pieces: range) -> None:
         with self.lock:
             self.swarm.chosen(ask.id, pieces, time.monotonic())
 
-    def on_piece(self, ask: Ask, piece: int, *, last: bool) -> None:
+    def on_piece(self, ask: PieceFetch, piece: int, *, last: bool) -> None:
         start, end = self.manifest.span(piece)
         with self.lock:
             neighbour = self.neighbours.known[ask.holder]
@@ -159,17 +159,17 @@ class Asking:
         else:
             self.pump()
 
-    def on_finished(self, ask: Ask) -> None:
+    def on_finished(self, ask: PieceFetch) -> None:
         with self.lock:
             self.swarm.finished(ask.id)
         self.pump()
 
-    def on_refused(self, ask: Ask, retry_after: float) -> None:
+    def on_refused(self, ask: PieceFetch, retry_after: float) -> None:
         with self.lock:
             self.swarm.refused(ask.id, time.monotonic(), retry_after)
         self.pump()
 
-    def on_lacking(self, ask: Ask, *, gone: bool) -> None:
+    def on_lacking(self, ask: PieceFetch, *, gone: bool) -> None:
         asked = sets.of(piece for pieces in ask.candidates for piece in pieces)
         with self.lock:
             self.swarm.lacks(ask.holder, sets.all_pieces(self.manifest.pieces) if gone else asked)
@@ -177,7 +177,7 @@ class Asking:
             self.neighbours.known[ask.holder].denied |= gone
         self.pump()
 
-    def on_closed(self, receiver: Receiver, error: MingaError | None) -> None:
+    def on_closed(self, receiver: HolderConnection, error: MingaError | None) -> None:
         """What was asked on the connection may be asked again; the holder gets another chance later."""
         with self.lock:
             neighbour = self.neighbours.known[receiver.remote.peer_id]

@@ -10,12 +10,12 @@ from minga_node.downloads.contents import copy_pieces
 from minga_node.downloads.model import Cancelled, DownloadState, GaveUp, Here, no_room
 from minga_node.downloads.task import Task
 from minga_node.errors import MingaError, StorageFailed, StorageFull
-from minga_node.transfer import PartialFile
+from minga_node.fetching import PartialFile
 
 log = logging.getLogger(__name__)
 
 
-class Attempt:
+class DownloadAttempt:
     """Runs a task and does what is around it.
 
     Args:

@@ -17,13 +17,15 @@ from pathlib import Path
 from minga_node import metrics
 from minga_node.capacity import Capacity
 from minga_node.disk import sync_filesystem
-from minga_node.downloads.model import AdoptMany, Network, no_room
+from minga_node.downloads.model import AdoptMany, DownloadNetwork, no_room
 from minga_node.errors import MingaError, StorageFull
+from minga_node.fetching import Remote
+from minga_node.fetching.partial_file import storage_error
+from minga_node.fetching.small_files import fetch_many
 from minga_node.manifest import SMALLEST_PIECE, Manifest
 from minga_node.streams import Changes, Pause
-from minga_node.transfer import OpenContent, Remote, TokenBucket
-from minga_node.transfer.many import fetch_many
-from minga_node.transfer.partial import storage_error
+from minga_node.uploads import OpenContent
+from minga_node.wire import TokenBucket
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +45,7 @@ class SmallFile:
     size: int
 
 
-class Batch:
+class SmallFileBatch:
     """Fetches small files; :meth:`run` blocks. Each is verified before it is written.
 
     Args:
@@ -60,7 +62,7 @@ class Batch:
         *,
         directory: Path,
         name: str,
-        network: Network,
+        network: DownloadNetwork,
         library: Callable[[str], OpenContent | None],
         here: Callable[[str, str], bool],
         adopt: AdoptMany,

@@ -9,14 +9,14 @@ import uuid
 from collections.abc import Iterator, Sequence
 
 from minga_node import metrics, tracing
-from minga_node.downloads.batch import Batch, SmallFile
+from minga_node.downloads.batch import SmallFile, SmallFileBatch
 from minga_node.downloads.model import Download, DownloadState, Here, held_back_by
 from minga_node.errors import BadRequest, MingaError, NoHolders
 from minga_node.manifest import SMALLEST_PIECE
 from minga_node.names import check_name
 from minga_node.streams import Pause
 from minga_node.swarm import Why
-from minga_node.transfer import TokenBucket
+from minga_node.wire import TokenBucket
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ KEPT = 100
 class RunningBatch:
     """Runs a batch on a thread of its own."""
 
-    def __init__(self, id: str, label: str, batch: Batch) -> None:  # noqa: A002
+    def __init__(self, id: str, label: str, batch: SmallFileBatch) -> None:  # noqa: A002
         self.id, self._label, self._batch = id, label, batch
         self.ended = threading.Event()
         self._state = DownloadState.RUNNING
@@ -133,7 +133,7 @@ class Batches:
             check_name(file.name)
             if file.size > SMALLEST_PIECE:
                 raise BadRequest(f"{file.name} has {file.size} bytes: too many for a batch")
-        batch = Batch(
+        batch = SmallFileBatch(
             files,
             directory=self._node.directory,
             name=self._node.name,

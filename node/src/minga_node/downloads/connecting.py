@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from minga_node import tracing
 from minga_node.downloads.asking import Asking
-from minga_node.downloads.model import Availability, Following, Network
+from minga_node.downloads.model import Availability, AvailabilityFollowing, DownloadNetwork
 from minga_node.downloads.neighbours import Neighbour
-from minga_node.swarm.pieces import Pieces
-from minga_node.transfer import PartialFile, Receiver, Receiving, TokenBucket
+from minga_node.fetching import HolderConnection, IoThreads, PartialFile
+from minga_node.wire import TokenBucket
+from minga_node.wire.piece_set import Pieces
 
 
 class Connecting:
@@ -24,10 +25,10 @@ class Connecting:
         self,
         asking: Asking,
         partial: PartialFile,
-        receiving: Receiving,
+        receiving: IoThreads,
         *,
         name: str,
-        network: Network,
+        network: DownloadNetwork,
         limiter: TokenBucket,
         trace: str,
     ) -> None:
@@ -65,13 +66,13 @@ class Connecting:
         if started:
             self._asking.pump()
 
-    def _connect(self, neighbour: Neighbour, neighbours: int, now: float) -> list[Receiver]:
+    def _connect(self, neighbour: Neighbour, neighbours: int, now: float) -> list[HolderConnection]:
         """Receivers to be started; the lock is held."""
         remote = self._network.remote(neighbour.peer)
         # Two connections hash on two cores where there is hardly anybody else to receive from.
         connections = 2 if neighbours <= 2 and self._manifest.pieces > 8 else 1
         neighbour.receivers = [
-            Receiver(
+            HolderConnection(
                 remote,
                 self._partial,
                 self._asking,
@@ -94,7 +95,7 @@ class Connecting:
     def _start_following(self, neighbour: Neighbour) -> None:
         """The lock is held; what is heard comes on another thread."""
         if self._manifest.pieces > 1:
-            following: list[Following] = []
+            following: list[AvailabilityFollowing] = []
 
             def end() -> None:
                 with self._lock:

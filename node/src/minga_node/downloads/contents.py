@@ -10,11 +10,12 @@ from pathlib import Path
 from blake3 import blake3
 
 from minga_node.errors import DirectoryAway
-from minga_node.swarm import pieces as sets
-from minga_node.swarm.pieces import Pieces
-from minga_node.transfer import Contents, OpenContent, PartialFile
-from minga_node.transfer.left import Left
-from minga_node.transfer.uploads import Opener
+from minga_node.fetching import PartialFile
+from minga_node.fetching.left import Left
+from minga_node.uploads import Contents, OpenContent
+from minga_node.uploads.connection import Opener
+from minga_node.wire import piece_set as sets
+from minga_node.wire.piece_set import Pieces
 
 
 class CompleteContent:

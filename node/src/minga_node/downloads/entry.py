@@ -9,20 +9,20 @@ from dataclasses import dataclass, field
 
 from minga_node import tracing
 from minga_node.downloads.doubt import Doubt
+from minga_node.downloads.download_records import DownloadRecord
 from minga_node.downloads.model import Download, DownloadState
 from minga_node.downloads.past import Carried, Past
-from minga_node.downloads.records import Record
 from minga_node.downloads.task import Task
 from minga_node.errors import MingaError
+from minga_node.fetching.holes import pieces_bytes
 from minga_node.streams import Signal
-from minga_node.swarm.pieces import Pieces
-from minga_node.transfer.holes import pieces_bytes
+from minga_node.wire.piece_set import Pieces
 
 TURN = "waits for its turn"
 
 
 @dataclass(slots=True, eq=False)
-class Entry:
+class DownloadEntry:
     """A download and, while it runs, its task. The lock of all downloads guards it."""
 
     id: str
@@ -58,7 +58,7 @@ class Entry:
     """Given when its task begins and at its end."""
 
     @classmethod
-    def new(cls, content_id: str, name: str, limit: float) -> Entry:
+    def new(cls, content_id: str, name: str, limit: float) -> DownloadEntry:
         """One that is asked for now."""
         return cls(
             uuid.uuid4().hex,
@@ -71,7 +71,7 @@ class Entry:
         )
 
     @classmethod
-    def of(cls, record: Record) -> Entry:
+    def of(cls, record: DownloadRecord) -> DownloadEntry:
         """One that an earlier process knew; queued again if it had not ended."""
         entry = cls(
             record.id,
@@ -88,8 +88,8 @@ class Entry:
             entry.done.set()
         return entry
 
-    def record(self) -> Record:
-        return Record(
+    def record(self) -> DownloadRecord:
+        return DownloadRecord(
             self.id,
             self.content_id,
             self.name,

@@ -17,10 +17,10 @@ from dataclasses import dataclass, field
 
 from minga_node.downloads.model import Availability
 from minga_node.errors import NotFound
-from minga_node.swarm import pieces as sets
 from minga_node.swarm.news import seconds_until_told
-from minga_node.swarm.pieces import Pieces
-from minga_node.transfer.uploads import News
+from minga_node.uploads.connection import PieceNews
+from minga_node.wire import piece_set as sets
+from minga_node.wire.piece_set import Pieces
 from minga_node.workers import Worker
 
 REPEAT = 5.0
@@ -112,7 +112,7 @@ class Exchange:
 
     # the piece listener's and the receivers' side (see transfer.Gossip)
 
-    def meet(self, content_id: str, peer: str) -> News | None:
+    def meet(self, content_id: str, peer: str) -> PieceNews | None:
         """A peer begins to follow on a connection: what it is told first. None: nothing is here."""
         with self._lock:
             follower, others = self._enter(content_id, peer)
@@ -125,7 +125,7 @@ class Exchange:
                 self.part(content_id, peer)
             return None
         self._on_follower(content_id, peer)
-        return News(here[0], others, follows=follower is not None)
+        return PieceNews(here[0], others, follows=follower is not None)
 
     def part(self, content_id: str, peer: str) -> None:
         """Such a connection has ended."""

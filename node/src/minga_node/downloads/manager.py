@@ -13,13 +13,13 @@ from minga_node.capacity import Capacity
 from minga_node.downloads.batch import SmallFile
 from minga_node.downloads.batches import Batches
 from minga_node.downloads.contents import AllContents
-from minga_node.downloads.entry import Entry
+from minga_node.downloads.download_records import KEPT, DownloadRecords
+from minga_node.downloads.entry import DownloadEntry
 from minga_node.downloads.exchange import Exchange
-from minga_node.downloads.model import AdoptMany, Download, DownloadState, Here, Network
+from minga_node.downloads.model import AdoptMany, Download, DownloadNetwork, DownloadState, Here
 from minga_node.downloads.reading import read, read_local
-from minga_node.downloads.records import KEPT, Records
 from minga_node.downloads.runner import Runner
-from minga_node.downloads.serving import Serving
+from minga_node.downloads.serving import DownloadServing
 from minga_node.errors import BadRequest, Conflict, NotFound
 from minga_node.manifest import Manifest
 from minga_node.manifests import Manifests
@@ -27,9 +27,10 @@ from minga_node.model import Flow
 from minga_node.names import check_name
 from minga_node.store import Store
 from minga_node.streams import Pause, blocking
-from minga_node.swarm.pieces import Pieces
-from minga_node.transfer import OpenContent, TokenBucket
-from minga_node.transfer.uploads import Opener
+from minga_node.uploads import OpenContent
+from minga_node.uploads.connection import Opener
+from minga_node.wire import TokenBucket
+from minga_node.wire.piece_set import Pieces
 from minga_node.workers import Worker
 
 PARALLEL = 4
@@ -62,7 +63,7 @@ class Downloads:
         directory: Path,
         *,
         name: str,
-        network: Network,
+        network: DownloadNetwork,
         manifests: Manifests,
         library: Callable[[str], OpenContent | None],
         adopt: Callable[[Path, str, Manifest], object],
@@ -85,19 +86,19 @@ class Downloads:
             capacity or Capacity(directory.parent),
             TokenBucket(download_limit),
         )
-        self._records = Records(store)
+        self._records = DownloadRecords(store)
         self._lock = threading.Lock()
         """Guards the entries and which of them are active; held for a look at memory, never across the state,
         the disk or a peer."""
         self._starting = threading.Lock()
         """Held while one is remembered before it counts, so that one content is never fetched twice."""
-        self._entries: dict[str, Entry] = {}
+        self._entries: dict[str, DownloadEntry] = {}
         self._ended: deque[str] = deque()
         """Ids of those that have ended, the first to end first."""
-        self._active: dict[str, Entry] = {}
+        self._active: dict[str, DownloadEntry] = {}
         """Those that have not ended, by content id."""
         self._batches = Batches(self._node)
-        serving = Serving(self._node, self._active, lambda *peer: self._runner.met(*peer))
+        serving = DownloadServing(self._node, self._active, lambda *peer: self._runner.met(*peer))
         self.exchange = Exchange(
             serving.available,
             on_follower=serving.met,
@@ -132,7 +133,7 @@ class Downloads:
         records = self._records.all()
         with self._lock:
             for record in records:
-                entry = self._entries[record.id] = Entry.of(record)
+                entry = self._entries[record.id] = DownloadEntry.of(record)
                 if entry.state.ended:
                     self._ended.append(entry.id)
                 else:
@@ -144,7 +145,7 @@ class Downloads:
         """Nodes have come or gone, or share something else: what waits for a holder may have one now."""
         self._runner.changed()
 
-    def _has_ended(self, entry: Entry) -> Sequence[str]:
+    def _has_ended(self, entry: DownloadEntry) -> Sequence[str]:
         """Which ended ones are forgotten for one more; the lock is held."""
         self._ended.append(entry.id)
         forgotten = [self._ended.popleft() for _ in range(len(self._ended) - KEPT)]
@@ -184,7 +185,7 @@ class Downloads:
                     if entry.name != name:
                         raise Conflict(f"this content is on its way already, as {entry.name}")
                     return entry.view()
-            entry = Entry.new(content_id, name, limit)
+            entry = DownloadEntry.new(content_id, name, limit)
             self._records.put(entry.record())
             with self._lock:
                 self._entries[entry.id] = entry
@@ -368,7 +369,7 @@ class Downloads:
         """A manifest this node knows."""
         return self._node.manifests.get(content_id)
 
-    def _entry(self, download_id: str) -> Entry:
+    def _entry(self, download_id: str) -> DownloadEntry:
         """The lock is held."""
         entry = self._entries.get(download_id)
         if entry is None:

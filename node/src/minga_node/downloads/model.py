@@ -10,12 +10,14 @@ from typing import Protocol
 
 from minga_node.capacity import Capacity
 from minga_node.errors import StorageFull
+from minga_node.fetching import Remote
 from minga_node.manifest import Manifest
 from minga_node.manifests import Manifests
 from minga_node.model import Peer
 from minga_node.swarm import Why
-from minga_node.swarm.pieces import Pieces
-from minga_node.transfer import OpenContent, Remote, TokenBucket
+from minga_node.uploads import OpenContent
+from minga_node.wire import TokenBucket
+from minga_node.wire.piece_set import Pieces
 
 
 class DownloadState(StrEnum):
@@ -81,7 +83,7 @@ class Availability:
     everything: bool = False
 
 
-class Following(Protocol):
+class AvailabilityFollowing(Protocol):
     """A running stream of another node's news."""
 
     def close(self) -> None:
@@ -92,7 +94,7 @@ Hear = Callable[[Availability], None]
 End = Callable[[], None]
 
 
-class Network(Protocol):
+class DownloadNetwork(Protocol):
     """What downloads need of other nodes."""
 
     def holders(self, content_id: str) -> Sequence[tuple[Peer, bool]]:
@@ -118,7 +120,7 @@ class Network(Protocol):
             NotFound: the node says that it does not have it.
         """
 
-    def follow(self, peer: Peer, content_id: str, count: int, hear: Hear, end: End) -> Following:
+    def follow(self, peer: Peer, content_id: str, count: int, hear: Hear, end: End) -> AvailabilityFollowing:
         """News of the peer about a content of ``count`` pieces, told to ``hear`` on a thread that many share.
 
         ``end`` is called once, when the stream has ended for whatever reason.
@@ -135,7 +137,7 @@ class Here:
     name: str
     directory: Path
     """Where partial files go."""
-    network: Network
+    network: DownloadNetwork
     manifests: Manifests
     library: Callable[[str], OpenContent | None]
     """Opens a complete content by id; None where there is none."""

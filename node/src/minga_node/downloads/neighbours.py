@@ -10,12 +10,12 @@ import random
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from minga_node.downloads.model import Following
+from minga_node.downloads.model import AvailabilityFollowing
+from minga_node.fetching import HolderConnection
 from minga_node.model import Peer
 from minga_node.swarm import choose_neighbours
-from minga_node.swarm.neighbours import NEIGHBOURS, Hunger
-from minga_node.swarm.pieces import Pieces
-from minga_node.transfer import Receiver
+from minga_node.swarm.neighbour_choice import NEIGHBOURS, Hunger
+from minga_node.wire.piece_set import Pieces
 
 RETRY = 0.5
 LONGEST_RETRY = 15.0
@@ -39,8 +39,8 @@ class Neighbour:
 
     peer: Peer
     complete: bool
-    receivers: list[Receiver] = field(default_factory=list)
-    following: Following | None = None
+    receivers: list[HolderConnection] = field(default_factory=list)
+    following: AvailabilityFollowing | None = None
     listed: bool = False
     """It shares the content, by what the index says."""
     denied: bool = False

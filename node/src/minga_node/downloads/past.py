@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from minga_node.swarm.pieces import Pieces
-from minga_node.transfer.left import Left
+from minga_node.fetching.left import Left
+from minga_node.wire.piece_set import Pieces
 
 
 @dataclass(frozen=True, slots=True)

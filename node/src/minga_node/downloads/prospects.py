@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from minga_node.downloads.model import Here
 from minga_node.downloads.neighbours import CORRUPT
 from minga_node.downloads.past import Carried
+from minga_node.fetching.left import all_marked
 from minga_node.swarm import Why
-from minga_node.transfer.left import all_marked
 
 NOBODY_HONEST = "no holder that sends what the id says"
 

@@ -6,13 +6,13 @@ import os
 import time
 from collections.abc import Callable, Iterator
 
-from minga_node.downloads.entry import Entry
+from minga_node.downloads.entry import DownloadEntry
 from minga_node.downloads.model import Cancelled, DownloadState
 from minga_node.downloads.task import Task
 from minga_node.errors import NotFound
 from minga_node.streams import Pause
-from minga_node.swarm import pieces as sets
-from minga_node.transfer import OpenContent
+from minga_node.uploads import OpenContent
+from minga_node.wire import piece_set as sets
 
 CHUNK = 1024 * 1024
 AHEAD_SECONDS = 0.5
@@ -23,7 +23,7 @@ LOOK = 5.0
 Library = Callable[[str], OpenContent | None]
 
 
-def read(entry: Entry, library: Library, start: int, end: int) -> Iterator[bytes | Pause]:
+def read(entry: DownloadEntry, library: Library, start: int, end: int) -> Iterator[bytes | Pause]:
     """Bytes [start, end) of a download, in order, as they come; from the library once it is there. Pauses
     where there is nothing yet: whoever reads may go away meanwhile, and holds no thread.
 

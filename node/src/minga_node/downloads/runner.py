@@ -14,18 +14,18 @@ from contextlib import suppress
 from dataclasses import replace
 
 from minga_node import metrics
-from minga_node.downloads.attempt import Attempt
-from minga_node.downloads.entry import Entry
+from minga_node.downloads.attempt import DownloadAttempt
+from minga_node.downloads.download_records import DownloadRecords
+from minga_node.downloads.entry import DownloadEntry
 from minga_node.downloads.exchange import Exchange
 from minga_node.downloads.model import DownloadState, Here
 from minga_node.downloads.prospects import Prospect, Prospects
-from minga_node.downloads.records import Records
 from minga_node.downloads.task import Task
-from minga_node.downloads.turns import Phase, Turns
+from minga_node.downloads.turns import TurnPhase, Turns
 from minga_node.errors import Gone, MingaError
+from minga_node.fetching.left import remove_partial
 from minga_node.swarm import Why
-from minga_node.transfer import TokenBucket
-from minga_node.transfer.left import remove_partial
+from minga_node.wire import TokenBucket
 from minga_node.workers import Worker
 
 log = logging.getLogger(__name__)
@@ -53,12 +53,12 @@ class Runner:
     def __init__(
         self,
         node: Here,
-        active: dict[str, Entry],
+        active: dict[str, DownloadEntry],
         *,
         lock: threading.Lock,
-        records: Records,
+        records: DownloadRecords,
         exchange: Exchange,
-        on_end: Callable[[Entry], Sequence[str]],
+        on_end: Callable[[DownloadEntry], Sequence[str]],
         parallelism: int,
     ) -> None:
         self._node, self._active, self._lock = node, active, lock
@@ -91,7 +91,7 @@ class Runner:
 
     # what others tell
 
-    def add(self, entry: Entry) -> None:
+    def add(self, entry: DownloadEntry) -> None:
         """One more; the lock is held."""
         self._active[entry.content_id] = entry
         self._turns.add(entry.content_id)
@@ -116,7 +116,7 @@ class Runner:
             self._show_phase(entry)
         self.worker.wake()
 
-    def reader(self, entry: Entry, count: int) -> None:
+    def reader(self, entry: DownloadEntry, count: int) -> None:
         """So many more read from it."""
         with self._lock:
             self._turns.reader(entry.content_id, count)
@@ -129,7 +129,7 @@ class Runner:
         with self._lock:
             return self._turns.busy
 
-    def cancel(self, entry: Entry) -> None:
+    def cancel(self, entry: DownloadEntry) -> None:
         """Ends one: at once if it waits, soon if it runs."""
         with self._lock:
             if entry.state.ended:
@@ -193,7 +193,7 @@ class Runner:
             except MingaError as error:
                 failed = error
                 with self._lock:
-                    if self._turns.phase(key) is Phase.PARKED:
+                    if self._turns.phase(key) is TurnPhase.PARKED:
                         self._turns.park(key, now)
         if failed is not None:
             raise failed
@@ -207,7 +207,7 @@ class Runner:
             return
         prospect = self._prospects.of(key, entry.name, entry.carried)
         with self._lock:
-            if self._turns.phase(key) is not Phase.PARKED:
+            if self._turns.phase(key) is not TurnPhase.PARKED:
                 return
             gone = self._takes_in(entry, prospect, now)
             if gone:
@@ -222,7 +222,7 @@ class Runner:
         if gone:
             self._everybody_denies(entry, prospect)
 
-    def _takes_in(self, entry: Entry, prospect: Prospect, now: float) -> bool:
+    def _takes_in(self, entry: DownloadEntry, prospect: Prospect, now: float) -> bool:
         """What a look at a download says of it; whether it is gone. The lock is held."""
         lies = entry.carried.lies
         if lies:
@@ -233,7 +233,7 @@ class Runner:
             entry.reason = prospect.reason
         return entry.doubt.gone(prospect.listed, prospect.other_content, now) and not prospect.elsewhere
 
-    def _everybody_denies(self, entry: Entry, prospect: Prospect) -> None:
+    def _everybody_denies(self, entry: DownloadEntry, prospect: Prospect) -> None:
         why = Why.OTHER_CONTENT if prospect.other_content else Why.GONE
         self._finish(entry, DownloadState.FAILED, Gone(str(why)))
 
@@ -247,7 +247,7 @@ class Runner:
             prospect = self._prospects.of(key, entry.name, entry.carried)
             now = time.monotonic()
             with self._lock:
-                if self._turns.phase(key) is not Phase.READY or entry.cancelled or self.stopping:
+                if self._turns.phase(key) is not TurnPhase.READY or entry.cancelled or self.stopping:
                     continue
                 gone = self._takes_in(entry, prospect, now)
                 entry.seen = prospect.seen
@@ -262,7 +262,7 @@ class Runner:
             elif gone:
                 self._everybody_denies(entry, prospect)
 
-    def _begin(self, entry: Entry, now: float) -> None:
+    def _begin(self, entry: DownloadEntry, now: float) -> None:
         """The lock is held."""
         node = self._node
         task = entry.task = Task(
@@ -278,25 +278,27 @@ class Runner:
         )
         entry.started = now
         self._turns.begin(entry.content_id, now)
-        attempt = Attempt(node, entry.name, task, entry.trace)
+        attempt = DownloadAttempt(node, entry.name, task, entry.trace)
         entry.thread = threading.Thread(
             target=self._attempt, args=(entry, attempt), name=f"download {entry.name[:40]}", daemon=True
         )
 
-    def _show_phase(self, entry: Entry) -> None:
+    def _show_phase(self, entry: DownloadEntry) -> None:
         """The lock is held."""
         phase = self._turns.phase(entry.content_id)
         if phase is not None and not entry.state.ended:
-            shown = {Phase.READY: DownloadState.QUEUED, Phase.PARKED: DownloadState.WAITING}
+            shown = {TurnPhase.READY: DownloadState.QUEUED, TurnPhase.PARKED: DownloadState.WAITING}
             entry.state = shown.get(phase, DownloadState.RUNNING)
 
     # the thread of one that runs
 
-    def _attempt(self, entry: Entry, attempt: Attempt) -> None:
+    def _attempt(self, entry: DownloadEntry, attempt: DownloadAttempt) -> None:
         attempt.run(lambda state, error: self._ended(entry, attempt.task, state, error))
         self.worker.wake()
 
-    def _ended(self, entry: Entry, task: Task, state: DownloadState, error: MingaError | None) -> None:
+    def _ended(
+        self, entry: DownloadEntry, task: Task, state: DownloadState, error: MingaError | None
+    ) -> None:
         if state is DownloadState.WAITING:
             self._gave_up(entry, task)
         elif state is DownloadState.CANCELLED and not entry.cancelled:
@@ -310,7 +312,7 @@ class Runner:
             # Nobody has to wait for this.
             task.hang_up()
 
-    def _gave_up(self, entry: Entry, task: Task) -> None:
+    def _gave_up(self, entry: DownloadEntry, task: Task) -> None:
         now = time.monotonic()
         moves, why = task.signs(now).moves, task.why()
         with self._lock:
@@ -328,7 +330,11 @@ class Runner:
             self._finish(entry, DownloadState.CANCELLED)
 
     def _finish(
-        self, entry: Entry, state: DownloadState, error: MingaError | None = None, task: Task | None = None
+        self,
+        entry: DownloadEntry,
+        state: DownloadState,
+        error: MingaError | None = None,
+        task: Task | None = None,
     ) -> None:
         """The end of a download, whichever it is; the first one counts."""
         with self._lock:
@@ -357,7 +363,7 @@ class Runner:
             for listener in self.on_gone:
                 listener(entry.content_id)
 
-    def _clear(self, entry: Entry) -> None:
+    def _clear(self, entry: DownloadEntry) -> None:
         """Nothing of what nobody wants stays."""
         node = self._node
         with suppress(OSError):

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from minga_node.downloads.contents import ParkedContent, PartialContent
-from minga_node.downloads.entry import Entry
+from minga_node.downloads.entry import DownloadEntry
 from minga_node.downloads.model import Here
 from minga_node.downloads.task import Task
 from minga_node.manifest import piece_size
-from minga_node.swarm import pieces as sets
-from minga_node.swarm.pieces import Pieces
-from minga_node.transfer import OpenContent
+from minga_node.uploads import OpenContent
+from minga_node.wire import piece_set as sets
+from minga_node.wire.piece_set import Pieces
 
 
-class Serving:
+class DownloadServing:
     """Takes no lock of its own: each answer is of one look at ``active``.
 
     Args:
@@ -23,7 +23,10 @@ class Serving:
     """
 
     def __init__(
-        self, node: Here, active: Mapping[str, Entry], waits: Callable[[str, str], None] = lambda *_: None
+        self,
+        node: Here,
+        active: Mapping[str, DownloadEntry],
+        waits: Callable[[str, str], None] = lambda *_: None,
     ) -> None:
         self._node, self._active, self._waits = node, active, waits
 
@@ -62,7 +65,7 @@ class Serving:
         content.close()
         return sets.all_pieces(count), count
 
-    def _left(self, entry: Entry) -> tuple[Pieces, int]:
+    def _left(self, entry: DownloadEntry) -> tuple[Pieces, int]:
         """The same of one that waits."""
         left = entry.carried.left
         manifest = self._node.manifests.get(entry.content_id) if left is not None and left.have else None

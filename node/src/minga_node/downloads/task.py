@@ -14,20 +14,21 @@ from minga_node.downloads.asking import Asking, Tally
 from minga_node.downloads.connecting import Connecting
 from minga_node.downloads.doubt import Doubt
 from minga_node.downloads.exchange import Exchange
-from minga_node.downloads.model import Cancelled, GaveUp, Network, held_back_by
+from minga_node.downloads.model import Cancelled, DownloadNetwork, GaveUp, held_back_by
 from minga_node.downloads.neighbours import Neighbours
 from minga_node.downloads.past import Carried
 from minga_node.downloads.prospects import NOBODY_HONEST
 from minga_node.downloads.turns import Signs
 from minga_node.errors import Busy, NotFound, PeerMisbehaved, PeerUnreachable, VerificationFailed
+from minga_node.fetching import IoThreads, PartialFile
 from minga_node.manifest import Manifest
 from minga_node.manifests import Manifests
 from minga_node.model import Peer
 from minga_node.streams import Changes
 from minga_node.swarm import Swarm, Why
-from minga_node.swarm.pieces import Pieces
-from minga_node.transfer import PartialFile, Receiving, TokenBucket
-from minga_node.transfer.http import parse_pieces
+from minga_node.wire import TokenBucket
+from minga_node.wire.http import parse_pieces
+from minga_node.wire.piece_set import Pieces
 
 TICK = 0.1
 LOOK = 1.0
@@ -50,7 +51,7 @@ class Task:
         *,
         name: str,
         directory: Path,
-        network: Network,
+        network: DownloadNetwork,
         exchange: Exchange,
         capacity: Capacity,
         limiter: TokenBucket,
@@ -77,7 +78,7 @@ class Task:
         self._denied: set[str] = set()
         """Who does not even have the manifest."""
         self._cancelled = self._leaving = False
-        self._receiving = Receiving()
+        self._receiving = IoThreads()
         self._wake = threading.Event()
         self._problem = ""
         self.opening = False

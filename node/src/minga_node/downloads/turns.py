@@ -28,7 +28,7 @@ READER_SLOTS = 32
 """Downloads that run at once because somebody reads from them."""
 
 
-class Phase(Enum):
+class TurnPhase(Enum):
     READY = auto()
     RUNNING = auto()
     LEAVING = auto()
@@ -52,7 +52,7 @@ class Turn:
     """What is known of one download."""
 
     key: str
-    phase: Phase = Phase.READY
+    phase: TurnPhase = TurnPhase.READY
     readers: int = 0
     verified_at: float = 0.0
     patience: float = PATIENCE
@@ -84,7 +84,7 @@ class Turns:
     def add(self, key: str) -> None:
         """One more, behind all that are ready."""
         turn = self._all[key] = Turn(key)
-        self._to(turn, Phase.READY)
+        self._to(turn, TurnPhase.READY)
 
     def remove(self, key: str) -> None:
         """It has ended."""
@@ -98,8 +98,8 @@ class Turns:
         if turn is None:
             return
         turn.readers += count
-        if turn.phase is Phase.READY or (turn.phase is Phase.PARKED and count > 0):
-            self._to(turn, Phase.READY)
+        if turn.phase is TurnPhase.READY or (turn.phase is TurnPhase.PARKED and count > 0):
+            self._to(turn, TurnPhase.READY)
 
     # who runs
 
@@ -116,7 +116,7 @@ class Turns:
         """It runs."""
         turn = self._all[key]
         turn.verified_at = now
-        self._to(turn, Phase.RUNNING)
+        self._to(turn, TurnPhase.RUNNING)
 
     def leave(self, signs: Mapping[str, Signs], now: float) -> list[str]:
         """Who is to give its slot up. They are leaving from now on, and others may have their slots.
@@ -135,7 +135,7 @@ class Turns:
             if (turn.readers and not others) or (sign.moves and not others):
                 continue
             turn.patience = min(LONGEST_PATIENCE, turn.patience * SLACK)
-            self._to(turn, Phase.LEAVING)
+            self._to(turn, TurnPhase.LEAVING)
             leaving.append(key)
         return leaving
 
@@ -150,7 +150,7 @@ class Turns:
         turn = self._all.get(key)
         if turn is not None:
             self._take_out(turn)
-            self._to(turn, Phase.READY)
+            self._to(turn, TurnPhase.READY)
 
     # who waits for a change
 
@@ -162,20 +162,20 @@ class Turns:
         turn.again_at = now + min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(turn.pauses, 16))
         turn.pauses += 1
         heappush(self._due, (turn.again_at, key))
-        self._to(turn, Phase.PARKED)
+        self._to(turn, TurnPhase.PARKED)
 
     def changed(self, key: str) -> None:
         """What is parked may go on: it is ready, behind all that are."""
         turn = self._parked.get(key)
         if turn is not None:
             turn.pauses = 0
-            self._to(turn, Phase.READY)
+            self._to(turn, TurnPhase.READY)
 
     def retry(self, key: str) -> None:
         """The same, though nothing has changed that is known of: its next pause is longer."""
         turn = self._parked.get(key)
         if turn is not None:
-            self._to(turn, Phase.READY)
+            self._to(turn, TurnPhase.READY)
 
     def due(self, now: float) -> list[str]:
         """Those parked whose pause is over. Each must be parked again, or made ready."""
@@ -212,11 +212,11 @@ class Turns:
         """Whether anything runs or could."""
         return len(self._all) > len(self._parked)
 
-    def phase(self, key: str) -> Phase | None:
+    def phase(self, key: str) -> TurnPhase | None:
         turn = self._all.get(key)
         return turn.phase if turn is not None else None
 
-    def _to(self, turn: Turn, phase: Phase) -> None:
+    def _to(self, turn: Turn, phase: TurnPhase) -> None:
         same = turn.phase is phase and turn.key in self._place(turn)
         if not same:
             self._take_out(turn)
@@ -224,11 +224,11 @@ class Turns:
             self._place(turn)[turn.key] = turn
 
     def _place(self, turn: Turn) -> dict[str, Turn]:
-        if turn.phase is Phase.READY:
+        if turn.phase is TurnPhase.READY:
             return self._ready_for_readers if turn.readers > 0 else self._ready
-        if turn.phase is Phase.RUNNING:
+        if turn.phase is TurnPhase.RUNNING:
             return self._running
-        return self._parked if turn.phase is Phase.PARKED else {}
+        return self._parked if turn.phase is TurnPhase.PARKED else {}
 
     def _take_out(self, turn: Turn) -> None:
         for place in (self._ready, self._ready_for_readers, self._running, self._parked):

@@ -30,7 +30,7 @@ MOST_TRACED = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class WaitingEvent:
     """One message that the broker has not confirmed."""
 
     seq: int
@@ -61,13 +61,13 @@ class Outbox:
             for listener in self.on_add:
                 self._store.after_commit(listener)
 
-    def after(self, seq: int, limit: int) -> list[Waiting]:
+    def after(self, seq: int, limit: int) -> list[WaitingEvent]:
         rows = self._store.rows(
             "SELECT seq, target, type, body FROM outbox WHERE seq > ? ORDER BY seq LIMIT ?", (seq, limit)
         )
-        return [Waiting(*row) for row in rows]
+        return [WaitingEvent(*row) for row in rows]
 
-    def oldest(self, types: Iterable[str]) -> Waiting | None:
+    def oldest(self, types: Iterable[str]) -> WaitingEvent | None:
         """The one of these types that waits longest."""
         wanted = tuple(types)
         rows = self._store.rows(
@@ -75,7 +75,7 @@ class Outbox:
             " ORDER BY seq LIMIT 1",
             wanted,
         )
-        return Waiting(*rows[0]) if rows else None
+        return WaitingEvent(*rows[0]) if rows else None
 
     def confirmed(self, numbers: Sequence[int]) -> None:
         with self._store.write() as db:

@@ -8,7 +8,7 @@ from itertools import accumulate, chain
 
 from minga_node.index.entries import Entries
 from minga_node.index.log import Delta
-from minga_node.index.schema import ENTRY
+from minga_node.index.table_schema import ENTRY
 
 ROWS = 20_000
 """Entries in one delta that this node makes, at most."""

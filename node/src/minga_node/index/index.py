@@ -7,14 +7,14 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
-from minga_node.index import copies
+from minga_node.index import copy_totals
+from minga_node.index.copy_counts import HeldAt, scarce
 from minga_node.index.entries import Entries, Entry
 from minga_node.index.fold import fold
 from minga_node.index.log import Delta, check_delta
 from minga_node.index.logs import Logs
 from minga_node.index.query import Query
 from minga_node.index.rows import RowReader
-from minga_node.index.scarce import HeldAt, scarce
 from minga_node.index.search import Searcher
 from minga_node.index.shared import shared_ids, shared_names
 from minga_node.index.tidier import Tidier
@@ -202,11 +202,11 @@ class Index:
 
     def held(self) -> dict[str, tuple[int, int]]:
         """How many files each peer has completely, and their bytes."""
-        return copies.held(self._store, self.logs)
+        return copy_totals.held(self._store, self.logs)
 
     def copies(self) -> dict[int, int]:
         """Contents by the number of complete copies that are online."""
-        return copies.copies(self._store, self.logs, self.is_online)
+        return copy_totals.copies(self._store, self.logs, self.is_online)
 
     def scarce(
         self, counts: Callable[[str], bool], target: int, after: str = "", limit: int = 1000

@@ -10,10 +10,10 @@ from minga_node.errors import Forged, PeerMisbehaved
 from minga_node.index import deltas, tables
 from minga_node.index.entries import Entries, Entry
 from minga_node.index.keys import Keys
-from minga_node.index.known import Known, KnownLogs
+from minga_node.index.known_logs import KnownLog, KnownLogs
 from minga_node.index.log import Delta, LogState, following
-from minga_node.index.schema import STEPS, WRITER
 from minga_node.index.signing import KEY, MASK
+from minga_node.index.table_schema import STEPS, WRITER
 from minga_node.metrics import GOSSIP_REFUSED
 from minga_node.store import Store
 
@@ -76,10 +76,10 @@ class Logs:
 
     def _append(self, db: sqlite3.Connection, entries: Sequence[Entry]) -> None:
         log, state, total = self._known.now(self.self_id)
-        changes = tables.apply(db, [tables.Batch(log, state.version == 0, (Entries.of(entries),))])
+        changes = tables.apply(db, [tables.EntryBatch(log, state.version == 0, (Entries.of(entries),))])
         total = (total + changes[log]) & MASK
         after = self._known.signed(LogState(state.epoch, entries[-1].version, state.compacted), total)
-        self._known.save(db, self.self_id, Known(log, after, total))
+        self._known.save(db, self.self_id, KnownLog(log, after, total))
         delta = Delta(
             self.self_id, state.epoch, state.version, after.version, False, 0, entries, after.signature
         )
@@ -105,20 +105,20 @@ class Logs:
             parts.setdefault(delta.peer_id, []).append(delta)
         ends = {peer_id: some[-1] for peer_id, some in parts.items()}
         with self._store.write() as db:
-            waiting: dict[str, tuple[Known, tables.Batch]] = {}
+            waiting: dict[str, tuple[KnownLog, tables.EntryBatch]] = {}
             for delta in news:
                 known = self._known.latest(delta.peer_id) or self._first(db, delta)
                 if known is None or not self._to_be_heard(delta, ends[delta.peer_id], known, middle):
                     continue
                 base, batch = waiting.get(
-                    delta.peer_id, (known, tables.Batch(known.log, known.state.version == 0, ()))
+                    delta.peer_id, (known, tables.EntryBatch(known.log, known.state.version == 0, ()))
                 )
                 state = following(known.state, delta, ends[delta.peer_id], unproven=base.state.unproven)
                 if state is None:
                     continue
                 if state is not known.state:
                     tables.forget(db, known.log)
-                    base, batch = Known(known.log, state, 0), tables.Batch(known.log, True, ())
+                    base, batch = KnownLog(known.log, state, 0), tables.EntryBatch(known.log, True, ())
                 entries = Entries.of(delta.entries).after(state.version)
                 if entries:
                     batch = batch._replace(parts=(*batch.parts, entries))
@@ -126,7 +126,7 @@ class Logs:
                 # A log that was begun at nothing lacks the tombstones its sender had already dropped.
                 floor = max(state.compacted, delta.compacted if delta.from_version == 0 else 0)
                 after = LogState(delta.epoch, max(state.version, delta.to_version), floor, delta.signature)
-                self._known.save(db, delta.peer_id, Known(known.log, after, 0))
+                self._known.save(db, delta.peer_id, KnownLog(known.log, after, 0))
                 taken.append(replace(delta, entries=entries))
             for peer_id, (base, _) in list(waiting.items()):
                 if self._lacks_end(parts[peer_id]):
@@ -143,7 +143,7 @@ class Logs:
                     hook(db, delta)
         return tuple(taken)
 
-    def _to_be_heard(self, delta: Delta, end: Delta, known: Known, middle: bool) -> bool:
+    def _to_be_heard(self, delta: Delta, end: Delta, known: KnownLog, middle: bool) -> bool:
         """Whether a delta may be the word of its log's writer, as far as can be seen before it is applied."""
         key = self.keys.get(delta.peer_id)
         state = known.state
@@ -176,7 +176,7 @@ class Logs:
             and version > state.version
         )
 
-    def _write(self, db: sqlite3.Connection, batches: Sequence[tables.Batch]) -> dict[int, int]:
+    def _write(self, db: sqlite3.Connection, batches: Sequence[tables.EntryBatch]) -> dict[int, int]:
         if not batches:
             return {}
         rows = sum(len(part) for batch in batches for part in batch.parts)
@@ -184,7 +184,9 @@ class Logs:
         db.execute(f"PRAGMA wal_autocheckpoint = {MANY_PAGES if rows > MANY else FEW_PAGES}")
         return tables.apply(db, batches)
 
-    def _settle(self, db: sqlite3.Connection, peer_id: str, base: Known, change: int, middle: bool) -> bool:
+    def _settle(
+        self, db: sqlite3.Connection, peer_id: str, base: KnownLog, change: int, middle: bool
+    ) -> bool:
         """Compares what a log has become with what its writer signed; False when all of it had to go.
 
         Raises:
@@ -199,12 +201,12 @@ class Logs:
         if right:
             if state.signature and self.keys.get(peer_id) is None:
                 self.keys.put(db, peer_id, state.signature[:KEY])
-            self._known.save(db, peer_id, Known(log, state, total))
+            self._known.save(db, peer_id, KnownLog(log, state, total))
             return True
         if base.sure or not state.signature:
             raise Forged(f"somebody sends entries of {peer_id[:128]!r} that are not what it signed", peer_id)
         tables.forget(db, log)
-        self._known.save(db, peer_id, Known(log, LogState(state.epoch, 0), 0))
+        self._known.save(db, peer_id, KnownLog(log, LogState(state.epoch, 0), 0))
         self._store.after_commit(lambda: self._proved_false(peer_id))
         return False
 
@@ -212,7 +214,7 @@ class Logs:
         for listener in self.on_false:
             listener(peer_id)
 
-    def _first(self, db: sqlite3.Connection, delta: Delta) -> Known | None:
+    def _first(self, db: sqlite3.Connection, delta: Delta) -> KnownLog | None:
         """A log of which nothing was known; None where the delta does not begin at its beginning."""
         return self._known.new(db, delta.peer_id, delta.epoch) if delta.from_version == 0 else None
 
@@ -251,7 +253,7 @@ class Logs:
             if known is None or peer_id == self.self_id or known.state.epoch >= epoch:
                 return False
             tables.forget(db, known.log)
-            self._known.save(db, peer_id, Known(known.log, LogState(epoch, 0), 0))
+            self._known.save(db, peer_id, KnownLog(known.log, LogState(epoch, 0), 0))
         return True
 
     def drop(self, peer_id: str) -> None:

@@ -23,7 +23,7 @@ from minga_node.index.query import LONGEST, Query, read_cursor, write_cursor
 from minga_node.index.ranks import LAST, Clause, has_rank, rank_of
 from minga_node.index.rows import RowReader
 from minga_node.index.sample import Sample
-from minga_node.index.sources import Source, source
+from minga_node.index.sources import RowSource, source
 from minga_node.model import Page
 from minga_node.store import Store
 
@@ -164,7 +164,7 @@ class _Run:
         found = self._select(self._source(ways, order, tier), keyed, columns, descending, limit)
         more: Found = []
         if began < newest:
-            was = Source(
+            was = RowSource(
                 f"(SELECT file, {order.columns[0]} AS was, min(seq) FROM moved "
                 "WHERE seq > ? GROUP BY file) m CROSS JOIN files f ON f.file = m.file",
                 [began],
@@ -198,7 +198,7 @@ class _Run:
                 break
         return found
 
-    def _all_ranked(self, origin: Source, word: str, rank: int, key: tuple[Any, ...] | None) -> Found:
+    def _all_ranked(self, origin: RowSource, word: str, rank: int, key: tuple[Any, ...] | None) -> Found:
         """Looks at all rows of a source and sorts them."""
         expression, values = rank_of(word)
         columns = [expression, *(f"f.{column}" for column in BY_NAME.columns)]
@@ -224,7 +224,7 @@ class _Run:
         sample = self._sample.ordered(order.index, order.key, descending=descending) if self._rows else ()
         return estimate(self.wanted, sample, self._shape, walk)
 
-    def _source(self, ways: Sequence[Estimate], order: Order, tier: tuple[int, str] | None) -> Source:
+    def _source(self, ways: Sequence[Estimate], order: Order, tier: tuple[int, str] | None) -> RowSource:
         for each in ways:
             found = source(self.db, each.way, self.wanted, order, (self._named, self._ordered), tier)
             if found is not None:
@@ -235,7 +235,7 @@ class _Run:
 
     def _select(
         self,
-        origin: Source,
+        origin: RowSource,
         extra: Sequence[Clause],
         columns: Sequence[str],
         descending: bool,
@@ -257,7 +257,7 @@ class _Run:
         statement = f"{select}{origin.table}{_where(clauses)}{tail}"
         found = self.db.execute(statement, [*values_of_columns, *origin.values, *values]).fetchall()
         if origin.behind and self._shape.unordered:
-            rest = Source("files f", [], "f.file > ?", [self._ordered])
+            rest = RowSource("files f", [], "f.file > ?", [self._ordered])
             found += self._select(rest, extra, columns, descending, limit, values_of_columns)
             found.sort(key=_key, reverse=descending)
         return found[:limit]

@@ -10,7 +10,7 @@ from typing import Any
 from minga_node.index.conditions import Conditions, after_prefix, trigrams
 from minga_node.index.orders import Order
 from minga_node.index.plans import Way
-from minga_node.index.schema import PAD
+from minga_node.index.table_schema import PAD
 
 SHORT_TERMS = 400
 """Trigrams that one short word may stand for before it is looked for row by row."""
@@ -19,7 +19,7 @@ NOWHERE = '"\x02\x02\x02"'
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class RowSource:
     """A table expression in which ``f`` is a row of ``files``."""
 
     table: str
@@ -39,7 +39,7 @@ def source(
     order: Order,
     until: tuple[int, int],
     tier: tuple[int, str] | None,
-) -> Source | None:
+) -> RowSource | None:
     """The rows of a way; None where it is no way after all.
 
     Args:
@@ -61,7 +61,7 @@ def source(
         case Way.WALK:
             behind = not order.is_name
             clause = "f.ordered = 1" if behind else ""
-            return Source(f"files f INDEXED BY {order.index}", [], clause, behind=behind, walks=True)
+            return RowSource(f"files f INDEXED BY {order.index}", [], clause, behind=behind, walks=True)
         case Way.HOLDER:
             return _in("SELECT file FROM held WHERE log = ?", wanted.holder)
         case Way.ONLINE:
@@ -111,18 +111,18 @@ def source(
             )
 
 
-def _in(select: str, *values: Any) -> Source:
-    return Source(f"({select}) c CROSS JOIN files f ON f.file = c.file", list(values))
+def _in(select: str, *values: Any) -> RowSource:
+    return RowSource(f"({select}) c CROSS JOIN files f ON f.file = c.file", list(values))
 
 
-def _range(index: str, condition: str, *values: Any) -> Source:
+def _range(index: str, condition: str, *values: Any) -> RowSource:
     """Rows by a sorted index that has the names as well, so that most rows need not be looked up."""
-    return Source(
+    return RowSource(
         f"files f INDEXED BY {index}", [], f"f.ordered = 1 AND {condition}", list(values), behind=True
     )
 
 
-def _ordered(condition: str, ordered: int, *values: Any) -> Source:
+def _ordered(condition: str, ordered: int, *values: Any) -> RowSource:
     """Rows by a sorted index, and those that it lacks."""
     return _in(
         f"SELECT file FROM files WHERE ordered = 1 AND {condition} "

@@ -9,8 +9,8 @@ from operator import eq
 from typing import NamedTuple
 
 from minga_node.index.entries import Entries
-from minga_node.index.schema import ENTRY, PAD
 from minga_node.index.signing import set_hash
+from minga_node.index.table_schema import ENTRY, PAD
 
 MOVES = 500_000
 """Changes of what files are sorted by that are kept for searches in the middle of their pages; some 10 MB."""
@@ -41,7 +41,7 @@ WHERE f.folded = staged.folded AND f.name = staged.name AND f.content = staged.c
 _NEW = "?1 + ifnull(leader, stage)"
 
 
-class Batch(NamedTuple):
+class EntryBatch(NamedTuple):
     """Entries of one log, each of them newer than all that is in the tables of it."""
 
     log: int
@@ -51,7 +51,7 @@ class Batch(NamedTuple):
     """In the order of their versions, none of them empty."""
 
 
-def apply(db: sqlite3.Connection, batches: Sequence[Batch]) -> dict[int, int]:
+def apply(db: sqlite3.Connection, batches: Sequence[EntryBatch]) -> dict[int, int]:
     """Puts entries into logs, each the newest word on its name. In a transaction of the caller.
 
     Returns by how much the hash of each log's set of live entries changes.
@@ -99,7 +99,7 @@ def apply(db: sqlite3.Connection, batches: Sequence[Batch]) -> dict[int, int]:
     return changes
 
 
-def _stage(db: sqlite3.Connection, batches: Sequence[Batch]) -> tuple[bool, bool, dict[int, int]]:
+def _stage(db: sqlite3.Connection, batches: Sequence[EntryBatch]) -> tuple[bool, bool, dict[int, int]]:
     """Lays entries out by name, those of one name and content with the first of them as their leader.
 
     Returns whether there are any that have another leader than themselves, whether there are tombstones, and

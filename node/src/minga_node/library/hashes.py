@@ -33,7 +33,7 @@ SECOND = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class KnownHash:
     """The id that a file had when it was hashed."""
 
     id: str
@@ -44,7 +44,7 @@ class Known:
 
 def judge(
     rows: Sequence[tuple[int, int, str]], signature: Signature, devices: Collection[int]
-) -> Known | None:
+) -> KnownHash | None:
     """Which id a file has, by what was hashed before with its inode, size and time of modification.
 
     Args:
@@ -55,14 +55,14 @@ def judge(
     same = [(device, identity) for changed, device, identity in rows if changed == signature.ctime_ns]
     for device, identity in same:
         if device == signature.device:
-            return Known(identity, certain=True)
+            return KnownHash(identity, certain=True)
     # Not the number of any device here: then the file's own has another number now.
     elsewhere = {identity for device, identity in same if device not in devices}
     if len(elsewhere) == 1:
         # Where times are told in whole seconds, two files may well have the same ones.
-        return Known(elsewhere.pop(), certain=signature.ctime_ns % SECOND != 0)
+        return KnownHash(elsewhere.pop(), certain=signature.ctime_ns % SECOND != 0)
     older = {identity for changed, _, identity in rows if changed == 0}
-    return Known(older.pop(), certain=False) if len(older) == 1 else None
+    return KnownHash(older.pop(), certain=False) if len(older) == 1 else None
 
 
 class Hashes:
@@ -101,7 +101,7 @@ class Hashes:
         with self._store.write() as db:
             db.execute("UPDATE library SET marker = ? WHERE marker != ?", (marker, marker))
 
-    def get(self, signature: Signature) -> Known | None:
+    def get(self, signature: Signature) -> KnownHash | None:
         """The id of the content with this signature, if it was hashed before."""
         rows = self._store.rows(
             "SELECT ctime_ns, device, id FROM hashed WHERE inode = ? AND size = ? AND mtime_ns = ?",

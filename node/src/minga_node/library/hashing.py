@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from minga_node.errors import DirectoryAway, MingaError
 from minga_node.library.library import Library
-from minga_node.library.scan import Found, Signature
+from minga_node.library.scan import FoundFile, Signature
 
 
 class Hashing:
@@ -18,7 +18,7 @@ class Hashing:
         tell: called on another thread with each file and its id; None where it has none.
     """
 
-    def __init__(self, library: Library, tell: Callable[[tuple[Found, str | None]], object]) -> None:
+    def __init__(self, library: Library, tell: Callable[[tuple[FoundFile, str | None]], object]) -> None:
         self._library, self._tell = library, tell
         self._running: dict[str, Signature] = {}
         self._pool = ThreadPoolExecutor(os.cpu_count() or 2, thread_name_prefix="hash")
@@ -27,15 +27,15 @@ class Hashing:
         """Whether any is being hashed, or has not been taken note of."""
         return bool(self._running)
 
-    def begin(self, found: Found) -> None:
+    def begin(self, found: FoundFile) -> None:
         self._running[found.name] = found.signature
         self._pool.submit(self._hash, found)
 
-    def has(self, found: Found) -> bool:
+    def has(self, found: FoundFile) -> bool:
         """Whether just this is being hashed."""
         return self._running.get(found.name) == found.signature
 
-    def ended(self, found: Found) -> None:
+    def ended(self, found: FoundFile) -> None:
         """What was told of it is taken note of."""
         if self.has(found):
             del self._running[found.name]
@@ -43,7 +43,7 @@ class Hashing:
     def stop(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    def _hash(self, found: Found) -> None:
+    def _hash(self, found: FoundFile) -> None:
         identity: str | None = None
         try:
             identity = self._library.hash(found)

@@ -16,12 +16,12 @@ from minga_node.capacity import Capacity
 from minga_node.disk import disk_errors
 from minga_node.errors import Busy, Conflict, DirectoryAway, NotFound
 from minga_node.library.catalogue import Catalogue, OpenFile, Shared, open_same
-from minga_node.library.hashes import Hashes, Known
-from minga_node.library.incoming import Incoming
+from minga_node.library.hashes import Hashes, KnownHash
+from minga_node.library.incoming import IncomingFolder
 from minga_node.library.root import OpenRoot, Root
-from minga_node.library.scan import LOOK, Found, Signature, doubt, is_spelled_so, look
+from minga_node.library.scan import LOOK, FoundFile, Signature, doubt, is_spelled_so, look
 from minga_node.library.troubles import Troubles
-from minga_node.library.volumes import Volumes, below, reason
+from minga_node.library.volumes import MountedVolumes, below, reason
 from minga_node.manifest import Manifest
 from minga_node.model import LocalFile
 
@@ -32,7 +32,7 @@ mimetypes.init()
 """Reads the system's tables now, not when the first file is complete."""
 
 
-class Publisher(Protocol):
+class EntryPublisher(Protocol):
     """Where the library announces itself; the index is one."""
 
     def publish(self, files: Sequence[LocalFile]) -> object: ...
@@ -61,7 +61,7 @@ class Holdings:
         directory: Path,
         own_directory: Path,
         hashes: Hashes,
-        publisher: Publisher,
+        publisher: EntryPublisher,
         manifests: ManifestKeeper,
         hash_open: Callable[[int, str], Manifest],
         together: Callable[[], AbstractContextManager[object]] = nullcontext,
@@ -78,9 +78,9 @@ class Holdings:
         self._lock = threading.RLock()
         """Orders changes, and is held while the disk is waited for; looks at what is here take none."""
         self._catalogue = Catalogue()
-        self._incoming = Incoming(own_directory, self.root)
+        self._incoming = IncomingFolder(own_directory, self.root)
         self.troubles = Troubles()
-        self.volumes = Volumes()
+        self.volumes = MountedVolumes()
         self.on_shared: list[Callable[[Sequence[LocalFile]], None]] = []
         """Called with files that became part of the library."""
 
@@ -182,7 +182,7 @@ class Holdings:
 
     # how it gets here
 
-    def known(self, found: Found, leaving: Mapping[Moved, tuple[int, str]] = NOBODY) -> Known | None:
+    def known(self, found: FoundFile, leaving: Mapping[Moved, tuple[int, str]] = NOBODY) -> KnownHash | None:
         """The id of a file that was hashed before, if its manifest is still kept.
 
         Args:
@@ -193,12 +193,12 @@ class Holdings:
             # Renamed, which sets the time of change; or else a new file has the number of an old one.
             changed, identity = leaving[found.signature.moved]
             if 0 < self._born_ns(found) <= changed:
-                known = Known(identity, certain=True)
+                known = KnownHash(identity, certain=True)
         if known is None or self._manifests.get(known.id) is None:
             return None
         return known
 
-    def _born_ns(self, found: Found) -> int:
+    def _born_ns(self, found: FoundFile) -> int:
         """When a file was made, ns since 1970; 0 where nobody knows."""
         try:
             with self.root.open() as root:
@@ -215,7 +215,7 @@ class Holdings:
         entries = [entry for name in names if (entry := self._catalogue.get(name)) is not None]
         return {entry.signature.moved: (entry.signature.ctime_ns, entry.file.id) for entry in entries}
 
-    def hash(self, found: Found) -> str | None:
+    def hash(self, found: FoundFile) -> str | None:
         """Hashes a file on the disk; ``None`` when it went or changed meanwhile.
 
         Raises:
@@ -241,7 +241,7 @@ class Holdings:
         self._manifests.put(manifest)
         return manifest.id
 
-    def share(self, files: Sequence[tuple[Found, str]], *, certain: bool = True) -> list[LocalFile]:
+    def share(self, files: Sequence[tuple[FoundFile, str]], *, certain: bool = True) -> list[LocalFile]:
         """Makes hashed files part of the library and announces those that are news.
 
         Without ``certain`` their ids are not kept as computed.

@@ -24,7 +24,7 @@ class Movable(Protocol):
     def fileno(self) -> int: ...
 
 
-class Incoming:
+class IncomingFolder:
     """The folder where it waits, inside the node's own one: on the library's file system."""
 
     def __init__(self, own: Path, root: Root) -> None:

@@ -16,7 +16,7 @@ from minga_node.errors import BadRequest, Conflict, MingaError, NotFound
 from minga_node.library import derived, exchanging, incoming, placing
 from minga_node.library.holdings import Holdings
 from minga_node.library.root import OpenRoot
-from minga_node.library.scan import Found, Signature, look
+from minga_node.library.scan import FoundFile, Signature, look
 from minga_node.manifest import Manifest
 from minga_node.model import LocalFile
 from minga_node.names import check_name
@@ -278,7 +278,7 @@ class Library(Holdings):
 
     def _shared(self, root: OpenRoot, placed: Sequence[_Placed]) -> list[LocalFile]:
         """Syncs the folders of files that just got their names, and shares those that still have them."""
-        found: list[tuple[Found, str]] = []
+        found: list[tuple[FoundFile, str]] = []
         for each in placed:
             here = look(root, each.name)
             if here is not None and each.is_still(here.signature):

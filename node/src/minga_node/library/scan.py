@@ -50,7 +50,7 @@ class Signature:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundFile:
     """A regular file that may be shared."""
 
     name: str
@@ -63,7 +63,7 @@ class Found:
     """Where it is; another than its name where that is a symbolic link."""
 
 
-def look(root: OpenRoot, name: str) -> Found | None:
+def look(root: OpenRoot, name: str) -> FoundFile | None:
     """One file, if it is there, regular and inside.
 
     A symbolic link counts as the file it leads to, unless that is outside or hidden. A link to a folder is
@@ -132,9 +132,9 @@ def is_folder(root: OpenRoot, name: str) -> bool:
         return False
 
 
-def _found(name: str, status: os.stat_result, path: str = "") -> Found:
+def _found(name: str, status: os.stat_result, path: str = "") -> FoundFile:
     modified_ms = min(max(status.st_mtime_ns // 1_000_000, 0), LATEST_MS)
-    return Found(name, Signature.of(status), status.st_ctime, modified_ms, path or name)
+    return FoundFile(name, Signature.of(status), status.st_ctime, modified_ms, path or name)
 
 
 def walk(
@@ -142,7 +142,7 @@ def walk(
     below: str = "",
     unshareable: Callable[[str], object] = lambda _name: None,
     volume: Callable[[str, int], object] = lambda _folder, _device: None,
-) -> Iterator[Found]:
+) -> Iterator[FoundFile]:
     """All files that may be shared in the directory, or in its part ``below``.
 
     Links to folders are skipped: they may lead in circles. ``unshareable`` is told of names that cannot be
@@ -177,7 +177,7 @@ def walk(
             os.close(descriptor)
 
 
-def _entry(root: OpenRoot, entry: os.DirEntry[str], name: str) -> Found | None:
+def _entry(root: OpenRoot, entry: os.DirEntry[str], name: str) -> FoundFile | None:
     """The file that an entry of a folder is."""
     try:
         if entry.is_symlink():

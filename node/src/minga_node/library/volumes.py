@@ -11,7 +11,7 @@ from minga_node.library.root import OpenRoot
 from minga_node.library.scan import GONE, LOOK
 
 
-class Volumes:
+class MountedVolumes:
     """Those that were seen since the start, by the folder where each was. Thread-safe."""
 
     def __init__(self) -> None:

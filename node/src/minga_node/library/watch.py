@@ -16,7 +16,7 @@ from minga_node.library.holdings import NOBODY, Moved
 from minga_node.library.library import Library
 from minga_node.library.observing import Observing
 from minga_node.library.root import OpenRoot
-from minga_node.library.scan import Found, Signature, is_folder, look, walk
+from minga_node.library.scan import FoundFile, Signature, is_folder, look, walk
 from minga_node.library.volumes import below
 from minga_node.names import check_name
 from minga_node.workers import Worker
@@ -40,9 +40,11 @@ class Watcher:
         self._library = library
         self._quiet = quiet_seconds
         self._rescan = rescan_seconds
-        self._inbox: queue.SimpleQueue[frozenset[str] | tuple[Found, str | None] | None] = queue.SimpleQueue()
-        self._pending: dict[str, tuple[Found, float]] = {}
-        self._doubtful: deque[Found] = deque()
+        self._inbox: queue.SimpleQueue[frozenset[str] | tuple[FoundFile, str | None] | None] = (
+            queue.SimpleQueue()
+        )
+        self._pending: dict[str, tuple[FoundFile, float]] = {}
+        self._doubtful: deque[FoundFile] = deque()
         """Shared by what was hashed earlier, but not for sure: hashed when there is nothing else to do."""
         self._hashing = Hashing(library, self._inbox.put)
         # It waits for news within its step, so no step is too long.
@@ -147,7 +149,7 @@ class Watcher:
             self._look_at_all()
             return
         known = self._library.signatures()
-        found: dict[str, Found] = {}
+        found: dict[str, FoundFile] = {}
         missing: set[str] = set()
         with self._library.root.open() as root:
             for name in dirty:
@@ -168,7 +170,7 @@ class Watcher:
             self._pending.pop(name, None)
         self._take_over(found.values(), known, missing)
 
-    def _without_bare(self, root: OpenRoot, found: dict[str, Found]) -> dict[str, Found]:
+    def _without_bare(self, root: OpenRoot, found: dict[str, FoundFile]) -> dict[str, FoundFile]:
         """Without what lies where a volume is to be mounted, and is covered by it then."""
         away = self._library.volumes.away(root)
         if not away:
@@ -187,7 +189,9 @@ class Watcher:
             return False
         return True
 
-    def _take_over(self, found: Iterable[Found], known: Mapping[str, Signature], missing: set[str]) -> None:
+    def _take_over(
+        self, found: Iterable[FoundFile], known: Mapping[str, Signature], missing: set[str]
+    ) -> None:
         """Files that are there, and names that are not there any more."""
         # In this order, so that a file that was renamed always has one of its names.
         self._consider(found, known, self._library.leaving(missing))
@@ -197,13 +201,13 @@ class Watcher:
 
     def _consider(
         self,
-        files: Iterable[Found],
+        files: Iterable[FoundFile],
         known: Mapping[str, Signature],
         leaving: Mapping[Moved, tuple[int, str]] = NOBODY,
     ) -> None:
         now, clock = time.monotonic(), time.time()
-        at_once: list[tuple[Found, str]] = []
-        doubtful: list[tuple[Found, str]] = []
+        at_once: list[tuple[FoundFile, str]] = []
+        doubtful: list[tuple[FoundFile, str]] = []
         for found in files:
             if known.get(found.name) == found.signature:
                 self._pending.pop(found.name, None)
@@ -258,9 +262,9 @@ class Watcher:
             if self._library.signatures().get(found.name) == found.signature:
                 self._hashing.begin(found)
 
-    def _share(self, hashed: list[tuple[Found, str | None]]) -> None:
-        good: list[tuple[Found, str]] = []
-        changed: list[Found] = []
+    def _share(self, hashed: list[tuple[FoundFile, str | None]]) -> None:
+        good: list[tuple[FoundFile, str]] = []
+        changed: list[FoundFile] = []
         for found, _ in hashed:
             self._hashing.ended(found)
         with self._library.root.open() as root:
@@ -277,7 +281,7 @@ class Watcher:
             self._consider(changed, self._library.signatures())
         self._announce(good)
 
-    def _announce(self, files: list[tuple[Found, str]], *, certain: bool = True) -> None:
+    def _announce(self, files: list[tuple[FoundFile, str]], *, certain: bool = True) -> None:
         if not files:
             return
         try:

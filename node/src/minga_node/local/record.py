@@ -24,7 +24,7 @@ class Process:
 
 
 @dataclass(frozen=True)
-class Record:
+class LocalRecord:
     network: str
     default: str
     """REST address of the node that commands talk to."""
@@ -37,7 +37,7 @@ def path() -> Path:
     return Path(base) / "minga" / "up.json"
 
 
-def write(record: Record) -> None:
+def write(record: LocalRecord) -> None:
     where = path()
     where.parent.mkdir(parents=True, exist_ok=True)
     fresh = where.with_suffix(".new")
@@ -45,11 +45,11 @@ def write(record: Record) -> None:
     fresh.replace(where)
 
 
-def read() -> Record | None:
+def read() -> LocalRecord | None:
     """The running local network, if there is one."""
     try:
         data: dict[str, Any] = json.loads(path().read_text(encoding="utf-8"))
-        record = Record(data["network"], data["default"], Process(**data["supervisor"]))
+        record = LocalRecord(data["network"], data["default"], Process(**data["supervisor"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return record if record.supervisor.alive else None

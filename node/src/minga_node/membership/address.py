@@ -49,7 +49,7 @@ def choose(current: str, found: Sequence[str]) -> str:
     return outside[0] if outside else found[0]
 
 
-class Address:
+class OwnAddress:
     """Thread-safe.
 
     Args:

@@ -28,7 +28,7 @@ class _Failing:
     nobody: bool = False
 
 
-class Answering:
+class Reachability:
     """Thread-safe.
 
     Args:

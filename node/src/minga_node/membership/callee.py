@@ -8,11 +8,11 @@ from dataclasses import replace
 
 from minga_node.errors import Conflict, Forged, PeerMisbehaved
 from minga_node.index import Delta
-from minga_node.membership.bounds import record_fits, why_not
-from minga_node.membership.claims import MOST_PEERS
+from minga_node.membership.clock_bounds import record_fits, why_not
 from minga_node.membership.forms import digest_problem
-from minga_node.membership.identities import Verdict
+from minga_node.membership.identities import IdentityVerdict
 from minga_node.membership.messages import Fetch, Push, Reconcile, Reconciled
+from minga_node.membership.peer_conduct import MOST_PEERS
 from minga_node.membership.round import DELTA_BYTES, Round
 from minga_node.membership.scuttlebutt import Comparison, Digest, compare
 from minga_node.metrics import GOSSIP_REFUSED
@@ -51,7 +51,7 @@ class Callee(Round):
             # Whoever this is, it is not the one that it says: that one is not to blame.
             GOSSIP_REFUSED.labels("forged").inc()
             raise
-        if verdict is Verdict.CONTESTED:
+        if verdict is IdentityVerdict.CONTESTED:
             raise Conflict(f"the name {sender.id!r} is another node's, which may still live")
 
     def accept(

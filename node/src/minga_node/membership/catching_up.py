@@ -14,8 +14,8 @@ from math import inf
 from minga_node.errors import MingaError
 from minga_node.index import Delta, Entries
 from minga_node.index.deltas import wire_bytes
-from minga_node.membership.messages import Stream
-from minga_node.membership.pace import Pace
+from minga_node.membership.messages import DeltaStream
+from minga_node.membership.stream_rate import StreamRate
 
 log = logging.getLogger(__name__)
 
@@ -40,8 +40,8 @@ Box = queue.Queue[Part | MingaError | None]
 @dataclass(frozen=True, slots=True)
 class _Running:
     giver: str
-    stream: Stream
-    pace: Pace
+    stream: DeltaStream
+    pace: StreamRate
     cut: threading.Event
 
 
@@ -60,7 +60,7 @@ class CatchUp:
     def running(self) -> bool:
         return self._busy.locked()
 
-    def run(self, giver: str, fetch: Callable[[], Stream], apply: Apply) -> bool | None:
+    def run(self, giver: str, fetch: Callable[[], DeltaStream], apply: Apply) -> bool | None:
         """Whether anything came; None where there is no stream: another one runs, or this peer was slow.
 
         Args:
@@ -77,7 +77,7 @@ class CatchUp:
         box: Box = queue.Queue(AHEAD)
         try:
             stream = fetch()
-            self._running = running = _Running(giver, stream, Pace(self._clock), cut)
+            self._running = running = _Running(giver, stream, StreamRate(self._clock), cut)
             receiver = threading.Thread(
                 target=_receive, args=(running, box, ended), name="catch-up", daemon=True
             )

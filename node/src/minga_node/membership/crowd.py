@@ -22,7 +22,7 @@ AT = "@"
 """Before an address that stands in the place of a teller's name, which has none of it."""
 
 
-class Member(Protocol):
+class CrowdMember(Protocol):
     """What counts of a node."""
 
     proven: bool
@@ -45,7 +45,7 @@ class Crowd:
         """Whether somebody has to go for one more that speaks for itself from an address."""
         return by.startswith(AT) and len(self._told.get(by, ())) >= OF_AN_ADDRESS
 
-    def too_many(self, known: Mapping[str, Member]) -> bool:
+    def too_many(self, known: Mapping[str, CrowdMember]) -> bool:
         return len(known) >= self._most
 
     def came(self, id_: str, by: str) -> None:
@@ -59,7 +59,7 @@ class Crowd:
             if not told:
                 del self._told[by]
 
-    def least_missed(self, known: Mapping[str, Member], by: str | None = None) -> str | None:
+    def least_missed(self, known: Mapping[str, CrowdMember], by: str | None = None) -> str | None:
         """Who makes room; None where everybody is proven.
 
         It is the one that has been silent longest, of those that ``by``, or else the teller of most, has told
@@ -71,5 +71,5 @@ class Crowd:
         return min(_here(ids, known), key=lambda id_: known[id_].heard, default=None)
 
 
-def _here(ids: Iterable[str], known: Mapping[str, Member]) -> list[str]:
+def _here(ids: Iterable[str], known: Mapping[str, CrowdMember]) -> list[str]:
     return [id_ for id_ in ids if id_ in known]

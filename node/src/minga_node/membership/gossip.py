@@ -9,7 +9,7 @@ from minga_node.errors import Busy, Conflict, Forged, PeerMisbehaved, PeerUnreac
 from minga_node.index import Delta
 from minga_node.membership.callee import Callee
 from minga_node.membership.forms import digest_problem
-from minga_node.membership.messages import Fetch, Push, Reconcile, Stream
+from minga_node.membership.messages import DeltaStream, Fetch, Push, Reconcile
 from minga_node.membership.round import DELTA_BYTES
 from minga_node.membership.scuttlebutt import need
 from minga_node.metrics import GOSSIP_REFUSED, INDEX_LAG
@@ -125,7 +125,7 @@ class Gossip(Callee):
     def _fetch(self, peer: Peer) -> bool | None:
         """Whether a stream brought anything; None where there was none."""
 
-        def fetch() -> Stream:
+        def fetch() -> DeltaStream:
             message = Fetch(self._network, self.own(), tuple(self.digests().values()), self.network_id.said)
             return self._calls.fetch(peer.grpc_target, message)
 

@@ -12,12 +12,12 @@ from math import inf
 from minga_node.errors import Busy
 from minga_node.index import Delta, Index
 from minga_node.index.signing import KEY
-from minga_node.membership.bounds import digest_fits, record_fits, word_fits
-from minga_node.membership.claims import Claims
+from minga_node.membership.clock_bounds import digest_fits, record_fits, word_fits
 from minga_node.membership.crowd import AT
 from minga_node.membership.goodbyes import Goodbye, Goodbyes
-from minga_node.membership.identities import Identities, Verdict
+from minga_node.membership.identities import Identities, IdentityVerdict
 from minga_node.membership.newcomers import Newcomers
+from minga_node.membership.peer_conduct import PeerConduct
 from minga_node.membership.scuttlebutt import Digest
 from minga_node.membership.view import View
 from minga_node.metrics import GOSSIP_REFUSED
@@ -42,7 +42,7 @@ class Hearing:
         view: View,
         lock: threading.RLock,
         identities: Identities,
-        claims: Claims,
+        claims: PeerConduct,
         goodbyes: Goodbyes,
         clock: Callable[[], float],
     ) -> None:
@@ -167,7 +167,7 @@ class Hearing:
                 self.on_own_record(peer)
             return True
         verdict = self._identities.judge(peer)
-        if verdict is Verdict.CONTESTED:
+        if verdict is IdentityVerdict.CONTESTED:
             return False
         with self.lock:
             if not peer.key and peer.id not in self._view.known:
@@ -179,7 +179,7 @@ class Hearing:
         if not room.granted:
             GOSSIP_REFUSED.labels("crowd").inc()
             return False
-        if verdict is Verdict.FIRST:
+        if verdict is IdentityVerdict.FIRST:
             self._index.logs.learn_key(peer.id, peer.key)
         with self.lock:
             self._view.learn(peer, self._clock(), alive=alive, by=by)

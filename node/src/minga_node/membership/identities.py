@@ -21,7 +21,7 @@ MOST_CLAIMS = 1_000
 _RECORD = b"minga peer 1"
 
 
-class Verdict(Enum):
+class IdentityVerdict(Enum):
     KNOWN = "the name's own key, or none where none is known"
     FIRST = "the first key that is heard of this name"
     CONTESTED = "another key than the name's"
@@ -57,7 +57,7 @@ class Identities:
                 )
             return self._own
 
-    def judge(self, peer: Peer) -> Verdict:
+    def judge(self, peer: Peer) -> IdentityVerdict:
         """Whether a record may stand for the node that it names.
 
         Raises:
@@ -72,14 +72,14 @@ class Identities:
                 self._proven[peer.id] = peer
         known = self._keys.get(peer.id)
         if known is None:
-            return Verdict.FIRST if peer.key else Verdict.KNOWN
+            return IdentityVerdict.FIRST if peer.key else IdentityVerdict.KNOWN
         if known == peer.key:
-            return Verdict.KNOWN
+            return IdentityVerdict.KNOWN
         GOSSIP_REFUSED.labels("key").inc()
         with self._lock:
             if len(self._claims) < MOST_CLAIMS:
                 self._claims[peer.id] = peer
-        return Verdict.CONTESTED
+        return IdentityVerdict.CONTESTED
 
     def signed_by_self(self, peer: Peer) -> bool:
         """Whether this node's own key signed a record."""

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 from minga_node.errors import Conflict, Forged, MingaError, OtherTls
 from minga_node.membership.address import is_loopback
-from minga_node.membership.bounds import why_not
+from minga_node.membership.clock_bounds import why_not
 from minga_node.membership.gossip import Gossip
 from minga_node.membership.messages import GossipCalls, Joined
-from minga_node.membership.seeds import Seeds
+from minga_node.membership.seeds import SeedLookup
 from minga_node.model import bracketed
 
 log = logging.getLogger(__name__)
@@ -68,7 +68,7 @@ class Joining:
         self._self_id, self._online, self._alive = self_id, online, alive
         self._ids: dict[str, str] = {}
         """Who answered at a seed's address."""
-        self._seeds = Seeds(protected=protected)
+        self._seeds = SeedLookup(protected=protected)
         self.joined = not self._urls
         self.problem: str | None = None if self.joined else "joining the network"
         self._asked: dict[Future[_Reached], str] = {}

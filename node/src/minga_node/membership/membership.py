@@ -12,21 +12,21 @@ from dataclasses import replace
 
 from minga_node.errors import Conflict, MingaError, PeerMisbehaved
 from minga_node.index import Delta, Index
-from minga_node.membership.address import Address
-from minga_node.membership.answering import Answering, Answers
-from minga_node.membership.bounds import clock_problem
+from minga_node.membership.address import OwnAddress
+from minga_node.membership.answering import Answers, Reachability
+from minga_node.membership.clock_bounds import clock_problem
 from minga_node.membership.goodbyes import Goodbye
 from minga_node.membership.gossip import Gossip
 from minga_node.membership.joining import Joining
-from minga_node.membership.meetings import Meetings
+from minga_node.membership.member_records import MemberRecords
 from minga_node.membership.messages import Fetch, GossipCalls, Push, Reconcile, Reconciled
 from minga_node.membership.network_id import NetworkId
-from minga_node.membership.news import Newsboy
 from minga_node.membership.probing import Probing
-from minga_node.membership.records import Records
+from minga_node.membership.round_partners import RoundPartners
 from minga_node.membership.rounds import Rounds
+from minga_node.membership.rumours import RumourSender
 from minga_node.membership.states import States
-from minga_node.membership.upkeep import Upkeep
+from minga_node.membership.upkeep import MembershipUpkeep
 from minga_node.membership.view import View
 from minga_node.model import Peer, PeerState, PeerStatus
 from minga_node.store import Store
@@ -73,13 +73,13 @@ class Membership:
         fanout: int = 2,
         protected: bool = False,
         eager: Callable[[], bool] = lambda: True,
-        address: Address | None = None,
+        address: OwnAddress | None = None,
     ) -> None:
         self._index, self._calls, self._network = index, calls, network
         self._self_id = index.self_id
         self._address = address
         self._view = View(index.self_id, suspect_seconds, max(dead_seconds, suspect_seconds))
-        self._records = Records(store)
+        self._records = MemberRecords(store)
         self._view.remember(self._records.load(time.monotonic()))
         self._network_id = NetworkId(store)
         self._gossip = Gossip(index, self._view, calls, self_peer, network, network_id=self._network_id)
@@ -99,13 +99,15 @@ class Membership:
         self._first = not tuple(seeds) and not self._view.known
         self._stop = threading.Event()
         self._pool = ThreadPoolExecutor(8, thread_name_prefix="gossip")
-        self._answering = Answering(self._view.dead)
-        self._meetings = Meetings(self._gossip, self._view, self._pool, fanout, self._met, self._answering)
+        self._answering = Reachability(self._view.dead)
+        self._meetings = RoundPartners(
+            self._gossip, self._view, self._pool, fanout, self._met, self._answering
+        )
         self.probing = Probing(calls, network, self._self_id, self.get, self.alive, self._answering)
         self._noticed = States()
         self.on_state = self._noticed.listeners
         """Called when a peer's state changes."""
-        self.upkeep = Upkeep(
+        self.upkeep = MembershipUpkeep(
             index,
             self._view,
             self._lock,
@@ -133,7 +135,7 @@ class Membership:
         self.worker = self._rounds.worker
         self.eager = eager
         index.online = self.is_online
-        self._newsboy = Newsboy(index, self._gossip.tell, self.alive, self._tells, self._pool)
+        self._newsboy = RumourSender(index, self._gossip.tell, self.alive, self._tells, self._pool)
         index.logs.hooks.append(self._published)
 
     def tell_again(self, version: int) -> None:

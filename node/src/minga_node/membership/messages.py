@@ -80,7 +80,7 @@ class Joined:
     network_id: str = ""
 
 
-class Stream(Protocol):
+class DeltaStream(Protocol):
     """All that somebody else has and this node lacks, in parts. Iterating raises what calls raise."""
 
     def __iter__(self) -> Iterator[tuple[Delta, ...]]: ...
@@ -107,7 +107,7 @@ class GossipCalls(Protocol):
 
     def push(self, target: str, message: Push) -> None: ...
 
-    def fetch(self, target: str, message: Fetch) -> Stream: ...
+    def fetch(self, target: str, message: Fetch) -> DeltaStream: ...
 
     def forget(self, target: str) -> None:
         """Closes the connection."""

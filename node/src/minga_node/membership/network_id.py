@@ -23,7 +23,7 @@ from minga_node.store import Store
 YOUNG_MS = 600_000
 
 
-class Verdict(Enum):
+class NetworkVerdict(Enum):
     SAME = "the same network, or a node that does not say"
     ADOPT = "their id is to be taken"
     YOUNGER = "they will take this one"
@@ -47,15 +47,15 @@ def is_id(text: str) -> bool:
     return len(text) == 28 and all(character in "0123456789abcdef" for character in text)
 
 
-def judge(mine: str, theirs: str, *, met: bool, now_ms: int) -> Verdict:
+def judge(mine: str, theirs: str, *, met: bool, now_ms: int) -> NetworkVerdict:
     """What follows from two ids; ``met`` tells whether anybody else is known to have mine."""
     if theirs in {"", mine}:
-        return Verdict.SAME
+        return NetworkVerdict.SAME
     if not mine or not met:
-        return Verdict.ADOPT
+        return NetworkVerdict.ADOPT
     if all(now_ms - made_at(id_) < YOUNG_MS for id_ in (mine, theirs)):
-        return Verdict.ADOPT if theirs < mine else Verdict.YOUNGER
-    return Verdict.OTHER
+        return NetworkVerdict.ADOPT if theirs < mine else NetworkVerdict.YOUNGER
+    return NetworkVerdict.OTHER
 
 
 class NetworkId:
@@ -79,9 +79,11 @@ class NetworkId:
             return False
         with self._lock:
             verdict = judge(self.value, theirs, met=self._met, now_ms=self._clock())
-            if verdict is Verdict.ADOPT or (theirs and verdict is Verdict.SAME and not self._met):
+            if verdict is NetworkVerdict.ADOPT or (
+                theirs and verdict is NetworkVerdict.SAME and not self._met
+            ):
                 self._keep(theirs)
-        return verdict is not Verdict.OTHER
+        return verdict is not NetworkVerdict.OTHER
 
     def make(self) -> None:
         """This is the network's first node."""

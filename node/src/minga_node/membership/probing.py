@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from minga_node.errors import Conflict, MingaError, NotFound, PeerMisbehaved
-from minga_node.membership.answering import Answering
+from minga_node.membership.answering import Reachability
 from minga_node.membership.messages import GossipCalls
 from minga_node.model import Peer
 
@@ -45,7 +45,7 @@ class Probing:
         self_id: str,
         get: Callable[[str], Peer | None],
         alive: Callable[[], Sequence[Peer]],
-        answering: Answering,
+        answering: Reachability,
     ) -> None:
         self._calls, self._network, self._self_id = calls, network, self_id
         self._get, self._alive, self._answering = get, alive, answering

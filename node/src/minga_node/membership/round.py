@@ -9,17 +9,17 @@ from dataclasses import replace
 
 from minga_node.index import Index
 from minga_node.membership.catching_up import CatchUp
-from minga_node.membership.claims import Claims
 from minga_node.membership.compaction import Compaction
 from minga_node.membership.goodbyes import Goodbyes
 from minga_node.membership.hearing import Hearing
 from minga_node.membership.identities import Identities
 from minga_node.membership.messages import GossipCalls
-from minga_node.membership.naming import Naming
+from minga_node.membership.name_conflicts import NameConflicts
 from minga_node.membership.network_id import NetworkId
+from minga_node.membership.peer_conduct import PeerConduct
 from minga_node.membership.scuttlebutt import Digest
 from minga_node.membership.supply import Supply
-from minga_node.membership.told import Told
+from minga_node.membership.told import ToldDigests
 from minga_node.membership.twins import Twins
 from minga_node.membership.view import View
 from minga_node.model import Peer, PeerState
@@ -46,15 +46,15 @@ class Round:
         self._self_peer, self._clock = self_peer, clock
         self.lock = threading.RLock()
         """Guards the view."""
-        self.claims = Claims(index.logs, calls.forget, clock)
+        self.claims = PeerConduct(index.logs, calls.forget, clock)
         self._identities = Identities(index.logs.keys, network, clock)
         self.goodbyes = Goodbyes(index.logs.keys, network)
         self.hearing = Hearing(index, view, self.lock, self._identities, self.claims, self.goodbyes, clock)
-        self.naming = Naming(index, view, self.lock, self._identities, calls, network, self.own, clock)
+        self.naming = NameConflicts(index, view, self.lock, self._identities, calls, network, self.own, clock)
         self._catch_up = CatchUp()
         self._supply = Supply(index.logs)
         self._compaction = Compaction(index)
-        self._told = Told()
+        self._told = ToldDigests()
         self.network_id = network_id
         self.twins = Twins(
             self.own, self._identities.signed_by_self, calls, network, 3 * view.suspect, clock, self._go_on

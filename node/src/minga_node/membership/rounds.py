@@ -10,15 +10,15 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 from minga_node.errors import MingaError
-from minga_node.membership.answering import Answering
+from minga_node.membership.answering import Reachability
 from minga_node.membership.gossip import Gossip
 from minga_node.membership.joining import Joining
-from minga_node.membership.known import GONE
-from minga_node.membership.meetings import Meetings
+from minga_node.membership.known_members import GONE
+from minga_node.membership.member_records import MemberRecords
 from minga_node.membership.probing import Probing
-from minga_node.membership.records import Records
+from minga_node.membership.round_partners import RoundPartners
 from minga_node.membership.states import States
-from minga_node.membership.upkeep import Upkeep
+from minga_node.membership.upkeep import MembershipUpkeep
 from minga_node.membership.view import View
 from minga_node.workers import Worker
 
@@ -38,12 +38,12 @@ class Rounds:
         self,
         gossip: Gossip,
         view: View,
-        records: Records,
+        records: MemberRecords,
         joining: Joining,
-        meetings: Meetings,
-        answering: Answering,
+        meetings: RoundPartners,
+        answering: Reachability,
         probing: Probing,
-        upkeep: Upkeep,
+        upkeep: MembershipUpkeep,
         noticed: States,
         pool: ThreadPoolExecutor,
         seconds: float,

@@ -16,7 +16,7 @@ _TIMEOUT = urllib3.Timeout(connect=2.0, read=3.0)
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundSeed:
     """Who serves REST at an address."""
 
     peer: Peer
@@ -24,7 +24,7 @@ class Found:
     """The address that the connection went to."""
 
 
-class Seeds:
+class SeedLookup:
     """``protected`` tells whether this node meets others by TLS alone.
 
     What REST says of that is for a clear word to people alone: nobody is let in, or trusted, because of it.
@@ -34,7 +34,7 @@ class Seeds:
         self._protected = protected
         self._pool = urllib3.PoolManager(retries=False, timeout=_TIMEOUT)
 
-    def ask(self, url: str) -> Found:
+    def ask(self, url: str) -> FoundSeed:
         """Who serves REST at a URL.
 
         Raises:
@@ -72,7 +72,7 @@ class Seeds:
             )
         if self._protected and not other_protected:
             raise OtherTls(f"{url} does not meet peers by TLS, as peer_tls_directory asks for here")
-        return Found(found, remote)
+        return FoundSeed(found, remote)
 
     def close(self) -> None:
         self._pool.clear()

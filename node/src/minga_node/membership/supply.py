@@ -8,8 +8,8 @@ from collections.abc import Callable, Generator, Sequence
 from minga_node.index import Delta
 from minga_node.index.deltas import wire_bytes
 from minga_node.index.logs import Logs
+from minga_node.membership.catch_up_slots import CatchUpSlots
 from minga_node.membership.scuttlebutt import Need
-from minga_node.membership.streams import Streams
 
 MISFITS = 3
 """Logs that are read and do not fit into an empty message, before the rest is left to a stream."""
@@ -21,7 +21,7 @@ class Supply:
     def __init__(self, logs: Logs) -> None:
         self._logs = logs
         self._random = random.Random()
-        self._streams = Streams()
+        self._streams = CatchUpSlots()
 
     def some(self, needs: Sequence[Need], budget: int) -> tuple[tuple[Delta, ...], bool]:
         """About ``budget`` bytes of it, and whether there is more.

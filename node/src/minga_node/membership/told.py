@@ -22,7 +22,7 @@ class _Told:
     all_at: float
 
 
-class Told:
+class ToldDigests:
     """Not thread-safe for one peer: each is met once at a time."""
 
     def __init__(self) -> None:

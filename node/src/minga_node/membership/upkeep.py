@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 
 from minga_node.errors import Conflict, NotFound
 from minga_node.index import Index
-from minga_node.membership.address import Address
-from minga_node.membership.answering import Answering
-from minga_node.membership.known import GONE
+from minga_node.membership.address import OwnAddress
+from minga_node.membership.answering import Reachability
+from minga_node.membership.known_members import GONE
 from minga_node.membership.network_id import NetworkId
 from minga_node.membership.states import States
 from minga_node.membership.view import View
@@ -23,7 +23,7 @@ FOUND_SECONDS = 60.0
 """That a node waits for somebody to tell it the network's id, before one of them makes it."""
 
 
-class Upkeep:
+class MembershipUpkeep:
     """Thread-safe.
 
     Args:
@@ -39,10 +39,10 @@ class Upkeep:
         view: View,
         lock: threading.RLock,
         alive: Callable[[], Sequence[Peer]],
-        answering: Answering,
+        answering: Reachability,
         noticed: States,
         network_id: NetworkId,
-        address: Address | None,
+        address: OwnAddress | None,
         *,
         left_seconds: float,
         dead_seconds: float,

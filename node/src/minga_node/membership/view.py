@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from minga_node.index.log import LogState
 from minga_node.membership.crowd import Crowd
 from minga_node.membership.goodbyes import Goodbye
-from minga_node.membership.known import BROKER, GONE, Known, News, Room
+from minga_node.membership.known_members import BROKER, GONE, KnownMember, MemberNews, ViewRoom
 from minga_node.membership.scuttlebutt import Digest
 from minga_node.model import Peer, PeerState, PeerStatus
 
@@ -32,7 +32,7 @@ class View:
     self_id: str
     suspect: float
     dead: float
-    known: dict[str, Known] = field(default_factory=dict)
+    known: dict[str, KnownMember] = field(default_factory=dict)
     forgotten: dict[str, tuple[int, int]] = field(default_factory=dict)
     """Epoch and last heartbeat of nodes that were dropped: an echo of them is no news."""
     heartbeat: int = 0
@@ -93,7 +93,7 @@ class View:
             )
         return found
 
-    def merge(self, digests: Iterable[Digest], own: LogState, now: float) -> News:
+    def merge(self, digests: Iterable[Digest], own: LogState, now: float) -> MemberNews:
         """Takes another node's word, where it is newer, of nodes whose records are here."""
         renewed: list[tuple[str, int]] = []
         own_epoch = None
@@ -128,25 +128,25 @@ class View:
             known.epoch, known.heartbeat = digest.epoch, digest.heartbeat
             known.left, known.goodbye = digest.left, digest.goodbye
             self._changed(known)
-        return News(tuple(renewed), own_epoch)
+        return MemberNews(tuple(renewed), own_epoch)
 
-    def make_room(self, id_: str, by: str, *, alive: bool) -> Room:
+    def make_room(self, id_: str, by: str, *, alive: bool) -> ViewRoom:
         """Whether a node may come in of which ``by`` tells, and who goes for it."""
         if id_ == self.self_id or id_ in self.known:
-            return Room(True)
+            return ViewRoom(True)
         if not alive:
             teller = self.known.get(by)
             proven = by == BROKER or (teller is not None and teller.proven)
             if id_ in self.forgotten or not self.crowd.may_tell(by, proven=proven):
-                return Room(False)
+                return ViewRoom(False)
         full = alive and self.crowd.full(by)
         if not full and not self.crowd.too_many(self.known):
-            return Room(True)
+            return ViewRoom(True)
         goes = self.crowd.least_missed(self.known, by if full else None)
         if goes is None:
-            return Room(False)
+            return ViewRoom(False)
         self.drop(goes)
-        return Room(True, goes)
+        return ViewRoom(True, goes)
 
     def prove(self, id_: str) -> None:
         """A node has answered this node's call."""
@@ -161,7 +161,7 @@ class View:
             return False
         known = self.known.get(peer.id)
         if known is None:
-            known = self.known[peer.id] = Known(peer.epoch, peer.started, now, by=by)
+            known = self.known[peer.id] = KnownMember(peer.epoch, peer.started, now, by=by)
             self.crowd.came(peer.id, by)
             self.forgotten.pop(peer.id, None)
         # What was told of its epoch before its first signed record was nobody's word that counts.
@@ -186,7 +186,7 @@ class View:
         self._changed(known)
         return True
 
-    def _changed(self, known: Known) -> None:
+    def _changed(self, known: KnownMember) -> None:
         self.sequence += 1
         known.changed, known.resting = self.sequence, False
 
@@ -213,7 +213,7 @@ class View:
             if now - known.heard > min(dead, limits[known.left, known.proven])
         ]
 
-    def remember(self, known: Mapping[str, Known]) -> None:
+    def remember(self, known: Mapping[str, KnownMember]) -> None:
         """Begins with those of before."""
         self.known = dict(known)
         for id_, each in known.items():
@@ -241,7 +241,7 @@ class View:
         known = self.known.get(id_)
         return self._state(known, now) if known else None
 
-    def _state(self, known: Known, now: float) -> PeerState:
+    def _state(self, known: KnownMember, now: float) -> PeerState:
         if known.left:
             return PeerState.LEFT
         silent = now - known.heard

@@ -29,7 +29,7 @@ SOCKET_SECONDS = 3
 EXPECTED = "an AMQP address such as amqp://user:password@host:5672/vhost"
 
 
-class Address:
+class BrokerAddress:
     """One AMQP address.
 
     Args:
@@ -60,7 +60,7 @@ class Address:
         """Without user and password."""
         return self._shown
 
-    def same_place(self, other: Address) -> bool:
+    def same_place(self, other: BrokerAddress) -> bool:
         """Whether it is the same virtual host of the same broker, perhaps for another user or password."""
         return self._place == other._place
 

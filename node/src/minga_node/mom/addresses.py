@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from minga_node.errors import ConfigError
-from minga_node.mom.address import Address
+from minga_node.mom.address import BrokerAddress
 
 log = logging.getLogger(__name__)
 
@@ -15,13 +15,13 @@ MOST_BYTES = 64 * 1024
 """Of a file of addresses."""
 
 
-class Addresses:
+class BrokerAddresses:
     """Of brokers that are members of one cluster, in the order in which they are tried.
 
     Args:
         urls: the addresses; none where a file has them.
         file: has one address a line. It is read at every attempt to connect: a password in it may change.
-        ca_file: see :class:`Address`.
+        ca_file: see :class:`BrokerAddress`.
 
     Raises:
         ConfigError: one of ``urls`` is no address.
@@ -32,7 +32,7 @@ class Addresses:
     ) -> None:
         self._file, self._ca_file = file, ca_file
         try:
-            self._given = tuple(Address(url, ca_file) for url in urls)
+            self._given = tuple(BrokerAddress(url, ca_file) for url in urls)
         except ConfigError as error:
             raise ConfigError(f"broker_url is set: {error}") from error
         self._seen: bytes | None = None
@@ -40,7 +40,7 @@ class Addresses:
         self._looked: bytes | None = None
         """and when it was looked at last."""
 
-    def read(self) -> tuple[Address, ...]:
+    def read(self) -> tuple[BrokerAddress, ...]:
         """The addresses as they are now; at least one.
 
         Raises:
@@ -55,7 +55,7 @@ class Addresses:
         """Whether the file has something else in it than when it was read last."""
         return self._file is not None and self._content() != self._seen
 
-    def moved(self, current: Address) -> bool:
+    def moved(self, current: BrokerAddress) -> bool:
         """Whether the file names brokers now, and not the one that this node is connected to.
 
         Another user or password for it is no reason to leave: the next connection will take those.
@@ -70,12 +70,12 @@ class Addresses:
             log.warning("%s; the connection stays", error)
             return False
 
-    def _parsed(self, content: bytes | None) -> tuple[Address, ...]:
+    def _parsed(self, content: bytes | None) -> tuple[BrokerAddress, ...]:
         if content is None:
             raise ConfigError(f"broker_url_file {self._file} cannot be read")
         try:
             lines = content.decode().replace(",", "\n").splitlines()
-            found = tuple(Address(line.strip(), self._ca_file) for line in lines if line.strip())
+            found = tuple(BrokerAddress(line.strip(), self._ca_file) for line in lines if line.strip())
         except ConfigError as error:
             raise ConfigError(f"broker_url_file {self._file}: {error}") from error
         except UnicodeDecodeError as error:

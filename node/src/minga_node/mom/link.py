@@ -17,12 +17,12 @@ from minga_node.errors import BrokerUnavailable, MingaError
 from minga_node.events import Outbox
 from minga_node.metrics import OUTBOX
 from minga_node.model import Letter
-from minga_node.mom.address import Address, reason, refused
-from minga_node.mom.addresses import Addresses
+from minga_node.mom.address import BrokerAddress, reason, refused
+from minga_node.mom.addresses import BrokerAddresses
 from minga_node.mom.backoff import Backoff
 from minga_node.mom.dead import DeadLetters
-from minga_node.mom.own import Delivery, Own, Patience
-from minga_node.mom.session import Session
+from minga_node.mom.own import Delivery, Own, RetryPatience
+from minga_node.mom.session import BrokerSession
 from minga_node.mom.standing import Standing
 from minga_node.mom.topology import Topology
 from minga_node.workers import Loop
@@ -49,7 +49,7 @@ class Link:
 
     def __init__(
         self,
-        addresses: Addresses,
+        addresses: BrokerAddresses,
         topology: Topology,
         self_id: str,
         outbox: Outbox,
@@ -64,7 +64,7 @@ class Link:
             outbox,
             DeadLetters(topology),
             self.standing,
-            Patience(),
+            RetryPatience(),
             addresses.moved,
             self._beat,
             on_event,
@@ -73,7 +73,7 @@ class Link:
         self._backoff = Backoff()
         self._stop = threading.Event()
         self.worker = Loop("mom", self._run, stuck_after=STUCK_SECONDS)
-        self._session: Session | None = None
+        self._session: BrokerSession | None = None
         """Written by the connection's thread alone."""
         outbox.on_add.append(self.wake)
 
@@ -161,10 +161,10 @@ class Link:
             refusals += refused(ended)
         return self._backoff.next(refused=refusals == len(addresses))
 
-    def _connect(self, address: Address) -> Exception:
+    def _connect(self, address: BrokerAddress) -> Exception:
         """One connection, to its end; what ended it."""
         try:
-            session = self._session = Session(address, self._own)
+            session = self._session = BrokerSession(address, self._own)
             if self._stop.is_set():
                 session.close()
             session.run()

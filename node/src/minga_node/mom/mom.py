@@ -14,14 +14,14 @@ from minga_node.events import Event, Outbox, decode
 from minga_node.index import Index
 from minga_node.metrics import JOBS, MESSAGES
 from minga_node.model import Letter
-from minga_node.mom.addresses import Addresses
+from minga_node.mom.addresses import BrokerAddresses
 from minga_node.mom.job_queue import JOBS_AT_ONCE
 from minga_node.mom.link import Link
 from minga_node.mom.own import Delivery
 from minga_node.mom.session import PREFETCH
 from minga_node.mom.spans import span_of
 from minga_node.mom.standing import State
-from minga_node.mom.taking import Handler, Taking
+from minga_node.mom.taking import EventConsumer, Handler
 from minga_node.mom.topology import TRIES, Topology
 from minga_node.store import Store
 from minga_node.workers import Worker
@@ -48,7 +48,7 @@ class Mom:
 
     def __init__(
         self,
-        addresses: Addresses,
+        addresses: BrokerAddresses,
         network: str,
         index: Index,
         store: Store,
@@ -67,7 +67,7 @@ class Mom:
         self._jobs: queue.SimpleQueue[Delivery] = queue.SimpleQueue()
         self._link = Link(addresses, self.topology, index.self_id, outbox, self._on_event, self._on_job)
         self._link.standing.on_lapse.append(on_lapse)
-        self._taking = Taking(index, store, outbox, handlers, on_gap, tap, self._link.settle)
+        self._taking = EventConsumer(index, store, outbox, handlers, on_gap, tap, self._link.settle)
         self._stop = threading.Event()
         self._event_worker = Worker("mom-events", self._take_some, delay=None)
         # A job takes as long as its file.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pika.channel import Channel
 
 from minga_node.events import Outbox
-from minga_node.mom.address import Address
+from minga_node.mom.address import BrokerAddress
 from minga_node.mom.dead import DeadLetters
 from minga_node.mom.standing import Standing
 from minga_node.mom.topology import Topology
@@ -26,7 +26,7 @@ class Delivery:
 
 
 @dataclass(slots=True)
-class Patience:
+class RetryPatience:
     """How long a broker may refuse all messages before another connection is tried.
 
     RabbitMQ 3.10 refuses for ever on a channel that first published while a replicated queue had no leader; a
@@ -55,8 +55,8 @@ class Own:
     outbox: Outbox
     dead: DeadLetters
     standing: Standing
-    patience: Patience
-    moved: Callable[[Address], bool]
+    patience: RetryPatience
+    moved: Callable[[BrokerAddress], bool]
     """Whether the node is to leave that broker."""
     beat: Callable[[], None]
     """Says that the connection's thread lives."""

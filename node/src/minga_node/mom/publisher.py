@@ -15,7 +15,7 @@ from minga_node import tracing
 from minga_node.errors import MingaError
 from minga_node.events import TYPES, Outbox
 from minga_node.events.cloud import CONTENT_TYPE, traceparent_of
-from minga_node.events.outbox import Waiting
+from minga_node.events.outbox import WaitingEvent
 from minga_node.metrics import MESSAGES
 from minga_node.mom.topology import Topology
 
@@ -118,7 +118,7 @@ class Publisher:
         for waiting in found:
             self._send(channel, waiting)
 
-    def _send(self, channel: Channel, waiting: Waiting) -> None:
+    def _send(self, channel: Channel, waiting: WaitingEvent) -> None:
         self._sent = waiting.seq
         if waiting.target:
             # It may never have been there; a job must not be lost for that.
@@ -137,7 +137,7 @@ class Publisher:
         self._unconfirmed[self._published] = waiting.seq, self._clock()
         MESSAGES.labels("out", TYPES[waiting.type].routing_key).inc()
 
-    def _traced(self, waiting: Waiting, exchange: str, key: str) -> dict[str, str] | None:
+    def _traced(self, waiting: WaitingEvent, exchange: str, key: str) -> dict[str, str] | None:
         """A message's headers; its span ends with the broker's word."""
         parent = traceparent_of(json.loads(waiting.body))
         if parent:

@@ -20,7 +20,7 @@ from pika.exceptions import AMQPError
 
 from minga_node.errors import BrokerUnavailable
 from minga_node.model import Letter
-from minga_node.mom.address import Address, reason
+from minga_node.mom.address import BrokerAddress, reason
 from minga_node.mom.consuming import consume
 from minga_node.mom.declarations import Declarations
 from minga_node.mom.job_queue import JobQueue
@@ -59,14 +59,14 @@ class _Connection(SelectConnection):
             self._terminate_stream(why)  # type: ignore[attr-defined] # the stubs leave it out
 
 
-class Session:
+class BrokerSession:
     """Connects when made, lives in :meth:`run`, and is of no use afterwards.
 
     Raises:
         ConfigError: the authority's file is not as it should be.
     """
 
-    def __init__(self, address: Address, own: Own) -> None:
+    def __init__(self, address: BrokerAddress, own: Own) -> None:
         self._address, self._own = address, own
         self._loop = IOLoop()
         self._running = True

@@ -24,7 +24,7 @@ Handler = Callable[[Event], None]
 """Has the effect of an event, once; runs in the transaction that remembers the event."""
 
 
-class Taking:
+class EventConsumer:
     """All in one thread.
 
     Args:

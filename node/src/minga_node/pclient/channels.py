@@ -12,7 +12,7 @@ import grpc
 
 from minga_node import tracing
 from minga_node.errors import Busy, Conflict, MingaError, NotFound, PeerMisbehaved, PeerUnreachable
-from minga_node.pclient.credentials import Credentials
+from minga_node.pclient.credentials import ChannelCredentials
 
 MAX_MESSAGE_BYTES = 8 * 1024 * 1024
 """Largest message either end accepts; every sender keeps its own, lower, bound."""
@@ -64,8 +64,8 @@ class Channels:
     Channels of an earlier certificate are used no more: what runs on one goes on to its end.
     """
 
-    def __init__(self, credentials: Credentials | None = None, limit: int = 256) -> None:
-        self.credentials = credentials or Credentials(None)
+    def __init__(self, credentials: ChannelCredentials | None = None, limit: int = 256) -> None:
+        self.credentials = credentials or ChannelCredentials(None)
         self._limit, self._version = limit, 0
         self._lock = threading.Lock()
         self._channels: OrderedDict[str, grpc.Channel] = OrderedDict()

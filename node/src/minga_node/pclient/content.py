@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from minga_node.downloads.model import Availability, End, Following, Hear
+from minga_node.downloads.model import Availability, AvailabilityFollowing, End, Hear
 from minga_node.errors import PeerMisbehaved
 from minga_node.manifest import Manifest
 from minga_node.model import Peer
 from minga_node.pclient.channels import Channels, grpc_errors
-from minga_node.pclient.streams import Streams
-from minga_node.swarm import pieces as sets
+from minga_node.pclient.streams import CallStreams
+from minga_node.wire import piece_set as sets
 from minga_protos.v1 import content_pb2, content_pb2_grpc
 
 MANIFEST_SECONDS = 10.0
@@ -21,7 +21,7 @@ class ContentClient:
 
     def __init__(self, channels: Channels, self_id: str) -> None:
         self._channels, self._self_id = channels, self_id
-        self._streams = Streams(channels.credentials)
+        self._streams = CallStreams(channels.credentials)
 
     def manifest(self, peer: Peer, content_id: str) -> Manifest:
         """The manifest of an id, verified.
@@ -52,7 +52,7 @@ class ContentClient:
             stub = content_pb2_grpc.ContentStub(self._channels.channel(peer.grpc_target))
             return stub.Keeps(request, timeout=KEEPS_SECONDS).keeps
 
-    def follow(self, peer: Peer, content_id: str, count: int, hear: Hear, end: End) -> Following:
+    def follow(self, peer: Peer, content_id: str, count: int, hear: Hear, end: End) -> AvailabilityFollowing:
         """News of a peer about a content of ``count`` pieces, told to ``hear``; ``end`` is called at the
         end.
         """

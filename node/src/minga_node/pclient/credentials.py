@@ -12,7 +12,7 @@ from minga_node.peer_tls import PeerTls
 Options = Sequence[tuple[str, int | str]]
 
 
-class Credentials:
+class ChannelCredentials:
     """``tls`` is None where peers speak without."""
 
     def __init__(self, tls: PeerTls | None) -> None:

@@ -17,7 +17,7 @@ import grpc
 import grpc.aio
 
 from minga_node.pclient.channels import OPTIONS
-from minga_node.pclient.credentials import Credentials
+from minga_node.pclient.credentials import ChannelCredentials
 from minga_protos.v1 import content_pb2, content_pb2_grpc
 
 log = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ def shared_loop() -> asyncio.AbstractEventLoop:
         return _shared[0]
 
 
-class Stream:
+class CallStream:
     """One running stream; close it from any thread."""
 
     def __init__(self) -> None:
@@ -63,10 +63,10 @@ class Stream:
             self._task.cancel()
 
 
-class Streams:
+class CallStreams:
     """Starts streams, and ends those it started."""
 
-    def __init__(self, credentials: Credentials) -> None:
+    def __init__(self, credentials: ChannelCredentials) -> None:
         self._credentials = credentials
         self._channels: dict[tuple[str, int], tuple[grpc.aio.Channel, int]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -77,10 +77,10 @@ class Streams:
         request: content_pb2.FollowRequest,
         hear: Callable[[content_pb2.FollowResponse], None],
         end: Callable[[], None],
-    ) -> Stream:
+    ) -> CallStream:
         """Follows; ``hear`` and ``end`` are called on the loop's thread and must not block for long."""
         loop = shared_loop()
-        stream = Stream()
+        stream = CallStream()
 
         def begin() -> None:
             task = loop.create_task(self._follow(target, request, hear, end))

@@ -59,7 +59,7 @@ class _Refused(Exception):
         self.code = code
 
 
-class Answering:
+class CallRunner:
     """Of one server; on its loop.
 
     Args:

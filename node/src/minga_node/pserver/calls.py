@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from urllib.parse import unquote
 
-from minga_node.transfer.connections import party
+from minga_node.uploads.connection_limits import party
 
 
 def caller(peer: str) -> str:

@@ -14,7 +14,7 @@ from minga_node.errors import BadRequest, NotFound
 from minga_node.manifest import Manifest
 from minga_node.model import NODE_NAME
 from minga_node.pserver.context import Context
-from minga_node.swarm import pieces as sets
+from minga_node.wire import piece_set as sets
 from minga_protos.v1 import content_pb2, content_pb2_grpc
 
 NAME = "minga.v1.Content"

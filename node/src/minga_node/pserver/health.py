@@ -13,7 +13,7 @@ from minga_node.errors import NotFound
 from minga_node.pserver.context import Context
 
 
-class Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc]
+class HealthService(health_pb2_grpc.HealthServicer):  # type: ignore[misc]
     """All services have the same status. Changed and watched on the server's loop."""
 
     def __init__(self, services: Iterable[str]) -> None:

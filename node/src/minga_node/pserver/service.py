@@ -16,9 +16,9 @@ from minga_node.pclient.channels import MAX_MESSAGE_BYTES
 from minga_node.pclient.streams import shared_loop
 from minga_node.peer_tls import PeerTls
 from minga_node.pserver import members
-from minga_node.pserver.answering import Answering
+from minga_node.pserver.answering import CallRunner
 from minga_node.pserver.core import Core
-from minga_node.pserver.health import Health
+from minga_node.pserver.health import HealthService
 
 Register = Callable[[grpc.Server], None]
 """Adds one servicer to a server, as the generated ``add_…_to_server`` do."""
@@ -100,7 +100,7 @@ class GrpcServer:
 
     async def _build(self, services: list[tuple[str, Register]]) -> None:
         names = [name for name, _ in services]
-        self._health = Health(names)
+        self._health = HealthService(names)
         found = _Collected()
         for register in (self._health.register, *(register for _, register in services)):
             register(cast(grpc.Server, found))
@@ -108,7 +108,7 @@ class GrpcServer:
             reflection.enable_server_reflection(
                 [*names, health.SERVICE_NAME, reflection.SERVICE_NAME], cast(grpc.Server, found)
             )
-        answering = Answering(self._pool, self._network, members.Members(self._tls) if self._tls else None)
+        answering = CallRunner(self._pool, self._network, members.Members(self._tls) if self._tls else None)
         handlers = {method: answering.handler(method, one) for method, one in found.handlers.items()}
         self._core = Core(handlers, _options(self._tls))
 

@@ -24,7 +24,7 @@ NOBODY_SECONDS = 20.0
 """For which a job waits for a content that nobody online has."""
 
 
-class Copies:
+class OwnCopies:
     """Holds and drops.
 
     Args:

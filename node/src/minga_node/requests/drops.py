@@ -6,8 +6,8 @@ from collections.abc import Collection, Sequence
 
 from minga_node.errors import BadRequest, BrokerUnavailable, Conflict, NotFound
 from minga_node.index import Index
+from minga_node.requests.copy_placement import order
 from minga_node.requests.jobs import Jobs, SentJob
-from minga_node.requests.placing import order
 
 
 def surplus(content_id: str, holders: Collection[str], keep: int) -> Sequence[str]:

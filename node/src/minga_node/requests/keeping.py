@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from minga_node.requests.placing import lot
+from minga_node.requests.copy_placement import lot
 
 AT_ONCE = 32
 """Contents that one node has copied at the same time; each receiver takes them one by one."""

@@ -14,10 +14,10 @@ from minga_node.errors import BadRequest, BrokerUnavailable, MingaError, NotFoun
 from minga_node.events import Outbox, make
 from minga_node.index import Index
 from minga_node.model import Peer
+from minga_node.requests.copy_placement import order, place
 from minga_node.requests.jobs import Jobs, JobState
-from minga_node.requests.placing import order, place
 from minga_node.requests.presence import Presence
-from minga_node.requests.room import Room
+from minga_node.requests.room import PeerRoom
 from minga_node.store import Store
 from minga_node.workers import Worker
 
@@ -102,7 +102,7 @@ class Replications:
         presence: Presence,
     ) -> None:
         self._store, self._index, self._outbox, self._jobs = store, index, outbox, jobs
-        self._network, self._alive, self._room, self._presence = network, alive, Room(room), presence
+        self._network, self._alive, self._room, self._presence = network, alive, PeerRoom(room), presence
         self.worker = Worker("replication", self._look, interval=LOOK_SECONDS, delay=LOOK_SECONDS)
         self._traces: dict[str, str] = {}
         """What asked for those that run, as traceparents."""

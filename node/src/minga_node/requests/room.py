@@ -11,7 +11,7 @@ from minga_node.model import Peer
 REMEMBER_SECONDS = 10.0
 
 
-class Room:
+class PeerRoom:
     """Remembers the answers of ``ask`` (free bytes of a node; raises MingaError) for a few seconds."""
 
     def __init__(self, ask: Callable[[Peer], int], clock: Callable[[], float] = time.monotonic) -> None:

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from flask import Flask, Response, current_app, g, request
 
-from minga_node.access import Grants, Scope, Session, bearer
+from minga_node.access import AccessSession, Grants, Scope, bearer
 from minga_node.errors import InsufficientScope, InvalidToken, MingaError, TokenNeeded
 from minga_node.metrics import REST_REFUSED
 from minga_node.server.same_origin import SAFE
@@ -64,7 +64,7 @@ class Caller:
     """Who asks, as far as it is known."""
 
     scope: Scope | None = None
-    session: Session | None = None
+    session: AccessSession | None = None
 
 
 def caller(grants: Grants, network: str) -> Caller:

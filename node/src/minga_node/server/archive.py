@@ -14,7 +14,7 @@ from minga_node.model import FileRow
 from minga_node.names import check_name
 from minga_node.server.documented import Operation, Parameter, documented
 from minga_node.server.filters import FILTERS, Filters, filters
-from minga_node.server.http import Stream
+from minga_node.server.http import AnswerStream
 from minga_node.server.packing import Packing
 from minga_node.server.same_origin import check_act
 from minga_node.server.schemas import answer
@@ -142,7 +142,7 @@ def chosen(services: Services, text: str, peer: str | None) -> list[FileRow]:
 
 
 def _tar(stream: Iterator[bytes | Pause], name: str) -> Response:
-    response = Response(Stream(stream), content_type=tar.MEDIA_TYPE, direct_passthrough=True)
+    response = Response(AnswerStream(stream), content_type=tar.MEDIA_TYPE, direct_passthrough=True)
     response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
     response.headers["X-Content-Type-Options"] = "nosniff"
     return response

@@ -17,8 +17,8 @@ from minga_node.names import check_name
 from minga_node.server.access import for_readers, need_write
 from minga_node.server.documented import Operation, Parameter, documented
 from minga_node.server.files import choose
-from minga_node.server.following import Following
-from minga_node.server.http import Stream
+from minga_node.server.following import EventFollowing
+from minga_node.server.http import AnswerStream
 from minga_node.server.names import content_id
 from minga_node.server.schemas import answer
 from minga_node.server.services import Services
@@ -131,7 +131,7 @@ def label(files: Sequence[SmallFile]) -> str:
 def blueprint(services: Services) -> Blueprint:
     routes = Blueprint("downloads", __name__, url_prefix="/api/v1/downloads")
     downloads = services.downloads
-    following = Following(
+    following = EventFollowing(
         downloads, services.stopping, lambda download: DownloadOut.of(download).model_dump_json()
     )
 
@@ -193,7 +193,7 @@ def blueprint(services: Services) -> Blueprint:
         downloads.get(identity)
         with_pieces = request.args.get("pieces") == "true"
         return Response(
-            Stream(following.follow(identity, with_pieces)),
+            AnswerStream(following.follow(identity, with_pieces)),
             content_type="text/event-stream",
             headers={"Cache-Control": "no-store"},
             direct_passthrough=True,

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from flask import Blueprint, Response
 
 from minga_node.server.documented import Operation, documented
-from minga_node.server.http import Stream
+from minga_node.server.http import AnswerStream
 from minga_node.server.services import Services
 from minga_node.streams import Pause
 
@@ -25,7 +25,7 @@ def blueprint(services: Services) -> Blueprint:
     )
     def events() -> Response:
         return Response(
-            Stream(follow()),
+            AnswerStream(follow()),
             content_type="text/event-stream",
             headers={"Cache-Control": "no-store"},
             direct_passthrough=True,

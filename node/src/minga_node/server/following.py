@@ -27,7 +27,7 @@ class _Look:
     text: bytes
 
 
-class Following:
+class EventFollowing:
     """Makes the streams.
 
     Args:

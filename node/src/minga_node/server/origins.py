@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from minga_node.swarm.pieces import Pieces
-from minga_node.transfer.http import format_pieces
+from minga_node.wire.http import format_pieces
+from minga_node.wire.piece_set import Pieces
 
 
 class Origins:

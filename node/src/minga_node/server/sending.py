@@ -16,7 +16,7 @@ from werkzeug.http import http_date, is_resource_modified
 from minga_node.errors import PreconditionFailed
 from minga_node.metrics import BYTES
 from minga_node.server import ranges
-from minga_node.server.http import FileWrapper, Stream
+from minga_node.server.http import AnswerStream, FileWrapper
 from minga_node.streams import Pause
 
 BLOCK = 256 * 1024
@@ -110,7 +110,7 @@ def from_chunks(
 ) -> Response:
     """Content that is being fetched right now, in order."""
     start, end = bounds or (0, size)
-    return _respond(Stream(_counted(chunks)), start, end, size, bounds is not None, fields)
+    return _respond(AnswerStream(_counted(chunks)), start, end, size, bounds is not None, fields)
 
 
 def _counted(chunks: Iterator[bytes | Pause]) -> Iterator[bytes | Pause]:

@@ -31,7 +31,7 @@ class Unpacking:
         self.files: list[LocalFile] = []
         self.refused: list[tuple[str, str]] = []
 
-    def run(self, source: tar.Source) -> None:
+    def run(self, source: tar.TarSource) -> None:
         """Takes what is a file with a good name, and leaves out the rest.
 
         Raises:
@@ -49,7 +49,7 @@ class Unpacking:
             error.args = (f"{error}; {taken}",)
             raise
 
-    def _take(self, member: tar.Member) -> None:
+    def _take(self, member: tar.TarMember) -> None:
         name = self._under + member.name
         if member.problem:
             self._refuse(name, f"it is {member.problem}, no file")

@@ -9,14 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from minga_node.swarm import pieces as sets
-from minga_node.swarm.pieces import Pieces
+from minga_node.wire import piece_set as sets
+from minga_node.wire.piece_set import Pieces
 
 SLOW_ASK = 2.0
 """A holder whose piece takes longer than this gets one request at a time."""
 
 
-class Ask(NamedTuple):
+class PieceFetch(NamedTuple):
     """A request to be sent: the holder answers with one of these ranges of piece numbers."""
 
     id: int
@@ -28,7 +28,7 @@ class Ask(NamedTuple):
 class Running:
     """A request under way."""
 
-    ask: Ask
+    ask: PieceFetch
     sent: float
     reserved: Pieces
     left: int
@@ -39,7 +39,7 @@ class Running:
 
 
 @dataclass(slots=True)
-class Holder:
+class SwarmHolder:
     name: str
     pieces: Pieces
     complete: bool
@@ -98,7 +98,7 @@ class Holders:
 
     def __init__(self, count: int) -> None:
         self._every = sets.all_pieces(count)
-        self.by_name: dict[str, Holder] = {}
+        self.by_name: dict[str, SwarmHolder] = {}
         self._levels: list[Pieces] = [self._every]
         """``_levels[n]``: the pieces that exactly n incomplete holders have."""
 
@@ -108,7 +108,7 @@ class Holders:
             pieces = self._every
         known = self.by_name.get(name)
         if known is None:
-            known = self.by_name[name] = Holder(name, 0, complete, depth)
+            known = self.by_name[name] = SwarmHolder(name, 0, complete, depth)
         elif complete and not known.complete:
             self._count_out(known.pieces)
             known.pieces = 0
@@ -151,7 +151,7 @@ class Holders:
             self._count_out(gone)
             known.pieces &= ~gone
 
-    def remove(self, name: str) -> Holder | None:
+    def remove(self, name: str) -> SwarmHolder | None:
         """A holder is gone; what is known of it, if it was known."""
         known = self.by_name.pop(name, None)
         if known is not None and not known.complete:

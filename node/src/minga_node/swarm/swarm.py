@@ -12,11 +12,11 @@ from __future__ import annotations
 
 from random import Random
 
-from minga_node.swarm import pieces as sets
-from minga_node.swarm.holders import Ask, Holder, Holders, Running
+from minga_node.swarm.holders import Holders, PieceFetch, Running, SwarmHolder
 from minga_node.swarm.model import Outcome, Why
-from minga_node.swarm.pieces import Pieces
 from minga_node.swarm.rate import Rate
+from minga_node.wire import piece_set as sets
+from minga_node.wire.piece_set import Pieces
 
 CANDIDATES = 32
 """Ranges that a request offers a complete holder to choose from."""
@@ -81,9 +81,9 @@ class Swarm:
 
     # what to ask
 
-    def schedule(self, now: float) -> list[Ask]:
+    def schedule(self, now: float) -> list[PieceFetch]:
         """The requests to send now. Call it after every event, and now and then (0.1 s) for what is late."""
-        asks: list[Ask] = []
+        asks: list[PieceFetch] = []
         free = self._missing & ~self._reserved()
         if not free and now < self._repeat_at:
             return asks
@@ -128,7 +128,7 @@ class Swarm:
             reserved |= running.reserved
         return reserved
 
-    def _ask(self, free: Pieces, ready: list[Holder], now: float) -> Running:
+    def _ask(self, free: Pieces, ready: list[SwarmHolder], now: float) -> Running:
         wanted = free & self.preferred
         if wanted:
             piece = sets.first(wanted)
@@ -158,7 +158,7 @@ class Swarm:
             available &= ~sets.of_range(run)
             candidates.append(run)
 
-    def _repeat(self, ready: list[Holder], now: float) -> Running | None:
+    def _repeat(self, ready: list[SwarmHolder], now: float) -> Running | None:
         """A second request for a piece that is late, to a holder with nothing to do.
 
         Before the end (BEP 3's endgame) only for what waits in a holder's queue: a holder that hears
@@ -191,11 +191,11 @@ class Swarm:
         self._repeat_at = now + REPEAT_EVERY
         return None
 
-    def _delay(self, holder: Holder) -> float:
+    def _delay(self, holder: SwarmHolder) -> float:
         return (holder.left + 1) * (holder.pace if holder.pace is not None else 0.01)
 
     def _start(self, name: str, candidates: tuple[range, ...], now: float) -> Running:
-        ask = Ask(self._next_id, name, candidates)
+        ask = PieceFetch(self._next_id, name, candidates)
         self._next_id += 1
         reserved = 0
         for candidate in candidates:

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 
 from minga_node.downloads.exchange import FOLLOWERS, INTRODUCTIONS, Exchange
 from minga_node.downloads.model import Availability
-from minga_node.swarm import pieces as sets
-from minga_node.transfer.uploads import News
+from minga_node.uploads.connection import PieceNews
+from minga_node.wire import piece_set as sets
 from tests.waiting import wait_for
 
 ID = "f" * 64
@@ -57,7 +57,7 @@ def test_who_follows_on_a_connection_hears_everything_then_what_is_new() -> None
     connections = Connections()
     exchange = connections.exchange
     connections.here = sets.of([1, 2]), COUNT
-    assert exchange.meet(ID, "near") == News(sets.of([1, 2]))
+    assert exchange.meet(ID, "near") == PieceNews(sets.of([1, 2]))
     assert connections.followers == ["near"]
     assert exchange.news(ID, "near") == 0
     exchange.announce(ID, 7)
@@ -156,8 +156,8 @@ def test_a_stream_that_ends_leaves_who_follows_on_a_connection() -> None:
 
 def test_those_who_come_hear_of_those_there_and_these_of_them_once() -> None:
     exchange = Connections().exchange
-    assert exchange.meet(ID, "first") == News()
-    assert exchange.meet(ID, "second") == News(others=("first",))
+    assert exchange.meet(ID, "first") == PieceNews()
+    assert exchange.meet(ID, "second") == PieceNews(others=("first",))
     third = exchange.meet(ID, "third")
     assert third is not None
     assert set(third.others) == {"first", "second"}

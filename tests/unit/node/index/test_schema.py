@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from minga_node.index import Index, LogState, Query
-from minga_node.index.schema import STEPS
 from minga_node.index.signing import KEY, log_statement, set_hash, verified
-from minga_node.membership.records import STEPS as MEMBERS
-from minga_node.membership.records import Records
+from minga_node.index.table_schema import STEPS
+from minga_node.membership.member_records import STEPS as MEMBERS
+from minga_node.membership.member_records import MemberRecords
 from minga_node.store import Store
 from tests.support.writer import Writer
 from tests.waiting import wait_for
@@ -58,7 +58,7 @@ def test_members_of_an_earlier_version_are_kept(tmp_path: Path) -> None:
     store.migrate("membership", MEMBERS[:1])
     with store.write() as db:
         db.execute("INSERT INTO members VALUES ('a', 5, 9, 0, 1, 'host', 1, 2, 3, 1, '0.1.0', 4)")
-    records = Records(store)
+    records = MemberRecords(store)
     known = records.load(0.0)
     peer = known["a"].peer
     assert peer is not None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from minga_node.membership.address import LOOPBACK, NOWHERE, Address, choose, is_loopback, source_towards
+from minga_node.membership.address import LOOPBACK, NOWHERE, OwnAddress, choose, is_loopback, source_towards
 
 
 @pytest.mark.parametrize(("current", "found", "told"), [
@@ -31,7 +31,7 @@ class Routes:
 
 def test_a_node_that_begins_without_a_network_tells_its_address_once_there_is_one() -> None:
     routes = Routes()
-    address = Address(source=routes)
+    address = OwnAddress(source=routes)
     assert address.host == LOOPBACK
     assert not address.renew([])
     assert address.problem is None, "nobody is elsewhere"
@@ -44,7 +44,7 @@ def test_a_node_that_begins_without_a_network_tells_its_address_once_there_is_on
 
 def test_an_address_that_changes_is_noticed_and_another_way_out_is_no_change() -> None:
     routes = Routes(**{NOWHERE: "10.0.0.1", "10.0.0.9": "10.0.0.1"})
-    address = Address(source=routes)
+    address = OwnAddress(source=routes)
     assert address.host == "10.0.0.1"
     routes.ways["172.16.0.9"] = "172.16.0.1"
     assert not address.renew(["172.16.0.9", "10.0.0.9"])
@@ -55,7 +55,7 @@ def test_an_address_that_changes_is_noticed_and_another_way_out_is_no_change() -
 
 
 def test_what_the_configuration_says_stays_and_is_named_where_it_cannot_be_right() -> None:
-    address = Address("127.0.0.1", Routes(**{"10.0.0.9": "10.0.0.1"}))
+    address = OwnAddress("127.0.0.1", Routes(**{"10.0.0.9": "10.0.0.1"}))
     assert not address.renew(["10.0.0.9"])
     assert address.host == "127.0.0.1"
     assert "set advertise" in str(address.problem)

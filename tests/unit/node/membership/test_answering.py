@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from minga_node.membership.answering import ASK_SECONDS, Answering, Answers
+from minga_node.membership.answering import ASK_SECONDS, Answers, Reachability
 
 
 def test_one_failed_call_is_nothing_and_some_that_last_are() -> None:
-    it = Answering(patience=10)
+    it = Reachability(patience=10)
     it.failed("a", 0.0)
     assert it.of("a", 60.0) is Answers.YES
     it.failed("a", 9.0)
@@ -18,7 +18,7 @@ def test_one_failed_call_is_nothing_and_some_that_last_are() -> None:
 
 
 def test_others_are_asked_now_and_then_and_what_they_say_counts() -> None:
-    it = Answering(patience=10)
+    it = Reachability(patience=10)
     it.failed("a", 0.0)
     it.failed("a", 5.0)
     assert it.to_ask_about(9.0) == []

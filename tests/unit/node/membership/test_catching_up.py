@@ -13,7 +13,7 @@ from minga_node.errors import PeerMisbehaved, PeerUnreachable
 from minga_node.index import Delta, Entry
 from minga_node.membership import catching_up
 from minga_node.membership.catching_up import SLOW_SECONDS, Apply, CatchUp, Part
-from minga_node.membership.pace import PATIENCE
+from minga_node.membership.stream_rate import PATIENCE
 from tests.waiting import wait_for
 
 

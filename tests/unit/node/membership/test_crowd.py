@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from minga_node.membership.crowd import AT, OF_A_PROVEN, OF_AN_ADDRESS, OF_AN_UNPROVEN, Crowd
 from minga_node.membership.goodbyes import Goodbye
-from minga_node.membership.known import BROKER
+from minga_node.membership.known_members import BROKER
 from minga_node.membership.newcomers import A_SECOND, AT_ONCE, MOST_ADDRESSES, Newcomers
 from minga_node.membership.view import View
 from tests.support.writer import Writer

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from minga_node.membership.bounds import why_not
+from minga_node.membership.clock_bounds import why_not
 from minga_node.membership.forms import digest_problem, record_problem
-from minga_node.membership.known import Known
-from minga_node.membership.records import Records
+from minga_node.membership.known_members import KnownMember
+from minga_node.membership.member_records import MemberRecords
 from minga_node.membership.scuttlebutt import Digest
 from minga_node.model import Peer
 from minga_node.store import Store
@@ -49,9 +49,9 @@ def test_the_reason_for_a_time_years_ahead_is_a_clock(monkeypatch: pytest.Monkey
     record = Writer("a").record(epoch=1_800_000_000_000_000)
     assert why_not(record) is None
     # Of a process that began with that clock.
-    monkeypatch.setattr("minga_node.membership.bounds._BEGAN", 60 * 10**9 - time.monotonic_ns())
-    monkeypatch.setattr("minga_node.membership.bounds.time.time", lambda: 60.0)
-    monkeypatch.setattr("minga_node.membership.bounds.time.time_ns", lambda: 60 * 10**9)
+    monkeypatch.setattr("minga_node.membership.clock_bounds._BEGAN", 60 * 10**9 - time.monotonic_ns())
+    monkeypatch.setattr("minga_node.membership.clock_bounds.time.time", lambda: 60.0)
+    monkeypatch.setattr("minga_node.membership.clock_bounds.time.time_ns", lambda: 60 * 10**9)
     said = str(why_not(record))
     assert "1970-01-01" in said
     assert "2027-01-15" in said
@@ -60,10 +60,10 @@ def test_the_reason_for_a_time_years_ahead_is_a_clock(monkeypatch: pytest.Monkey
 
 def test_records_from_the_disk_are_looked_at_like_others(tmp_path: Path) -> None:
     store = Store(tmp_path / "s.db")
-    records = Records(store)
+    records = MemberRecords(store)
     peers = [Writer(id_).record() for id_ in ("good", *IDS[1:])]
     peers.append(Writer("odd").record(host="a\nb"))
-    records.save([Known(5, 6, 0.0, peer=peer, proven=peer.id == "good") for peer in peers], 1.0)
+    records.save([KnownMember(5, 6, 0.0, peer=peer, proven=peer.id == "good") for peer in peers], 1.0)
     loaded = records.load(1.0)
     assert list(loaded) == ["good"]
     assert loaded["good"].proven

@@ -12,14 +12,14 @@ import pytest
 
 from minga_node.errors import Conflict, Forged, PeerMisbehaved, PeerUnreachable
 from minga_node.index import Delta, Entry, Index
-from minga_node.membership.bounds import AHEAD_MS
-from minga_node.membership.claims import PATIENCE
+from minga_node.membership.clock_bounds import AHEAD_MS
 from minga_node.membership.goodbyes import Goodbye
 from minga_node.membership.gossip import Gossip
 from minga_node.membership.identities import ASK_SECONDS
+from minga_node.membership.member_records import MemberRecords
 from minga_node.membership.messages import Joined, Push, Reconcile
 from minga_node.membership.network_id import NetworkId
-from minga_node.membership.records import Records
+from minga_node.membership.peer_conduct import PATIENCE
 from minga_node.membership.scuttlebutt import Digest
 from minga_node.membership.view import View
 from minga_node.metrics import GOSSIP_REFUSED
@@ -223,7 +223,7 @@ def test_who_left_says_so_itself_whoever_brings_it(half: Half, owner: Writer) ->
         assert not half.gossip.claims.refused("teller")
     push(half, TELLER, digests=[left(owner.goodbye(99))])
     assert half.view.state("owner", 0.0) is PeerState.LEFT
-    records = Records(half.store)
+    records = MemberRecords(half.store)
     records.save(half.view.known.values(), half.now)
     assert records.load(half.now)["owner"].goodbye == owner.goodbye(99).signature
     assert half.gossip.digests()["owner"].goodbye == owner.goodbye(99).signature, "others can check it too"
@@ -303,7 +303,7 @@ def still_speaks(half: Half) -> None:
     for digest in half.gossip.digests().values():
         digest_to_message(digest)
     to_message(half.gossip.own())
-    Records(half.store).save(list(half.view.known.values()), half.now)
+    MemberRecords(half.store).save(list(half.view.known.values()), half.now)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from minga_node.membership.network_id import YOUNG_MS, NetworkId, Verdict, is_id, judge, made_at, make
+from minga_node.membership.network_id import YOUNG_MS, NetworkId, NetworkVerdict, is_id, judge, made_at, make
 from minga_node.store import Store
 
 NOW = 1_800_000_000_000
@@ -15,20 +15,20 @@ YOUNG, YOUNGER = make(NOW - 2), make(NOW - 1)
 
 
 @pytest.mark.parametrize(("mine", "theirs", "met", "verdict"), [
-    ("", "", False, Verdict.SAME),
-    (OLD, "", True, Verdict.SAME),
-    (OLD, OLD, True, Verdict.SAME),
-    ("", OLD, False, Verdict.ADOPT),
-    (YOUNG, OLD, False, Verdict.ADOPT),
-    (OLD, YOUNG, False, Verdict.ADOPT),
-    (OLD, OLDER, True, Verdict.OTHER),
-    (OLDER, OLD, True, Verdict.OTHER),
-    (OLD, YOUNG, True, Verdict.OTHER),
-    (YOUNG, OLD, True, Verdict.OTHER),
-    (YOUNG, YOUNGER, True, Verdict.YOUNGER),
-    (YOUNGER, YOUNG, True, Verdict.ADOPT),
+    ("", "", False, NetworkVerdict.SAME),
+    (OLD, "", True, NetworkVerdict.SAME),
+    (OLD, OLD, True, NetworkVerdict.SAME),
+    ("", OLD, False, NetworkVerdict.ADOPT),
+    (YOUNG, OLD, False, NetworkVerdict.ADOPT),
+    (OLD, YOUNG, False, NetworkVerdict.ADOPT),
+    (OLD, OLDER, True, NetworkVerdict.OTHER),
+    (OLDER, OLD, True, NetworkVerdict.OTHER),
+    (OLD, YOUNG, True, NetworkVerdict.OTHER),
+    (YOUNG, OLD, True, NetworkVerdict.OTHER),
+    (YOUNG, YOUNGER, True, NetworkVerdict.YOUNGER),
+    (YOUNGER, YOUNG, True, NetworkVerdict.ADOPT),
 ], ids=range(12))  # fmt: skip
-def test_the_rule(mine: str, theirs: str, met: bool, verdict: Verdict) -> None:
+def test_the_rule(mine: str, theirs: str, met: bool, verdict: NetworkVerdict) -> None:
     assert judge(mine, theirs, met=met, now_ms=NOW) is verdict
 
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from functools import partial
 
 from minga_node.index import Delta, Index
-from minga_node.membership.news import Newsboy
+from minga_node.membership.rumours import RumourSender
 from minga_node.model import LocalFile, Peer
 from tests.waiting import wait_for
 
@@ -33,9 +33,9 @@ class Told:
 
 
 @contextmanager
-def newsboy(index: Index, told: Told, eager: Callable[[], bool] = lambda: True) -> Iterator[Newsboy]:
+def newsboy(index: Index, told: Told, eager: Callable[[], bool] = lambda: True) -> Iterator[RumourSender]:
     with ThreadPoolExecutor(8) as pool:
-        boy = Newsboy(index, told.tell, lambda: PEERS, eager, pool)
+        boy = RumourSender(index, told.tell, lambda: PEERS, eager, pool)
         boy.worker.start()
         try:
             yield boy

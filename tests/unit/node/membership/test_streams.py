@@ -8,17 +8,17 @@ from functools import partial
 import pytest
 
 from minga_node.errors import Busy
-from minga_node.membership import streams
-from minga_node.membership.pace import PATIENCE, SLOW, Pace
-from minga_node.membership.streams import STREAMS, Streams
+from minga_node.membership import catch_up_slots
+from minga_node.membership.catch_up_slots import STREAMS, CatchUpSlots
+from minga_node.membership.stream_rate import PATIENCE, SLOW, StreamRate
 
 
 class Clock:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 0.0
-        monkeypatch.setattr(streams, "Pace", lambda: Pace(lambda: self.now))
+        monkeypatch.setattr(catch_up_slots, "StreamRate", lambda: StreamRate(lambda: self.now))
 
-    def wait(self, pace: Pace, seconds: float, size: int) -> None:
+    def wait(self, pace: StreamRate, seconds: float, size: int) -> None:
         """The other end needs so long for so many bytes."""
         pace.wait()
         self.now += seconds
@@ -30,8 +30,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return Clock(monkeypatch)
 
 
-def pace_of(clock: Clock) -> Pace:
-    return Pace(lambda: clock.now)
+def pace_of(clock: Clock) -> StreamRate:
+    return StreamRate(lambda: clock.now)
 
 
 def test_a_rate_counts_after_some_time_of_waiting(clock: Clock) -> None:
@@ -61,16 +61,16 @@ def test_a_message_that_takes_too_long_is_slow_whatever_came_before(clock: Clock
 
 
 @pytest.fixture
-def full(clock: Clock) -> tuple[Clock, Streams, list[Pace], list[str], ExitStack]:
+def full(clock: Clock) -> tuple[Clock, CatchUpSlots, list[StreamRate], list[str], ExitStack]:
     """All places taken, and who was cut."""
     cut: list[str] = []
-    places, stack = Streams(), ExitStack()
+    places, stack = CatchUpSlots(), ExitStack()
     taken = [stack.enter_context(places.place(f"r{n}", partial(cut.append, f"r{n}"))) for n in range(STREAMS)]
     return clock, places, taken, cut, stack
 
 
 def test_nobody_makes_room_who_is_not_slow(
-    full: tuple[Clock, Streams, list[Pace], list[str], ExitStack],
+    full: tuple[Clock, CatchUpSlots, list[StreamRate], list[str], ExitStack],
 ) -> None:
     clock, places, taken, cut, _ = full
     for pace in taken:
@@ -81,7 +81,7 @@ def test_nobody_makes_room_who_is_not_slow(
 
 
 def test_the_slowest_makes_room_for_one_who_waits(
-    full: tuple[Clock, Streams, list[Pace], list[str], ExitStack],
+    full: tuple[Clock, CatchUpSlots, list[StreamRate], list[str], ExitStack],
 ) -> None:
     clock, places, taken, cut, stack = full
     for n, pace in enumerate(taken):
@@ -102,7 +102,7 @@ def test_the_slowest_makes_room_for_one_who_waits(
 
 def test_a_reader_has_one_place_and_gets_another_for_it_when_it_is_stuck(clock: Clock) -> None:
     cut: list[str] = []
-    places = Streams()
+    places = CatchUpSlots()
     with places.place("reader", lambda: cut.append("old")) as pace:
         with pytest.raises(Busy), places.place("reader", lambda: None):
             pass

@@ -8,8 +8,8 @@ import pytest
 
 from minga_node.errors import Busy
 from minga_node.index import Delta, Index
+from minga_node.membership.catch_up_slots import STREAMS
 from minga_node.membership.scuttlebutt import Need
-from minga_node.membership.streams import STREAMS
 from minga_node.membership.supply import Supply
 from minga_node.model import LocalFile
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from minga_node.index.log import LogState
 from minga_node.membership.scuttlebutt import Digest
-from minga_node.membership.told import ALL_SECONDS, Told
+from minga_node.membership.told import ALL_SECONDS, ToldDigests
 from minga_node.membership.view import View
 from tests.support.writer import Writer
 
@@ -12,7 +12,7 @@ OWN = {"me": LogState(10, 4)}
 
 
 def test_all_is_told_first_and_again_after_a_while_and_to_who_does_not_remember() -> None:
-    told = Told()
+    told = ToldDigests()
     assert told.since("a", 0.0) is None
     told.met("a", 5, 77, 6, 0.0, everything=False)
     assert told.since("a", 0.0) is None, "not all was told yet"

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from minga_node.errors import ConfigError
-from minga_node.mom.addresses import Addresses
+from minga_node.mom.addresses import BrokerAddresses
 
 
 def test_a_file_has_one_address_a_line_and_is_read_anew(tmp_path: Path) -> None:
     file = tmp_path / "uri"
     file.write_text("amqp://u:secret@one:5672/\n\n  amqps://u:secret@two/team \n")
-    addresses = Addresses(file=file)
+    addresses = BrokerAddresses(file=file)
     assert [str(address) for address in addresses.read()] == ["amqp://one:5672", "amqps://two:5671"]
     assert not addresses.changed()
     file.write_text("amqp://u:secret@three/,amqp://u:secret@four/")
@@ -25,7 +25,7 @@ def test_a_file_has_one_address_a_line_and_is_read_anew(tmp_path: Path) -> None:
 def test_only_another_place_is_a_reason_to_leave(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     file = tmp_path / "uri"
     file.write_text("amqp://u:old@one/team")
-    addresses = Addresses(file=file)
+    addresses = BrokerAddresses(file=file)
     (current,) = addresses.read()
     for content in ("amqp://u:new@one/team", "amqp://other:new@one:5672/team", "nonsense", "", "\xff"):
         file.write_text(content, encoding="latin-1")
@@ -55,16 +55,16 @@ def test_what_is_no_address_is_named_without_its_password(tmp_path: Path, conten
     file = tmp_path / "uri"
     file.write_text(content)
     with pytest.raises(ConfigError) as error:
-        Addresses(file=file).read()
+        BrokerAddresses(file=file).read()
     assert str(file) in str(error.value)
     assert "secret" not in str(error.value)
     if content:
         with pytest.raises(ConfigError, match="broker_url is set: expected an AMQP address"):
-            Addresses([content])
+            BrokerAddresses([content])
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
-    addresses = Addresses(file=tmp_path / "uri")
+    addresses = BrokerAddresses(file=tmp_path / "uri")
     with pytest.raises(ConfigError, match="uri cannot be read"):
         addresses.read()
     assert not addresses.changed()

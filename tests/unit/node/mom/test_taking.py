@@ -12,7 +12,7 @@ from minga_node.errors import NotFound, StorageFailed
 from minga_node.events import Event, Outbox, make
 from minga_node.index import Index
 from minga_node.mom.own import Delivery
-from minga_node.mom.taking import Taking
+from minga_node.mom.taking import EventConsumer
 from minga_node.store import Store
 
 
@@ -26,7 +26,7 @@ class Scene:
         self.effects: list[str] = []
         self.tapped: list[str] = []
         self.fails: dict[str, Callable[[], Exception]] = {}
-        self.taking = Taking(
+        self.taking = EventConsumer(
             self.index,
             self.store,
             Outbox(self.store),

@@ -9,7 +9,7 @@ import pytest
 
 from minga_node.errors import Conflict, PeerUnreachable
 from minga_node.model import Holder, Peer
-from minga_node.requests import Copies
+from minga_node.requests import OwnCopies
 from minga_node.requests.drops import surplus
 
 ID = "ab" * 32
@@ -25,7 +25,7 @@ class World:
         self.together: threading.Barrier | None = None
         """Has everybody ask before anybody is answered, and be answered before anybody goes on."""
 
-    def node(self, name: str) -> Copies:
+    def node(self, name: str) -> OwnCopies:
         world = self
 
         class Index:
@@ -49,7 +49,7 @@ class World:
         def peer(id_: str) -> Peer:
             return Peer(id_, 1, "198.18.0.1", 1, 2, 3)
 
-        return Copies(
+        return OwnCopies(
             cast("Any", Index()), cast("Any", Library()), cast("Any", None), lambda: True, peer, self.ask, 300
         )
 

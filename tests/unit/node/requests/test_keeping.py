@@ -7,8 +7,8 @@ from collections import Counter, deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from minga_node.requests.copy_placement import place
 from minga_node.requests.keeping import AT_ONCE, SETTLE_SECONDS, Copy, Keeper, Scarce, caretaker, missing
-from minga_node.requests.placing import place
 
 DELAY = 300.0
 DETECTION = 15

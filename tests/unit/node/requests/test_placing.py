@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from minga_node.requests.placing import lot, order, place
+from minga_node.requests.copy_placement import lot, order, place
 
 PEERS = [f"peer-{n}" for n in range(10)]
 GB = 10**9

@@ -8,7 +8,7 @@ from minga_node.errors import PeerUnreachable
 from minga_node.index import Delta, Entry, Index
 from minga_node.model import LocalFile, Peer, PeerState, PeerStatus
 from minga_node.requests import Presence
-from minga_node.requests.room import REMEMBER_SECONDS, Room
+from minga_node.requests.room import REMEMBER_SECONDS, PeerRoom
 from minga_node.store import Store
 
 
@@ -46,7 +46,7 @@ def test_room_is_asked_rarely_and_of_a_few_and_who_does_not_answer_is_left_out()
             raise PeerUnreachable("mute")
         return 100
 
-    room = Room(ask, lambda: now[0])
+    room = PeerRoom(ask, lambda: now[0])
     peers = [peer(name) for name in ("mute", "a", "b", "c")]
     assert room.of(peers, 2) == {"a": 100, "b": 100}
     assert room.of(peers[1:], 2) == {"a": 100, "b": 100}

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from random import Random
 
-from minga_node.swarm import Ask, Outcome, Swarm, Why, choose_neighbours, least_sent
-from minga_node.swarm import pieces as sets
-from minga_node.swarm.neighbours import MORE, MOST_NEIGHBOURS, NEIGHBOURS, Hunger
+from minga_node.swarm import Outcome, PieceFetch, Swarm, Why, choose_neighbours
+from minga_node.swarm.neighbour_choice import MORE, MOST_NEIGHBOURS, NEIGHBOURS, Hunger
 from minga_node.swarm.swarm import CANDIDATES, LATE_AT_LEAST, LONG_WAIT, SMALLEST_WINDOW
+from minga_node.uploads.choice import least_sent
+from minga_node.wire import piece_set as sets
 
 
-def pieces_asked(asks: list[Ask]) -> list[int]:
+def pieces_asked(asks: list[PieceFetch]) -> list[int]:
     return [piece for ask in asks for piece in ask.candidates[0]]
 
 
-def deliver(swarm: Swarm, ask: Ask, now: float) -> None:
+def deliver(swarm: Swarm, ask: PieceFetch, now: float) -> None:
     swarm.chosen(ask.id, ask.candidates[0], now)
     for piece in ask.candidates[0]:
         swarm.received(ask.id, piece, now)
@@ -107,7 +108,7 @@ def test_candidates_that_were_not_chosen_are_free_again() -> None:
     swarm.set_holder("peer", 0)
     (ask,) = swarm.schedule(0.0)
     assert len(ask.candidates) > 1
-    deliver(swarm, Ask(ask.id, "seed", (ask.candidates[1],)), 0.1)
+    deliver(swarm, PieceFetch(ask.id, "seed", (ask.candidates[1],)), 0.1)
     left = set(range(9)) - set(ask.candidates[1])
     got: set[int] = set()
     while not swarm.complete:
@@ -233,7 +234,7 @@ def test_news_are_worth_a_look_if_their_holder_may_be_asked_for_some_of_them() -
 
 
 def test_equal_seeds_decide_equally() -> None:
-    def run(seed: int) -> list[Ask]:
+    def run(seed: int) -> list[PieceFetch]:
         swarm = Swarm(500, seed=seed)
         for name in "abc":
             swarm.set_holder(name, 0, complete=True, depth=9)

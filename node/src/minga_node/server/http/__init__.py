@@ -4,8 +4,8 @@ Connections wait in one epoll; whichever thread of the pool wakes with one that 
 and answers when a request is complete. The parser is llhttp's (``httptools``).
 """
 
-from minga_node.server.http.answers import FileWrapper, Stream
+from minga_node.server.http.answers import AnswerStream, FileWrapper
 from minga_node.server.http.limits import Limits
 from minga_node.server.http.server import HttpServer
 
-__all__ = ["FileWrapper", "HttpServer", "Limits", "Stream"]
+__all__ = ["AnswerStream", "FileWrapper", "HttpServer", "Limits"]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from email.utils import formatdate
 from typing import IO, Any
 
-from minga_node.server.http.parsing import Request
+from minga_node.server.http.parsing import HttpRequest
 from minga_node.streams import Pause, blocking
 
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
@@ -43,7 +43,7 @@ class FileWrapper:
         self.stream.close()
 
 
-class Stream:
+class AnswerStream:
     """An answer that comes by and by; its generator yields a :class:`Pause` instead of waiting."""
 
     def __init__(self, parts: Iterator[bytes | Pause]) -> None:
@@ -76,7 +76,7 @@ class Environments:
             "wsgi.file_wrapper": FileWrapper,
         }
 
-    def make(self, request: Request, address: str, body: IO[bytes]) -> dict[str, Any]:
+    def make(self, request: HttpRequest, address: str, body: IO[bytes]) -> dict[str, Any]:
         environ: dict[str, Any] = dict(self._base)
         environ["REQUEST_METHOD"] = request.method
         environ["PATH_INFO"], environ["QUERY_STRING"] = request.path()
@@ -109,7 +109,7 @@ class Environments:
         return name
 
 
-class Answer:
+class HttpAnswer:
     """What an app said: status and headers now, the body as it is asked for."""
 
     __slots__ = ("body", "closing", "code", "headers", "length", "status")
@@ -142,7 +142,7 @@ class Answer:
             close()
 
 
-def ask(app: Wsgi, environ: dict[str, Any]) -> Answer:
+def ask(app: Wsgi, environ: dict[str, Any]) -> HttpAnswer:
     """Calls the app, which may block for as long as its work takes."""
     said: list[tuple[str, list[tuple[str, str]]]] = []
 
@@ -153,14 +153,14 @@ def ask(app: Wsgi, environ: dict[str, Any]) -> Answer:
 
     body = app(environ, start_response)
     ((status, headers),) = said
-    if not isinstance(body, FileWrapper | Stream):
+    if not isinstance(body, FileWrapper | AnswerStream):
         try:
             whole = [b"".join(body)]
         finally:
             if (close := getattr(body, "close", None)) is not None:
                 close()
         body = whole
-    return Answer(status, headers, body)
+    return HttpAnswer(status, headers, body)
 
 
 def _no_write(_data: bytes) -> None:

@@ -13,7 +13,7 @@ from minga_node.disk import disk_errors, write_sparse
 PREFIX = "body-"
 
 
-class Room(Protocol):
+class BodyRoom(Protocol):
     """Room on the disk, which one file has while it is being written."""
 
     def more(self, count: int, /) -> None: ...
@@ -27,7 +27,7 @@ class Spooled(io.FileIO):
         room: closed with the file, or when somebody else has it.
     """
 
-    def __init__(self, path: Path, room: Room) -> None:
+    def __init__(self, path: Path, room: BodyRoom) -> None:
         super().__init__(path, "rb")
         self.path, self._room = path, room
 
@@ -51,14 +51,14 @@ class Body:
     """
 
     def __init__(
-        self, directory: Path, rooms: Callable[[Path], Room], in_memory: int, length: int | None
+        self, directory: Path, rooms: Callable[[Path], BodyRoom], in_memory: int, length: int | None
     ) -> None:
         self._directory, self._rooms = directory, rooms
         self._in_memory, self._length = in_memory, length
         self._memory = io.BytesIO()
         self._path: Path | None = None
         self._file: IO[bytes] | None = None
-        self._room: Room | None = None
+        self._room: BodyRoom | None = None
 
     def add(self, parts: list[bytes]) -> None:
         """Raises StorageFull, StorageFailed, ReadOnly."""

@@ -1,8 +1,8 @@
 """One connection: what it is waiting for, and what to do when that has come.
 
-A connection belongs to one thread at a time, from an event of epoll to :meth:`Connection.release`. Its events
-come one by one (EPOLLONESHOT) and tell of a level, so one that is missed while the connection is owned comes
-again when it is let go.
+A connection belongs to one thread at a time, from an event of epoll to :meth:`HttpConnection.release`. Its
+events come one by one (EPOLLONESHOT) and tell of a level, so one that is missed while the connection is owned
+comes again when it is let go.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from typing import IO
 
 from minga_node.errors import MingaError
 from minga_node.metrics import REST_CUT
-from minga_node.server.http.answers import Answer, Stream, ask
+from minga_node.server.http.answers import AnswerStream, HttpAnswer, ask
 from minga_node.server.http.bodies import Body
 from minga_node.server.http.lanes import Lane
 from minga_node.server.http.outgoing import BURST, After, Outgoing
 from minga_node.server.http.owner import Owner
-from minga_node.server.http.parsing import ParseError, Parser, Request
-from minga_node.server.http.phases import MASKS, Phase
+from minga_node.server.http.parsing import HttpRequest, ParseError, Parser
+from minga_node.server.http.phases import MASKS, ConnectionPhase
 from minga_node.server.http.problems import document, phrase
 from minga_node.streams import Pause, Signal
 
@@ -38,7 +38,7 @@ READ_BODY = 256 * 1024
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
-class Connection:
+class HttpConnection:
     """Made for a fresh socket that does not block; all methods but :meth:`take` and :meth:`wake` are the
     owning thread's.
     """
@@ -46,7 +46,7 @@ class Connection:
     def __init__(self, server: Owner, sock: socket.socket, address: str) -> None:
         self._server, self._sock, self.fd = server, sock, sock.fileno()
         self.address = address
-        self.phase = Phase.HEAD
+        self.phase = ConnectionPhase.HEAD
         self.since = time.monotonic()
         """Since when it waits for its client."""
         self.deadline = self.since + server.limits.head_seconds
@@ -71,7 +71,7 @@ class Connection:
     def take(self) -> bool:
         """Makes it this thread's, unless it is another's."""
         with self._lock:
-            if self._owned or self.phase is Phase.CLOSED:
+            if self._owned or self.phase is ConnectionPhase.CLOSED:
                 return False
             self._owned = True
             return True
@@ -79,63 +79,63 @@ class Connection:
     def release(self) -> None:
         """Waits for the next event."""
         with self._lock:
-            if self.phase is Phase.CLOSED:
+            if self.phase is ConnectionPhase.CLOSED:
                 return
             self._owned = False
-            if self._woken and self.phase is Phase.PAUSED:
-                self.phase, self.deadline = Phase.SEND, math.inf
+            if self._woken and self.phase is ConnectionPhase.PAUSED:
+                self.phase, self.deadline = ConnectionPhase.SEND, math.inf
             self._server.arm(self, MASKS[self.phase])
 
     def wake(self) -> None:
         """There may be something to answer with. From any thread, also one that holds locks."""
         with self._lock:
             self._woken = True
-            if self.phase is Phase.PAUSED and not self._owned:
-                self.phase, self.deadline = Phase.SEND, math.inf
+            if self.phase is ConnectionPhase.PAUSED and not self._owned:
+                self.phase, self.deadline = ConnectionPhase.SEND, math.inf
                 # There is room, or it would not have been paused: some thread of the pool takes it at once.
                 self._server.arm(self, select.EPOLLOUT)
 
     @property
     def waits(self) -> bool:
         """Whether it waits for its client just now."""
-        return not self._owned and self.phase not in {Phase.PAUSED, Phase.CLOSED}
+        return not self._owned and self.phase not in {ConnectionPhase.PAUSED, ConnectionPhase.CLOSED}
 
     @property
     def idle(self) -> bool:
         """Whether nothing of a request is here, and no answer on its way."""
-        return self.phase is Phase.HEAD and not self._parser.begun and not self._parser.requests
+        return self.phase is ConnectionPhase.HEAD and not self._parser.begun and not self._parser.requests
 
     # what there is to do
 
     def event(self, mask: int) -> None:
         """Epoll says that it is ready."""
-        if self.phase is Phase.HEAD:
+        if self.phase is ConnectionPhase.HEAD:
             self._read_head()
-        elif self.phase is Phase.LINGER:
+        elif self.phase is ConnectionPhase.LINGER:
             self._read_away()
-        elif self.phase is Phase.PAUSED:
+        elif self.phase is ConnectionPhase.PAUSED:
             if mask & (select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR):
                 self.close()
         else:
             self._ready = True
 
-    def lane(self) -> Lane[Connection] | None:
+    def lane(self) -> Lane[HttpConnection] | None:
         """Where its next :meth:`work` belongs; ``None`` if there is nothing to do before the next event."""
         if self._ready:
             return self._server.moving
-        if self.phase is Phase.HEAD and self._parser.requests:
+        if self.phase is ConnectionPhase.HEAD and self._parser.requests:
             return self._server.lane(self._parser.requests[0])
         return None
 
     def work(self) -> None:
         """Does it. Blocks as the app does, never for the client."""
         try:
-            if self.phase is Phase.HEAD:
+            if self.phase is ConnectionPhase.HEAD:
                 self._next_request()
-            elif self.phase is Phase.BODY:
+            elif self.phase is ConnectionPhase.BODY:
                 self._ready = False
                 self._receive()
-            elif self.phase is Phase.SEND:
+            elif self.phase is ConnectionPhase.SEND:
                 self._ready = False
                 self._go_on(self._out.more())
         except OSError as error:
@@ -198,10 +198,10 @@ class Connection:
             return
         if request.expects:
             self._out.push(CONTINUE)
-        self.phase = Phase.BODY
+        self.phase = ConnectionPhase.BODY
         self._wait(self._server.limits.body_seconds)
 
-    def _take_parts(self, request: Request) -> bool:
+    def _take_parts(self, request: HttpRequest) -> bool:
         """Whether they could be kept; if not, that is answered."""
         if request.parts and self._body is not None:
             parts, request.parts = request.parts, []
@@ -234,13 +234,13 @@ class Connection:
             if not self._take_parts(request):
                 return
             if request.complete:
-                self.phase = Phase.HEAD
+                self.phase = ConnectionPhase.HEAD
                 self.deadline = math.inf
                 return
 
     # answering
 
-    def _ask(self, request: Request, body: IO[bytes]) -> None:
+    def _ask(self, request: HttpRequest, body: IO[bytes]) -> None:
         self.deadline = math.inf
         try:
             answer = ask(self._server.app, self._server.environments.make(request, self.address, body))
@@ -251,14 +251,14 @@ class Connection:
     def _refuse(self, status: int, kind: str, detail: str) -> None:
         """Answers what cannot be read on; the connection is of no use then."""
         self._discard_body()
-        request = Request()
+        request = HttpRequest()
         self._parser.requests.clear()
         self._parser.requests.append(request)
         body = document(kind, status, detail)
         headers = [("Content-Type", "application/problem+json"), ("Content-Length", str(len(body)))]
-        self._begin(Answer(f"{status} {phrase(status)}", headers, [body]), request)
+        self._begin(HttpAnswer(f"{status} {phrase(status)}", headers, [body]), request)
 
-    def _begin(self, answer: Answer, request: Request) -> None:
+    def _begin(self, answer: HttpAnswer, request: HttpRequest) -> None:
         """Sends the head, and of the body what may go at once."""
         more: list[str] = []
         silent = request.method == "HEAD" or not answer.has_body
@@ -266,7 +266,7 @@ class Connection:
             answer.closing or not request.keep_alive or not request.complete or self._server.stopping
         )
         chunked = False
-        if isinstance(answer.body, Stream) and answer.length is None and not silent:
+        if isinstance(answer.body, AnswerStream) and answer.length is None and not silent:
             chunked = request.version == "1.1"
             if chunked:
                 more.append("Transfer-Encoding: chunked\r\n")
@@ -277,7 +277,7 @@ class Connection:
         elif request.version == "1.0":
             more.append("Connection: keep-alive\r\n")
         head = answer.head(self._server.date(), *more)
-        self.phase = Phase.SEND
+        self.phase = ConnectionPhase.SEND
         self._go_on(self._out.begin(answer, head, silent=silent, chunked=chunked), at_once=True)
 
     def _go_on(self, after: After | Pause, at_once: bool = False) -> None:
@@ -292,7 +292,7 @@ class Connection:
 
     def _pause(self, pause: Pause) -> None:
         self._woken = False
-        self.phase = Phase.PAUSED
+        self.phase = ConnectionPhase.PAUSED
         self.deadline = time.monotonic() + pause.seconds
         self._signal = pause.signal
         if self._signal is not None:
@@ -302,7 +302,7 @@ class Connection:
         """The answer is on its way; what is next?"""
         request = self._parser.requests.popleft()
         if not self._closing:
-            self.phase = Phase.HEAD
+            self.phase = ConnectionPhase.HEAD
             limits = self._server.limits
             self._wait(limits.head_seconds if self._parser.begun else limits.idle_seconds)
         elif request.complete:
@@ -310,7 +310,7 @@ class Connection:
         else:
             with suppress(OSError):
                 self._sock.shutdown(socket.SHUT_WR)
-            self.phase = Phase.LINGER
+            self.phase = ConnectionPhase.LINGER
             self._wait(self._server.limits.linger_seconds)
 
     def _read_away(self) -> None:
@@ -333,19 +333,19 @@ class Connection:
         """The deadline is over: looks whether there was progress, and ends what makes none."""
         limits = self._server.limits
         enough = self._taken + self._out.moved - self._marked >= limits.least_progress
-        if self.phase is Phase.BODY:
+        if self.phase is ConnectionPhase.BODY:
             if enough:
                 self._wait(limits.body_seconds)
             else:
                 REST_CUT.labels("body").inc()
                 self._refuse(408, "http-408", "the body does not come")
-        elif self.phase is Phase.SEND:
+        elif self.phase is ConnectionPhase.SEND:
             if enough:
                 self._wait(limits.answer_seconds)
             else:
                 REST_CUT.labels("answer").inc()
                 self.close()
-        elif self.phase is Phase.HEAD and not self.idle:
+        elif self.phase is ConnectionPhase.HEAD and not self.idle:
             REST_CUT.labels("head").inc()
             self._refuse(408, "http-408", "the head does not come")
         else:
@@ -353,9 +353,9 @@ class Connection:
 
     def close(self) -> None:
         with self._lock:
-            if self.phase is Phase.CLOSED:
+            if self.phase is ConnectionPhase.CLOSED:
                 return
-            self.phase = Phase.CLOSED
+            self.phase = ConnectionPhase.CLOSED
         if self._signal is not None:
             self._signal.leave(self)
         try:

@@ -8,7 +8,7 @@ import socket
 from collections.abc import Iterator
 from enum import Enum, auto
 
-from minga_node.server.http.answers import Answer, FileWrapper, Stream
+from minga_node.server.http.answers import AnswerStream, FileWrapper, HttpAnswer
 from minga_node.streams import Pause
 
 BURST = 8 * 1024 * 1024
@@ -45,13 +45,13 @@ class Outgoing:
         self.moved = 0
         """Bytes that the kernel took since the connection began."""
         self._rest: memoryview | None = None
-        self._answer: Answer | None = None
+        self._answer: HttpAnswer | None = None
         self._file: FileWrapper | None = None
         self._offset = self._left = 0
         self._parts: Iterator[bytes | Pause] | None = None
         self._chunked = False
 
-    def begin(self, answer: Answer, head: bytes, *, silent: bool, chunked: bool) -> After:
+    def begin(self, answer: HttpAnswer, head: bytes, *, silent: bool, chunked: bool) -> After:
         """Sends the head, and with it a body that is no longer than what fits in memory. Raises OSError."""
         self._answer, self._chunked = answer, chunked
         body = answer.body
@@ -64,7 +64,7 @@ class Outgoing:
                 self.push(head, socket.MSG_MORE)
             else:
                 self.push(head + self._whole(body))
-        elif isinstance(body, Stream):
+        elif isinstance(body, AnswerStream):
             self._parts, self._left = iter(body.parts), answer.length or 0
             self.push(head)
         else:

@@ -21,7 +21,7 @@ class ParseError(Exception):
         self.status = status
 
 
-class Request:
+class HttpRequest:
     """One request: its head, and what has come of its body."""
 
     __slots__ = (
@@ -75,8 +75,8 @@ class Parser:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._parser = httptools.HttpRequestParser(self)
-        self.requests: deque[Request] = deque()
-        self._current = Request()
+        self.requests: deque[HttpRequest] = deque()
+        self._current = HttpRequest()
         self._begun = False
         self._in_line = True
         """Whether the first line of a request is still to come, or a part of it."""
@@ -114,7 +114,7 @@ class Parser:
     # what httptools calls
 
     def on_message_begin(self) -> None:
-        self._current = Request()
+        self._current = HttpRequest()
         self._begun = True
         self._trailers = 0
 

@@ -6,7 +6,7 @@ import select
 from enum import Enum, auto
 
 
-class Phase(Enum):
+class ConnectionPhase(Enum):
     """What a connection waits for."""
 
     HEAD = auto()
@@ -23,9 +23,9 @@ class Phase(Enum):
 
 
 MASKS = {
-    Phase.HEAD: select.EPOLLIN,
-    Phase.BODY: select.EPOLLIN,
-    Phase.SEND: select.EPOLLOUT,
-    Phase.PAUSED: select.EPOLLRDHUP,
-    Phase.LINGER: select.EPOLLIN,
+    ConnectionPhase.HEAD: select.EPOLLIN,
+    ConnectionPhase.BODY: select.EPOLLIN,
+    ConnectionPhase.SEND: select.EPOLLOUT,
+    ConnectionPhase.PAUSED: select.EPOLLRDHUP,
+    ConnectionPhase.LINGER: select.EPOLLIN,
 }

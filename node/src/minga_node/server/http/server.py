@@ -16,13 +16,13 @@ from pathlib import Path
 from minga_node.descriptors import exhausted, limit
 from minga_node.metrics import REST_CONNECTIONS, REST_CUT
 from minga_node.server.http.answers import Clock, Environments, Wsgi
-from minga_node.server.http.bodies import Body, Room, remove_left_over
-from minga_node.server.http.connection import Connection
+from minga_node.server.http.bodies import Body, BodyRoom, remove_left_over
+from minga_node.server.http.connection import HttpConnection
 from minga_node.server.http.lanes import Lane
 from minga_node.server.http.limits import Limits
 from minga_node.server.http.listening import listen, party
-from minga_node.server.http.parsing import Request
-from minga_node.server.http.phases import Phase
+from minga_node.server.http.parsing import HttpRequest
+from minga_node.server.http.phases import ConnectionPhase
 from minga_node.workers import Worker
 
 log = logging.getLogger(__name__)
@@ -55,7 +55,7 @@ class HttpServer:
         port: int,
         *,
         spool: Path,
-        rooms: Callable[[Path], Room],
+        rooms: Callable[[Path], BodyRoom],
         limits: Limits,
         grace: float,
         kind: Callable[[str, bytes], str] = lambda _method, _target: "",
@@ -67,15 +67,15 @@ class HttpServer:
         self.environments = Environments(ip, self.port)
         self.date = Clock()
         self.stopping = False
-        self.moving: Lane[Connection] = Lane(limits.transfers)
-        self._lanes: dict[str, Lane[Connection]] = {"": Lane(limits.threads)}
+        self.moving: Lane[HttpConnection] = Lane(limits.transfers)
+        self._lanes: dict[str, Lane[HttpConnection]] = {"": Lane(limits.threads)}
         self._lanes |= {name: Lane(count) for name, count in reserved.items()}
         # Whoever is let into a lane leaves at least one thread to wait for the next event.
         self._most_threads = 1 + limits.transfers + sum(lane.limit for lane in self._lanes.values())
         self._kind, self._spool, self._rooms, self._grace = kind, spool, rooms, grace
         # The other parts of the process need descriptors, too.
         self._most_connections = min(limits.connections, limit() // 2)
-        self._connections: dict[int, Connection] = {}
+        self._connections: dict[int, HttpConnection] = {}
         self._epoll = select.epoll()
         self._wake_read, self._wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self._threads: list[threading.Thread] = []
@@ -134,16 +134,16 @@ class HttpServer:
 
     # for connections
 
-    def lane(self, request: Request) -> Lane[Connection]:
+    def lane(self, request: HttpRequest) -> Lane[HttpConnection]:
         return self._lanes[self._kind(request.method, request.target)]
 
     def new_body(self, length: int | None) -> Body:
         return Body(self._spool, self._rooms, self.limits.in_memory, length)
 
-    def arm(self, connection: Connection, mask: int) -> None:
+    def arm(self, connection: HttpConnection, mask: int) -> None:
         self._epoll.modify(connection.fd, mask | select.EPOLLONESHOT)
 
-    def forget(self, connection: Connection) -> None:
+    def forget(self, connection: HttpConnection) -> None:
         if self._connections.pop(connection.fd, None) is not None:
             with suppress(OSError, ValueError):  # or the server has ended
                 self._epoll.unregister(connection.fd)
@@ -183,11 +183,11 @@ class HttpServer:
                 except Exception:
                     log.exception("REST: an event of a connection")
 
-    def _serve(self, first: Connection) -> None:
+    def _serve(self, first: HttpConnection) -> None:
         """Works at a connection that is this thread's while there is something to do, and at those that get
         its place in a lane afterwards.
         """
-        todo: list[tuple[Connection, Lane[Connection] | None]] = [(first, None)]
+        todo: list[tuple[HttpConnection, Lane[HttpConnection] | None]] = [(first, None)]
         while todo:
             connection, lane = todo.pop()
             if lane is None:
@@ -235,7 +235,7 @@ class HttpServer:
             sock.close()
             return
         sock.setblocking(False)
-        connection = Connection(self, sock, party(ip))
+        connection = HttpConnection(self, sock, party(ip))
         self._connections[connection.fd] = connection
         try:
             self._epoll.register(connection.fd, select.EPOLLIN | select.EPOLLONESHOT)
@@ -276,7 +276,7 @@ class HttpServer:
         for connection in list(self._connections.values()):
             if connection.deadline > now:
                 continue
-            if connection.phase is Phase.PAUSED:
+            if connection.phase is ConnectionPhase.PAUSED:
                 connection.wake()
             elif connection.take():
                 self._expire(connection, now)
@@ -285,7 +285,7 @@ class HttpServer:
             with suppress(OSError, ValueError):
                 self._epoll.modify(self._listener, select.EPOLLIN | select.EPOLLONESHOT)
 
-    def _expire(self, connection: Connection, now: float) -> None:
+    def _expire(self, connection: HttpConnection, now: float) -> None:
         """Ends one that has waited for too long; it is this thread's."""
         try:
             # Meanwhile it may have gone on.
