@@ -77,12 +77,7 @@ class ByteStream:
         """
         if self._waiting:
             with self._writing:
-                try:
-                    self._send_waiting()
-                except OSError:
-                    # It can be sent never.
-                    self._waiting.clear()
-                    raise
+                self._send_waiting()
 
     @property
     def full(self) -> bool:
@@ -95,8 +90,13 @@ class ByteStream:
 
     def _send_waiting(self) -> None:
         while self._waiting:
-            with memoryview(self._waiting) as waiting:
-                count = self._send(waiting)
+            try:
+                with memoryview(self._waiting) as waiting:
+                    count = self._send(waiting)
+            except OSError:
+                # It can be sent never. Not emptied: the error may hold a part of it, as those of OpenSSL do.
+                self._waiting = bytearray()
+                raise
             if not count:
                 return
             del self._waiting[:count]

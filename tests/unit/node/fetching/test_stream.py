@@ -56,6 +56,22 @@ def fill(stream: ByteStream) -> int:
     return sent
 
 
+def test_an_error_that_holds_a_part_of_what_waits_is_told_as_it_is(
+    ends: tuple[ByteStream, socket.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As those of OpenSSL do, whose traceback has what was to be sent: that ended the receiving thread."""
+    stream, _ = ends
+    fill(stream)
+
+    def breaks(data: memoryview) -> int:
+        raise ConnectionResetError(data[:10])
+
+    monkeypatch.setattr(stream, "_send", breaks)
+    with pytest.raises(ConnectionResetError):
+        stream.flush()
+    assert not stream.full
+
+
 def test_who_writes_to_one_that_does_not_read_does_not_wait(
     ends: tuple[ByteStream, socket.socket], receiving: IoThreads
 ) -> None:
