@@ -76,8 +76,8 @@ def test_a_directory_that_was_moved(nodes: Nodes, tmp_path: Path, instead: str, 
         assert list(node.directory.iterdir()) == []
         node.directory.rmdir()
     away.rename(node.directory)
-    wait_for(lambda: not reason(node), "it goes on by itself", 20)
-    wait_for(lambda: is_whole(node), "with its files", 20)
+    wait_for(lambda: not reason(node), "it goes on by itself")
+    wait_for(lambda: is_whole(node), "with its files")
     node.put("new", b"new")
     wait_for(lambda: "new" in far.names(), "and new ones")
     (node.directory / "saved").write_bytes(b"saved")
@@ -113,14 +113,15 @@ def test_a_volume_in_the_directory_that_was_unmounted(nodes: Nodes, volume: Path
     subprocess.run(["mount", "--bind", str(volume), str(aside)], check=True)
     try:
         subprocess.run(["umount", "-l", str(volume)], check=True)
-        wait_for(lambda: "mounted any more at folder" in reason(node), "it says so", 20)
+        wait_for(lambda: "no volume is mounted any more" in reason(node), "it says so")
+        assert "at folder of" in reason(node)
         (volume / "stray").write_bytes(b"covered by the volume")
         assert node.request("PUT", "/files/folder/new", body=b"new").status == 503
         assert node.request("PUT", "/files/new", body=b"new").status == 201
         wait_for(lambda: far.names() == {*CONTENT, "new"}, "the others are shared, and nothing is withdrawn")
         subprocess.run(["mount", "--bind", str(aside), str(volume)], check=True)
-        wait_for(lambda: not reason(node), "it goes on by itself", 20)
-        wait_for(lambda: is_whole(node), "with its files", 20)
+        wait_for(lambda: not reason(node), "it goes on by itself")
+        wait_for(lambda: is_whole(node), "with its files")
         assert far.names() == {*CONTENT, "new"}
     finally:
         subprocess.run(["umount", "-l", str(aside)], check=True)
@@ -151,5 +152,5 @@ def test_an_empty_disk_in_place_of_the_directory_at_the_start(nodes: Nodes, tmp_
         assert list(directory.iterdir()) == []
     finally:
         subprocess.run(["umount", "-l", str(directory)], check=True)
-    wait_for(lambda: not reason(node), "it goes on by itself", 20)
-    wait_for(lambda: is_whole(node), "with its files", 20)
+    wait_for(lambda: not reason(node), "it goes on by itself")
+    wait_for(lambda: is_whole(node), "with its files")

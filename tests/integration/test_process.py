@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import urllib3
 
-from tests.nodes import HTTP, Nodes, free_port
+from tests.nodes import HTTP, Nodes, RunningNode, free_port
 from tests.waiting import PATIENCE, wait_for
 
 pytestmark = pytest.mark.integration
@@ -230,3 +231,64 @@ def test_a_signal_that_another_thread_gets_ends_the_node_too(nodes: Nodes) -> No
     other = max(int(task.name) for task in tasks.iterdir())
     assert ctypes.CDLL(None).tgkill(main, other, int(signal.SIGTERM)) == 0
     assert node.process.wait(PATIENCE) == 0
+
+
+BEGIN = """
+import sys
+from minga_node import main
+from minga_node.downloads import Downloads
+from minga_node.errors import StorageFailed
+begin = Downloads.start_up
+def start_up(self):
+    {instead}
+    begin(self)
+Downloads.start_up = start_up
+sys.exit(main.run(sys.argv[1:]))
+"""
+"""A node whose start takes a way of its own."""
+
+
+def begun(node: RunningNode, instead: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            BEGIN.format(instead=instead),
+            "--config",
+            str(node.home / "peer_config.json"),
+        ],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_a_node_is_not_ready_before_all_of_it_has_started(nodes: Nodes, tmp_path: Path) -> None:
+    node = nodes.start("one").ready()
+    node.terminate()
+    go_on = tmp_path / "go on"
+    process = begun(node, f"import time, os\n    while not os.path.exists({str(go_on)!r}): time.sleep(0.05)")
+    try:
+
+        def said() -> str:
+            try:
+                response = node.request("GET", "/readyz")
+            except urllib3.exceptions.HTTPError:
+                return ""
+            return "ready" if response.status == 200 else str(response.json()["detail"])
+
+        assert "the node is starting" in wait_for(said, "it answers")
+        go_on.touch()
+        wait_for(lambda: said() == "ready", "it has started")
+    finally:
+        process.terminate()
+        process.communicate(timeout=PATIENCE)
+
+
+def test_a_node_that_cannot_start_says_why_in_one_line(nodes: Nodes) -> None:
+    node = nodes.start("one").ready()
+    node.terminate()
+    process = begun(node, "raise StorageFailed('state database: it cannot be read')")
+    _, said = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 1
+    assert "minga-node: state database: it cannot be read" in said.splitlines()
+    assert "Traceback" not in said

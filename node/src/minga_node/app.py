@@ -76,6 +76,7 @@ class Node:
 
     def __init__(self, config: Config) -> None:
         self.config = config
+        self._started = threading.Event()
         with ExitStack() as undo:
             lock = prepare(config)
             undo.callback(os.close, lock)
@@ -267,6 +268,8 @@ class Node:
     def problems(self) -> list[str]:
         """Why it is not ready."""
         found = []
+        if not self._started.is_set():
+            found.append("the node is starting")
         if self.services.stopping.is_set():
             found.append("the node is ending")
         if away := self.library.away():
@@ -294,7 +297,11 @@ class Node:
         return self.downloads.start(content_id, name).id
 
     def start(self) -> None:
-        """Serves, then looks at the library and joins, both in the background."""
+        """Serves, then looks at the library and joins, both in the background.
+
+        Raises:
+            MingaError, OSError: it cannot; it is to be stopped then.
+        """
         BUILD.info({"version": VERSION})
         config = self.config
         observe(
@@ -321,6 +328,7 @@ class Node:
         self.downloads.start_up()
         self.messaging.start()
         self.membership.start()
+        self._started.set()
         peer = self._self
         log.info(
             "%s serves %s: REST %s, gRPC port %d, pieces port %d",

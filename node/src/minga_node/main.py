@@ -58,7 +58,12 @@ def run(arguments: list[str]) -> int:
     except (MingaError, OSError) as error:
         print(f"minga-node: {error}", file=sys.stderr)
         return 2 if isinstance(error, ConfigError) else 1
-    node.start()
+    try:
+        node.start()
+    except (MingaError, OSError) as error:
+        print(f"minga-node: {error}", file=sys.stderr)
+        node.stop()
+        return 1
     ending.recv(1)
     log.info("ending")
     node.stop()
