@@ -81,13 +81,15 @@ class Page:
         return [str(text) for text in self.run(script, selector)]
 
     def text(self, selector: str, text: str = "") -> str:
-        """Of the first visible element that contains ``text``, in one look once it is there."""
+        """Of the first visible element that contains ``text``, in one look once it is there, without the
+        space around it.
+        """
         self.find(selector, text)
-        return wait_for(
-            lambda: next((one for one in self.texts(selector) if text in one), ""),
-            f"a text of {selector}",
-            20,
-        )
+
+        def look() -> str:
+            return next((one.strip() for one in self.texts(selector) if text in one), "")
+
+        return wait_for(look, f"a text of {selector}", 20)
 
     def find(self, selector: str, text: str = "", timeout: float = 20) -> WebElement:
         """The first visible element that contains the text, waited for."""
