@@ -32,8 +32,12 @@ class Expression:
 
     @property
     def values(self) -> list[str]:
-        """The expression, or what a condition compares: that must be there when it is not met."""
-        return [COMPARISON.sub("", part).strip() for part in re.split(r"\band\b", self.text)]
+        """The expression, or what a condition compares: that must be there when it is not met.
+
+        What ``unless`` leaves out may well be nothing.
+        """
+        asked = re.split(r"\bunless\b", self.text)[0]
+        return [COMPARISON.sub("", part).strip() for part in re.split(r"\band\b", asked)]
 
     @property
     def selectors(self) -> list[tuple[str, set[str]]]:
