@@ -134,23 +134,35 @@ def test_helm_test_and_the_command_line_find_the_token(
         assert [row["name"][:10] for row in rows] == ["helm-test-"]
         (tmp_path / "mine.txt").write_text("mine")
         minga(cluster, tmp_path, "--kube", "library", "-n", operator, "put", "mine.txt")
-        minga(cluster, tmp_path, "--kube", "library", "-n", operator, "rm", "mine.txt")
+        kube = ("--kube", "library", "-n", operator)
+        made = json.loads(minga(cluster, tmp_path, *kube, "--json", "token", "create", "--prefix", "mine"))
+        limited = (*kube, "--token", made["token"], "--json", "ls")
+        known = lambda: run_minga(cluster, tmp_path, *limited).returncode == 0  # noqa: E731
+        wait_for(known, "the node knows the token", KUBELET_SECONDS, every=1)
+        assert [row["name"] for row in json.loads(minga(cluster, tmp_path, *limited))] == ["mine.txt"]
+        assert made["token"] not in str(network.secret("library-tokens"))
+        minga(cluster, tmp_path, *kube, "token", "revoke", made["id"])
+        assert json.loads(minga(cluster, tmp_path, *kube, "--json", "token", "list")) == {"tokens": []}
+        minga(cluster, tmp_path, *kube, "rm", "mine.txt")
     finally:
         install(cluster)
     network.kubectl("delete", "p2pn", "--all", "--wait=true")
 
 
 def minga(cluster: Cluster, folder: Path, *arguments: str) -> str:
-    """Output of the command, with kubectl on its path and none of the user's settings."""
+    """Output of the command."""
+    ended = run_minga(cluster, folder, *arguments)
+    assert ended.returncode == 0, ended.stderr.decode()
+    return ended.stdout.decode()
+
+
+def run_minga(cluster: Cluster, folder: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+    """The command, with kubectl on its path and none of the user's settings."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("MINGA_", "XDG_"))}
     kubectl = ensure_binaries().kubectl.parent
     path = {"PATH": f"{kubectl}:{kept['PATH']}", "HOME": str(folder)} | cluster.environment()
     command = [sys.executable, "-m", "minga_node.cli", *arguments]
-    ended = subprocess.run(
-        command, cwd=folder, env=kept | path, capture_output=True, check=False, timeout=120
-    )
-    assert ended.returncode == 0, ended.stderr.decode()
-    return ended.stdout.decode()
+    return subprocess.run(command, cwd=folder, env=kept | path, capture_output=True, check=False, timeout=120)
 
 
 def test_tokens_of_somebody_else(cluster: Cluster, namespace: str) -> None:

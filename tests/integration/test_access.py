@@ -292,7 +292,7 @@ def test_a_made_up_cookie_is_no_session(node: RunningNode, value: str) -> None:
     refused = node.request("GET", "/api/v1/files", headers={"Cookie": f"minga-session-test={value}"})
     assert (refused.status, problem(refused)) == (401, "token-needed")
     about = node.request("GET", "/api/v1/session").json()
-    assert about == {"needed": True, "scope": None, "until": None}
+    assert about == {"needed": True, "scope": None, "until": None, "prefixes": [], "expires": None}
 
 
 def test_readers_fetch_what_there_is_and_give_no_new_names(nodes: Nodes, tmp_path: Path) -> None:
@@ -320,7 +320,7 @@ def test_readers_fetch_what_there_is_and_give_no_new_names(nodes: Nodes, tmp_pat
 def test_a_node_without_tokens_takes_everything(nodes: Nodes) -> None:
     node = nodes.start("open").ready()
     assert node.request("PUT", "/files/x.txt", body=b"x", headers=bearer(WRONG)).status == 201
-    everything = {"needed": False, "scope": "write", "until": None}
+    everything = {"needed": False, "scope": "write", "until": None, "prefixes": [], "expires": None}
     assert node.get("/api/v1/session") == everything
     assert node.request("POST", "/api/v1/session").json() == everything
     assert "public" in node.request("GET", f"/pieces/{node_id(node)}").headers["Cache-Control"]

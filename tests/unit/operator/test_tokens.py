@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from minga_node.access import tokens
+from minga_node.token_files import tokens
 from minga_operator.resources.common import base64
 from minga_operator.tokens import _first, _new
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from minga_node import access
+from minga_node import token_files
 from minga_node.cli.client import ClientError
 
 
@@ -16,7 +16,7 @@ def read_token(text: str, where: str) -> str:
         ClientError: there is none; the line names ``where``, and never quotes.
     """
     try:
-        found = access.tokens(text)
+        found = token_files.tokens(text)
     except ValueError as error:
         raise ClientError(f"{where}: {error}", 2) from None
     if not found:

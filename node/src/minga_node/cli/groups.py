@@ -13,7 +13,7 @@ from minga_node.cli.output import echo
 SUBJECTS = {
     "Files": ("ls", "search", "info", "get", "put", "rm"),
     "Requests": ("downloads", "want", "wants", "replicate", "replications", "drop", "jobs", "dead-letters"),
-    "Network": ("status", "peers", "events", "doctor"),
+    "Network": ("status", "peers", "events", "doctor", "token"),
     "This machine": ("up", "down", "context", "completion"),
 }
 

@@ -21,6 +21,7 @@ from minga_node.cli import (
     network,
     put,
     requests,
+    tokens,
     up,
 )
 from minga_node.cli.client import Client
@@ -79,7 +80,7 @@ def group(
         # https://no-color.org; rich knows it by itself.
         ctx.color = False
     given = _token(ctx, token, token_file)
-    if kube_network is not None:
+    if kube_network is not None and ctx.invoked_subcommand != tokens.token.name:
         if node is not None:
             raise click.UsageError("--node and --kube name two nodes: one of them")
         target = ctx.with_resource(kube.forwarded(kube_network, namespace, given))
@@ -109,6 +110,7 @@ for command in (
     *requests.COMMANDS,
     *up.COMMANDS,
     *contexts.COMMANDS,
+    *tokens.COMMANDS,
     *doctor.COMMANDS,
     *completion.COMMANDS,
 ):

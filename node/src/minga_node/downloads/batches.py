@@ -37,6 +37,10 @@ class RunningBatch:
         self._seconds: float | None = None
         self._trace = tracing.traceparent()
 
+    @property
+    def names(self) -> list[str]:
+        return [file.name for file in self._batch.files]
+
     def start(self) -> None:
         metrics.ACTIVE_DOWNLOADS.inc()
         threading.Thread(target=self._traced, name="batch of files", daemon=True).start()

@@ -234,6 +234,18 @@ class Downloads:
         with self._lock:
             return self._entry(download_id).view()
 
+    def names(self, download_id: str) -> Sequence[str]:
+        """The names of all files that a download fetches.
+
+        Raises:
+            NotFound
+        """
+        batch = self._batches.get(download_id)
+        if batch is not None:
+            return batch.names
+        with self._lock:
+            return (self._entry(download_id).name,)
+
     def on_its_way(self, content_id: str) -> Download | None:
         """What fetches a content just now, or waits to; None if nothing does."""
         with self._lock:

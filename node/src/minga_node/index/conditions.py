@@ -39,6 +39,8 @@ class Conditions:
     min_holders: int
     online: frozenset[int] | None
     """Logs of which one must have a complete copy."""
+    under: tuple[str, ...] = ()
+    """Exact beginnings of names, of which one must fit; empty for all names."""
 
     def sql(self) -> tuple[list[str], list[Any]]:
         """Clauses about ``files f``."""
@@ -46,6 +48,9 @@ class Conditions:
         if self.begins:
             clauses.append("f.folded >= ? AND f.folded < ?")
             values += [self.begins, after_prefix(self.begins)]
+        if self.under:
+            clauses.append(f"({' OR '.join(['(f.name >= ? AND f.name < ?)'] * len(self.under))})")
+            values += [bound for prefix in self.under for bound in (prefix, after_prefix(prefix))]
         if self.glob:
             clauses.append("(f.folded GLOB ? OR f.folded GLOB ?)")
             values += [self.glob, _anywhere(self.glob)]
@@ -75,6 +80,7 @@ class Conditions:
         return (
             all(term in row.folded for term in self.terms)
             and row.folded.startswith(self.begins)
+            and (not self.under or row.name.startswith(self.under))
             and (not self.glob or bool(re.match(_regex(self.glob), row.folded)))
         )
 
@@ -97,6 +103,11 @@ class Conditions:
         least = self.min_size if self.min_size is not None else 0
         return least, self.max_size if self.max_size is not None else 2**63 - 1
 
+    def ranges(self) -> tuple[str, ...]:
+        """How the folded names of :attr:`under` begin; empty where that narrows nothing down."""
+        folded = tuple(dict.fromkeys(map(fold, self.under)))
+        return folded if all(folded) else ()
+
     def literals(self) -> tuple[str, ...]:
         """Strings that every name found has in it."""
         if self.glob:
@@ -117,6 +128,7 @@ def conditions(query: Query, holder: int | None, online: frozenset[int] | None) 
         holder=holder,
         min_holders=query.min_holders,
         online=online,
+        under=query.under,
     )
 
 

@@ -44,6 +44,8 @@ class Way(Enum):
     """All rows of the holders that are online, sorted."""
     BEGINS = "begins"
     """All rows whose names begin so, sorted."""
+    UNDER = "under"
+    """All rows under the prefixes that may be looked at, sorted."""
     STARTS = "starts"
     """All rows of which a part begins with the word, sorted."""
 
@@ -128,6 +130,8 @@ def _candidates(wanted: Conditions, tier: tuple[int, str] | None) -> list[tuple[
         found.append((Way.STARTS, lambda row: relevance(row.folded, tier[1]) < LAST))
     if wanted.begins:
         found.append((Way.BEGINS, lambda row: row.folded.startswith(wanted.begins)))
+    if ranges := wanted.ranges():
+        found.append((Way.UNDER, lambda row: row.folded.startswith(ranges)))
     if wanted.holder is not None:
         found.append((Way.HOLDER, lambda row: wanted.holder in row.logs))
     if wanted.min_size is not None or wanted.max_size is not None:

@@ -40,6 +40,8 @@ class Query:
     """Complete copies in the network, online or not."""
     available: bool = False
     """A complete holder is online."""
+    under: tuple[str, ...] = ()
+    """How names begin that may be found, to the letter; empty for all names."""
 
     @property
     def is_glob(self) -> bool:

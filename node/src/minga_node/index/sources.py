@@ -73,6 +73,11 @@ def source(
                 wanted.begins,
                 after_prefix(wanted.begins),
             )
+        case Way.UNDER:
+            ranges = wanted.ranges()
+            each = "SELECT file FROM files WHERE folded >= ? AND folded < ?"
+            bounds = [bound for prefix in ranges for bound in (prefix, after_prefix(prefix))]
+            return _in(" UNION ".join([each] * len(ranges)), *bounds)
         case Way.SIZES:
             return _range("files_size", "f.size BETWEEN ? AND ?", *wanted.sizes())
         case Way.TYPE:

@@ -1,25 +1,38 @@
 """Whether a request may be made at all, decided before anything else of it is looked at.
 
 Every route needs a token where there are tokens, unless its view says that it is for everybody: a route
-that nobody thought about is closed.
+that nobody thought about is closed. In the same way a token that is limited to some names opens only views
+that say that they heed names (:func:`by_name`).
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from flask import Flask, Response, current_app, g, request
 
-from minga_node.access import AccessSession, Grants, Scope, bearer
-from minga_node.errors import InsufficientScope, InvalidToken, MingaError, TokenNeeded
+from minga_node.access import AccessSession, bearer
+from minga_node.errors import InsufficientScope, InvalidToken, MingaError, NotFound, TokenNeeded
+from minga_node.grants import EVERYTHING, Grant, Scope
 from minga_node.metrics import REST_REFUSED
 from minga_node.server.same_origin import SAFE
 from minga_node.server.services import Services
+from minga_node.tokens import TokenDirectory
 
 View = TypeVar("View", bound=Callable[..., Any])
+
+
+class Named(Protocol):
+    """Anything that is about a file's name."""
+
+    @property
+    def name(self) -> str: ...
+
+
+Row = TypeVar("Row", bound=Named)
 
 METRICS = "health.metrics"
 REALM = 'Bearer realm="minga"'
@@ -37,6 +50,12 @@ def for_readers(view: View) -> View:
     return view
 
 
+def by_name(view: View) -> View:
+    """Marks a view that shows and changes nothing but what :func:`granted` allows, or that names no files."""
+    view.by_name = True  # type: ignore[attr-defined]
+    return view
+
+
 def is_for_everybody(view: Callable[..., Any] | None) -> bool:
     return getattr(view, "for_everybody", False) is True
 
@@ -47,11 +66,40 @@ def needed(method: str, view: Callable[..., Any] | None) -> Scope:
     return Scope.READ if reading else Scope.WRITE
 
 
-def need_write() -> None:
-    """Raises InsufficientScope unless the request that is being answered may change something."""
-    if not g.get("scope", Scope.WRITE).covers(Scope.WRITE):
-        REST_REFUSED.labels(InsufficientScope.type).inc()
-        raise InsufficientScope("the token may only read, and this changes something")
+def granted() -> Grant:
+    """What the caller of the request that is being answered may do."""
+    found: Grant = g.get("grant", EVERYTHING)
+    return found
+
+
+def need_write(name: str | None = None) -> None:
+    """Raises InsufficientScope unless the caller may write: the file of this name, if one is given."""
+    grant = granted()
+    if not grant.scope.covers(Scope.WRITE):
+        raise _refused("the token may only read, and this changes something")
+    if name is not None and not grant.writes(name):
+        raise _refused(f"the token may not write {name}: {_only(grant)}")
+
+
+def need_read(name: str, message: str = "") -> None:
+    """Raises NotFound, as if there were no such file, unless the caller may know of it."""
+    if not granted().reads(name):
+        raise NotFound(message or f"nobody shares {name}")
+
+
+def readable(rows: Iterable[Row]) -> tuple[Row, ...]:
+    """What of some files, downloads or wants the caller may know of."""
+    grant = granted()
+    return tuple(rows) if not grant.is_limited else tuple(row for row in rows if grant.reads(row.name))
+
+
+def _only(grant: Grant) -> str:
+    return f"it is for names that begin with {' or '.join(grant.prefixes)}"
+
+
+def _refused(message: str) -> InsufficientScope:
+    REST_REFUSED.labels(InsufficientScope.type).inc()
+    return InsufficientScope(message)
 
 
 def cookie_name(network: str) -> str:
@@ -63,25 +111,56 @@ def cookie_name(network: str) -> str:
 class Caller:
     """Who asks, as far as it is known."""
 
-    scope: Scope | None = None
+    grant: Grant | None = None
     session: AccessSession | None = None
 
 
-def caller(grants: Grants, network: str) -> Caller:
+def caller(tokens: TokenDirectory, network: str) -> Caller:
     """Who makes this request: by the ``Authorization`` header, else by the session's cookie.
 
     Raises:
         InvalidToken: the header has a token that is not good.
     """
-    token = bearer(request.headers.get("Authorization", ""))
+    header, cookie = request.headers.get("Authorization", ""), request.cookies.get(cookie_name(network))
+    return _caller(tokens, header, cookie)
+
+
+def _caller(tokens: TokenDirectory, header: str, cookie: str | None) -> Caller:
+    now, token = time.time(), bearer(header)
     if token is not None:
-        scope = grants.scope(token)
-        if scope is None:
+        grant = tokens.known().grant(token, now)
+        if grant is None:
             raise InvalidToken("the token is none of those that this node takes")
-        return Caller(scope)
-    cookie = request.cookies.get(cookie_name(network))
-    session = grants.session(cookie, time.time()) if cookie else None
-    return Caller(session.scope, session) if session else Caller()
+        return Caller(grant)
+    session = tokens.session(cookie, now) if cookie else None
+    return Caller(session.grant, session) if session else Caller()
+
+
+def still_granted(services: Services) -> Callable[[], bool]:
+    """For a long answer: whether the caller of this request may still do what it may do now."""
+    tokens, grant = services.tokens, granted()
+    if tokens is None:
+        return lambda: True
+    header = request.headers.get("Authorization", "")
+    cookie = request.cookies.get(cookie_name(services.config.network))
+
+    def look() -> bool:
+        try:
+            return _caller(tokens, header, cookie).grant == grant
+        except InvalidToken:
+            return False
+
+    return look
+
+
+def granted_on_open_route(services: Services) -> Grant | None:
+    """What the caller of a route for everybody may do besides; ``None``: nothing, or the token is wrong."""
+    if services.tokens is None:
+        return EVERYTHING
+    try:
+        return caller(services.tokens, services.config.network).grant
+    except InvalidToken:
+        return None
 
 
 def challenge(error: MingaError) -> str | None:
@@ -113,9 +192,8 @@ def install(app: Flask, services: Services) -> Callable[[], None]:
         if services.tokens is None or is_open():
             return
         try:
-            who = caller(services.tokens.grants(), services.config.network)
-            _permit(who, needed(request.method, view()))
-            g.scope = who.scope
+            who = caller(services.tokens, services.config.network)
+            g.grant = _permit(who, needed(request.method, view()), view())
         except MingaError as error:
             REST_REFUSED.labels(error.type).inc()
             raise
@@ -134,11 +212,17 @@ def install(app: Flask, services: Services) -> Callable[[], None]:
     return _check
 
 
-def _permit(who: Caller, wanted: Scope) -> None:
-    if who.scope is None:
-        raise TokenNeeded("this node answers only who has a token: send it as Authorization: Bearer TOKEN")
-    if not who.scope.covers(wanted):
+def _permit(who: Caller, wanted: Scope, view: Callable[..., Any] | None) -> Grant:
+    grant = who.grant
+    if grant is None:
+        raise TokenNeeded(
+            "this node answers only callers with a token: send it as Authorization: Bearer TOKEN"
+        )
+    if not grant.scope.covers(wanted):
         raise InsufficientScope("the token may only read, and this changes something")
+    if grant.is_limited and view is not None and getattr(view, "by_name", False) is not True:
+        raise InsufficientScope(f"the token may not do this: {_only(grant)}")
     if request.method not in SAFE and who.session is not None and "Origin" not in request.headers:
         # Every browser names the page that asks for a change (Fetch Standard, 3.1); same_origin looks at it.
         raise TokenNeeded("a session may change something only from the node's own page")
+    return grant

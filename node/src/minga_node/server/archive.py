@@ -12,6 +12,7 @@ from minga_node.errors import AmbiguousName, BadRequest, Choice, NoHolders, NotF
 from minga_node.index import Query
 from minga_node.model import FileRow
 from minga_node.names import check_name
+from minga_node.server.access import by_name, granted
 from minga_node.server.documented import Operation, Parameter, documented
 from minga_node.server.filters import FILTERS, Filters, filters
 from minga_node.server.http import AnswerStream
@@ -51,6 +52,7 @@ def blueprint(services: Services) -> Blueprint:
     packing = Packing(services)
 
     @routes.get("/archive")
+    @by_name
     @documented(
         Operation(
             "Many files as one tar; those that are not here are fetched and sent as they come",
@@ -72,6 +74,7 @@ def blueprint(services: Services) -> Blueprint:
         return _tar(packing.everything(rows), "minga.tar")
 
     @routes.get("/downloads/<identity>/archive")
+    @by_name
     @documented(
         Operation(
             "The files of a batch as one tar, as they come",
@@ -79,9 +82,13 @@ def blueprint(services: Services) -> Blueprint:
         )
     )
     def batch(identity: str) -> Response:
+        grant = granted()
+        if grant.is_limited and not all(map(grant.reads, services.downloads.names(identity))):
+            raise NotFound(f"no batch {identity}")
         return _tar(packing.batch(identity), f"{identity}.tar")
 
     @routes.post("/archive")
+    @by_name
     @documented(
         Operation(
             "Puts the files of a tar into this node's library; each all of it or nothing",
@@ -95,7 +102,7 @@ def blueprint(services: Services) -> Blueprint:
         under = request.args.get("under", "").strip("/")
         if under:
             check_name(under)
-        unpacking = Unpacking(services.library, f"{under}/" if under else "", LISTED)
+        unpacking = Unpacking(services.library, f"{under}/" if under else "", LISTED, granted().writes)
         unpacking.run(request.stream)
         return answer(
             ArchiveOut(
@@ -120,7 +127,9 @@ def chosen(services: Services, text: str, peer: str | None) -> list[FileRow]:
     cursor = None
     wanted: Filters = {**filters(), "sort": "name"}
     while True:
-        page = services.index.search(Query(text=text, limit=1000, cursor=cursor, **wanted))
+        page = services.index.search(
+            Query(text=text, limit=1000, cursor=cursor, under=granted().prefixes, **wanted)
+        )
         for row in page.rows:
             if peer is not None and all(holder.peer_id != peer for holder in row.holders):
                 continue

@@ -14,7 +14,7 @@ from minga_node.index import Index
 from minga_node.manifest import SMALLEST_PIECE
 from minga_node.model import FileRow
 from minga_node.names import check_name
-from minga_node.server.access import for_readers, need_write
+from minga_node.server.access import by_name, for_readers, granted, need_write, readable, still_granted
 from minga_node.server.documented import Operation, Parameter, documented
 from minga_node.server.files import choose
 from minga_node.server.following import EventFollowing
@@ -113,7 +113,7 @@ def resolve(index: Index, asked: DownloadIn) -> FileRow:
         if asked.name is None:
             raise BadRequest("name or id is missing: expected what to fetch")
         return choose(index, asked.name, None, asked.peer)
-    rows = index.by_id(asked.id)
+    rows = readable(index.by_id(asked.id))
     if asked.peer is not None:
         rows = tuple(row for row in rows if any(holder.peer_id == asked.peer for holder in row.holders))
     if not rows:
@@ -145,6 +145,7 @@ def blueprint(services: Services) -> Blueprint:
         "POST",
     )
     @for_readers
+    @by_name
     def start() -> Response:
         asked = _asked()
         if asked.files is not None:
@@ -159,22 +160,42 @@ def blueprint(services: Services) -> Blueprint:
         response.headers["Location"] = f"/api/v1/downloads/{download.id}"
         return response
 
+    def known(identity: str) -> Download:
+        """Raises NotFound, also where the caller may not know of it."""
+        found = downloads.get(identity)
+        if not is_known(found):
+            raise NotFound(f"no download {identity}")
+        return found
+
+    def is_known(download: Download) -> bool:
+        """Whether the caller may know of all that a download fetches."""
+        grant = granted()
+        return not grant.is_limited or all(map(grant.reads, downloads.names(download.id)))
+
     def allow(files: set[tuple[str, str]]) -> None:
         """Fetching is reading, as with ``GET /files``; giving a content a new name is not."""
-        if any(all(row.name != name for row in services.index.by_id(identity)) for identity, name in files):
-            need_write()
+        for identity, name in files:
+            rows = readable(services.index.by_id(identity))
+            if granted().is_limited and not rows:
+                raise NotFound(f"nobody shares the content {identity}")
+            if all(row.name != name for row in rows):
+                need_write(name)
 
     @routes.get("")
+    @by_name
     @documented(Operation("All downloads since the start of the node", {200: DownloadsOut}))
     def everything() -> Response:
-        return answer(DownloadsOut(downloads=[DownloadOut.of(item) for item in downloads.list()]))
+        known_ones = filter(is_known, downloads.list())
+        return answer(DownloadsOut(downloads=[DownloadOut.of(item) for item in known_ones]))
 
     @routes.get("/<identity>")
+    @by_name
     @documented(Operation("One download", {200: DownloadOut}))
     def one(identity: str) -> Response:
-        return answer(DownloadOut.of(downloads.get(identity)))
+        return answer(DownloadOut.of(known(identity)))
 
     @routes.get("/<identity>/events")
+    @by_name
     @documented(
         Operation(
             "One download as it goes on, until its end",
@@ -190,18 +211,21 @@ def blueprint(services: Services) -> Blueprint:
         )
     )
     def events(identity: str) -> Response:
-        downloads.get(identity)
+        known(identity)
         with_pieces = request.args.get("pieces") == "true"
         return Response(
-            AnswerStream(following.follow(identity, with_pieces)),
+            AnswerStream(following.follow(identity, with_pieces, still_granted(services))),
             content_type="text/event-stream",
             headers={"Cache-Control": "no-store"},
             direct_passthrough=True,
         )
 
     @routes.delete("/<identity>")
+    @by_name
     @documented(Operation("Cancels a download", {204: "done"}), "DELETE")
     def cancel(identity: str) -> Response:
+        known(identity)
+        need_write()
         downloads.cancel(identity)
         return Response(status=204)
 

@@ -11,6 +11,7 @@ from minga_node.errors import AmbiguousName, BadRequest, Choice, NoHolders, NotF
 from minga_node.index import Index, Query
 from minga_node.model import FileRow, Holder, LocalFile
 from minga_node.names import check_name
+from minga_node.server.access import by_name, granted, need_read, need_write, readable
 from minga_node.server.documented import Operation, Parameter, documented
 from minga_node.server.early import before_body
 from minga_node.server.filters import FILTERS, filters
@@ -38,10 +39,10 @@ def choose(index: Index, name: str, identity: str | None, peer: str | None) -> F
     """The one content that a name, an id or both mean.
 
     Raises:
-        NotFound: nobody ever published it.
+        NotFound: nobody ever published it, or the caller may not know of it.
         AmbiguousName: several contents have the name, and neither id nor peer tells which.
     """
-    rows = index.by_name(name)
+    rows = readable(index.by_name(name))
     if identity is not None:
         rows = tuple(row for row in rows if row.id == identity)
     if peer is not None:
@@ -74,6 +75,7 @@ def blueprint(services: Services) -> Blueprint:
         return FileRow(file.name, file.id, file.size, file.media_type, file.modified_ms, (own,))
 
     @routes.get("/api/v1/files")
+    @by_name
     @documented(
         Operation(
             "Files by part of their name",
@@ -93,7 +95,7 @@ def blueprint(services: Services) -> Blueprint:
         )
     )
     def search() -> Response:
-        asked, version = request.query_string, index.version
+        asked, version = (request.query_string, granted().prefixes), index.version
         body = remembered.get(asked)
         if body is None:
             rows, next_cursor = found()
@@ -105,7 +107,7 @@ def blueprint(services: Services) -> Blueprint:
 
     def found() -> tuple[Sequence[FileRow], str | None]:
         if "name" in request.args:
-            return index.by_name(check_name(request.args["name"])), None
+            return readable(index.by_name(check_name(request.args["name"]))), None
         scope = request.args.get("scope", "network")
         if scope not in {"network", "local"}:
             raise BadRequest(f"scope is {scope!r}: expected network or local")
@@ -115,12 +117,14 @@ def blueprint(services: Services) -> Blueprint:
                 scope=scope,
                 limit=number("limit", LIMIT, 1, MOST),
                 cursor=request.args.get("cursor") or None,
+                under=granted().prefixes,
                 **filters(),
             )
         )
         return page.rows, page.next_cursor
 
     @routes.get("/files/<name:name>")
+    @by_name
     @documented(
         Operation(
             "A file; one that is not here is fetched and sent at the same time",
@@ -134,6 +138,7 @@ def blueprint(services: Services) -> Blueprint:
     @documented(Operation("The headers of GET", {200: "no body"}), "HEAD")
     def read(name: str) -> Response:
         name = name_from_path("/files/")
+        need_read(name)
         identity = content_id(request.args["id"]) if "id" in request.args else None
         peer = request.args.get("peer")
         here = library.find(name)
@@ -181,10 +186,12 @@ def blueprint(services: Services) -> Blueprint:
     def may_write(name: str) -> None:
         """Raises what a PUT would be refused for, whatever its body is."""
         name = name_from_path("/files/")
+        need_write(name)
         whole()
         library.may_put(name, check_preconditions, request.content_length)
 
     @routes.put("/files/<name:name>")
+    @by_name
     @before_body(may_write)
     @documented(
         Operation(
@@ -197,6 +204,7 @@ def blueprint(services: Services) -> Blueprint:
     )
     def write(name: str) -> Response:
         name = name_from_path("/files/")
+        need_write(name)
         whole()
         # Not by Flask's stream, which would hide that the body may be a file already.
         body = request.environ["wsgi.input"]
@@ -215,9 +223,11 @@ def blueprint(services: Services) -> Blueprint:
         return response
 
     @routes.delete("/files/<name:name>")
+    @by_name
     @documented(Operation("Removes a file from this node's library", {204: "done"}), "DELETE")
     def delete(name: str) -> Response:
         name = name_from_path("/files/")
+        need_write(name)
         library.delete(name, check_preconditions)
         return Response(status=204)
 

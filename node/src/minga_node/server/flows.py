@@ -6,6 +6,7 @@ from flask import Blueprint, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from minga_node.model import Flow
+from minga_node.server.access import by_name
 from minga_node.server.documented import Operation, documented
 from minga_node.server.schemas import answer
 from minga_node.server.services import Services
@@ -32,6 +33,7 @@ def blueprint(services: Services) -> Blueprint:
     routes = Blueprint("flows", __name__)
 
     @routes.get("/api/v1/flows")
+    @by_name
     @documented(
         Operation(
             "What every node receives, from whom; nodes that do not answer are left out", {200: FlowsOut}

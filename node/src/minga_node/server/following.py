@@ -56,8 +56,10 @@ class EventFollowing:
             self._looks[identity] = look
         return look
 
-    def follow(self, identity: str, with_pieces: bool) -> Iterator[bytes | Pause]:
-        """Events of one download, to its end."""
+    def follow(
+        self, identity: str, with_pieces: bool, still: Callable[[], bool] = lambda: True
+    ) -> Iterator[bytes | Pause]:
+        """Events of one download, to its end, or until its follower may no longer follow it."""
         origins = Origins()
         last: Download | None = None
         told = 0.0
@@ -72,6 +74,6 @@ class EventFollowing:
                         yield f"event: pieces\ndata: {news}\n\n".encode()
                 yield look.text
                 last, told = look.download, now
-            if look.download.state.ended or self._stopping.is_set():
+            if look.download.state.ended or self._stopping.is_set() or not still():
                 return
             yield Pause(2 * EVENT_SECONDS if quiet else EVENT_SECONDS)

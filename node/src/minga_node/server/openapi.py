@@ -9,7 +9,7 @@ from flask import Blueprint, Flask, Response, current_app, jsonify
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from minga_node.access import Scope
+from minga_node.grants import Scope
 from minga_node.server.access import cookie_name, for_everybody, is_for_everybody, needed
 from minga_node.server.documented import Operation, documented
 from minga_node.server.schemas import ProblemOut

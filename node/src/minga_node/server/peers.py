@@ -6,7 +6,7 @@ from flask import Blueprint, Response
 
 from minga_node.model import PeerState, PeerStatus
 from minga_node.rarely import Rarely
-from minga_node.server.access import for_everybody, for_readers
+from minga_node.server.access import by_name, for_everybody, for_readers, granted_on_open_route
 from minga_node.server.documented import Operation, documented
 from minga_node.server.schemas import NetworkOut, NodeOut, PeerOut, PeersOut, ProbeOut, ProbesOut, answer
 from minga_node.server.services import Services
@@ -19,6 +19,7 @@ def blueprint(services: Services) -> Blueprint:
     held = Rarely(services.index.held)
 
     @routes.get("/api/v1/peers")
+    @by_name
     @documented(Operation("The other nodes, as this one sees them", {200: PeersOut}))
     def peers() -> Response:
         here = held()
@@ -41,6 +42,7 @@ def blueprint(services: Services) -> Blueprint:
         return Response(status=204)
 
     @routes.post("/api/v1/peers/probes")
+    @by_name
     @for_readers
     @documented(
         Operation(
@@ -79,6 +81,7 @@ def blueprint(services: Services) -> Blueprint:
         disk = services.capacity.disk()
         files, total = services.library.totals()
         troubles = services.library.troubles
+        grant = granted_on_open_route(services)
         alive = sum(status.state is PeerState.ALIVE for status in services.membership.statuses())
         return answer(
             NodeOut.of(
@@ -96,12 +99,14 @@ def blueprint(services: Services) -> Blueprint:
                 unshareable=len(troubles.names),
                 unreadable=len(troubles.files),
                 kept=len(troubles.kept),
-                troubles=troubles.some(MOST_TROUBLES),
+                # They have names in them, and this route is for everybody.
+                troubles=troubles.some(MOST_TROUBLES) if grant and not grant.is_limited else [],
                 peer_tls=services.config.peer_tls_directory is not None,
             )
         )
 
     @routes.get("/api/v1/network")
+    @by_name
     @documented(Operation("The whole network, as this node sees it", {200: NetworkOut}))
     def network() -> Response:
         files, total = services.index.totals()

@@ -8,6 +8,7 @@ from flask import Blueprint, Response
 
 from minga_node.errors import NotFound
 from minga_node.manifest import piece_size
+from minga_node.server.access import by_name, granted, readable
 from minga_node.server.documented import Operation, documented
 from minga_node.server.names import content_id
 from minga_node.server.sending import empty, from_file, not_modified, wanted_range
@@ -18,6 +19,7 @@ def blueprint(services: Services) -> Blueprint:
     routes = Blueprint("pieces", __name__)
 
     @routes.get("/pieces/<identity>")
+    @by_name
     @documented(
         Operation(
             "Verified bytes of a content, by Range; 404 where this node does not have them",
@@ -25,6 +27,8 @@ def blueprint(services: Services) -> Blueprint:
         )
     )
     def pieces(identity: str) -> Response:
+        if granted().is_limited and not readable(services.index.by_id(content_id(identity))):
+            raise NotFound(f"nothing of the content {identity} is here")
         content = services.downloads.contents.open(content_id(identity))
         if content is None:
             raise NotFound(f"nothing of the content {identity} is here")

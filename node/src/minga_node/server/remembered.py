@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from typing import NamedTuple
 
 MOST = 64
@@ -31,9 +31,9 @@ class Remembered:
     def __init__(self, version: Callable[[], int], online: Callable[[str], bool]) -> None:
         self._version, self._online = version, online
         self._lock = threading.Lock()
-        self._answers: OrderedDict[bytes, _Answer] = OrderedDict()
+        self._answers: OrderedDict[Hashable, _Answer] = OrderedDict()
 
-    def get(self, asked: bytes) -> bytes | None:
+    def get(self, asked: Hashable) -> bytes | None:
         """The answer, if it is what would be answered now."""
         with self._lock:
             found = self._answers.get(asked)
@@ -46,7 +46,7 @@ class Remembered:
             return None
         return found.body
 
-    def put(self, asked: bytes, version: int, online: Mapping[str, bool], body: bytes) -> None:
+    def put(self, asked: Hashable, version: int, online: Mapping[str, bool], body: bytes) -> None:
         """Remembers an answer.
 
         Args:

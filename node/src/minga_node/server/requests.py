@@ -7,9 +7,11 @@ from typing import Annotated, TypeVar
 from flask import Blueprint, Response, request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from minga_node.errors import BadRequest
+from minga_node.errors import BadRequest, InsufficientScope, NotFound
+from minga_node.index import Index
 from minga_node.names import check_name
 from minga_node.requests import JobKind, JobState, Replication, ReplicationState, SentJob, Want, WantState
+from minga_node.server.access import by_name, granted, need_read, need_write, readable
 from minga_node.server.documented import Operation, Parameter, documented
 from minga_node.server.names import content_id, number
 from minga_node.server.schemas import answer
@@ -132,7 +134,23 @@ def blueprint(services: Services) -> Blueprint:
     routes = Blueprint("requests", __name__, url_prefix="/api/v1")
     wants, replications = services.wants, services.replications
 
+    def allow(name: str | None) -> None:
+        """Who may know of some names alone asks by name: what an id turns out to be called nobody can say."""
+        if granted().is_limited and name is None:
+            raise InsufficientScope("the token is for some names: say which name is wanted")
+        need_write(name)
+
+    def may_know(want: Want) -> bool:
+        return not granted().is_limited or (want.name is not None and granted().reads(want.name))
+
+    def known_want(identity: str) -> Want:
+        found = wants.get(identity)
+        if not may_know(found):
+            raise NotFound(f"no want {identity}")
+        return found
+
     @routes.post("/wants")
+    @by_name
     @documented(Operation("Asks the network for a file", {201: WantOut}, body=WantIn), "POST")
     def want() -> Response:
         asked = _body(WantIn)
@@ -140,54 +158,89 @@ def blueprint(services: Services) -> Blueprint:
             content_id(asked.id)
         if asked.name is not None:
             check_name(asked.name)
+        allow(asked.name)
         made = wants.add(asked.name, asked.id, seconds=asked.seconds, fetch=asked.fetch)
         response = answer(WantOut.of(made), 201)
         response.headers["Location"] = f"/api/v1/wants/{made.id}"
         return response
 
     @routes.get("/wants")
+    @by_name
     @documented(Operation("This node's wants, the newest first", {200: WantsOut}))
     def all_wants() -> Response:
-        return answer(WantsOut(wants=[WantOut.of(each) for each in wants.list()]))
+        known = [each for each in wants.list() if may_know(each)]
+        return answer(WantsOut(wants=[WantOut.of(each) for each in known]))
 
     @routes.get("/wants/<identity>")
+    @by_name
     @documented(Operation("One want", {200: WantOut}))
     def one_want(identity: str) -> Response:
-        return answer(WantOut.of(wants.get(identity)))
+        return answer(WantOut.of(known_want(identity)))
 
     @routes.delete("/wants/<identity>")
+    @by_name
     @documented(Operation("Withdraws a want", {200: WantOut}), "DELETE")
     def withdraw(identity: str) -> Response:
+        known_want(identity)
         return answer(WantOut.of(wants.withdraw(identity)))
 
+    def known_replication(identity: str) -> Replication:
+        found = replications.get(identity)
+        need_read(found.name, f"no replication {identity}")
+        return found
+
     @routes.post("/replications")
+    @by_name
     @documented(
         Operation("Asks for complete copies of a content", {202: ReplicationOut}, body=ReplicationIn), "POST"
     )
     def replicate() -> Response:
         asked = _body(ReplicationIn)
-        made = replications.request(content_id(asked.id), asked.copies)
+        allow_content(services.index, content_id(asked.id))
+        made = replications.request(asked.id, asked.copies)
         response = answer(ReplicationOut.of(made), 202)
         response.headers["Location"] = f"/api/v1/replications/{made.id}"
         return response
 
     @routes.get("/replications")
+    @by_name
     @documented(Operation("What was asked of this node, the newest first", {200: ReplicationsOut}))
     def all_replications() -> Response:
-        return answer(ReplicationsOut(replications=[ReplicationOut.of(each) for each in replications.list()]))
+        return answer(
+            ReplicationsOut(replications=[ReplicationOut.of(each) for each in readable(replications.list())])
+        )
 
     @routes.get("/replications/<identity>")
+    @by_name
     @documented(Operation("One request for copies", {200: ReplicationOut}))
     def one_replication(identity: str) -> Response:
-        return answer(ReplicationOut.of(replications.get(identity)))
+        return answer(ReplicationOut.of(known_replication(identity)))
 
     @routes.delete("/replications/<identity>")
+    @by_name
     @documented(Operation("Asks for no further copies", {200: ReplicationOut}), "DELETE")
     def cancel_replication(identity: str) -> Response:
+        need_write(known_replication(identity).name)
         return answer(ReplicationOut.of(replications.cancel(identity)))
 
     _copies(routes, services)
     return routes
+
+
+def allow_content(index: Index, identity: str) -> None:
+    """Lets a caller ask for more or fewer copies of a content.
+
+    Raises:
+        NotFound: none of its names is one that the caller may know of.
+        InsufficientScope: it has other names, too, which are not the caller's to decide about.
+    """
+    grant, rows = granted(), index.by_id(identity)
+    if not grant.is_limited:
+        return
+    if not readable(rows):
+        raise NotFound(f"nobody shares the content {identity}")
+    if not all(grant.writes(row.name) for row in rows):
+        raise InsufficientScope("the content has names that the token may not write, too")
 
 
 def _copies(routes: Blueprint, services: Services) -> None:
@@ -195,6 +248,7 @@ def _copies(routes: Blueprint, services: Services) -> None:
     messaging = services.messaging
 
     @routes.delete("/copies/<identity>")
+    @by_name
     @documented(
         Operation(
             "Asks nodes to drop their copies of a content",
@@ -212,18 +266,23 @@ def _copies(routes: Blueprint, services: Services) -> None:
     )
     def drop(identity: str) -> Response:
         keep = number("keep", 1, 1, 1000) if request.args.get("keep") else None
-        sent = messaging.drops.request(content_id(identity), request.args.getlist("peer"), keep)
+        allow_content(services.index, content_id(identity))
+        sent = messaging.drops.request(identity, request.args.getlist("peer"), keep)
         return answer(JobsOut(jobs=[JobOut.of(job) for job in sent]), 202)
 
     @routes.get("/jobs")
+    @by_name
     @documented(Operation("What this node asked others to do, the newest first", {200: JobsOut}))
     def jobs() -> Response:
-        return answer(JobsOut(jobs=[JobOut.of(job) for job in messaging.sent_jobs()]))
+        return answer(JobsOut(jobs=[JobOut.of(job) for job in readable(messaging.sent_jobs())]))
 
     @routes.get("/jobs/<identity>")
+    @by_name
     @documented(Operation("One job", {200: JobOut}))
     def job(identity: str) -> Response:
-        return answer(JobOut.of(messaging.sent_job(identity)))
+        found = messaging.sent_job(identity)
+        need_read(found.name, f"no job {identity}")
+        return answer(JobOut.of(found))
 
     @routes.get("/dead-letters")
     @documented(

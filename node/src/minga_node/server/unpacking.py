@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 
 from minga_node import tar
@@ -21,10 +22,17 @@ class Unpacking:
     Args:
         under: goes before every name; empty, or ends in ``/``.
         listed: how many files, and how many refused entries, are remembered by name.
+        may_write: whether the caller may put a file of this name.
     """
 
-    def __init__(self, library: Library, under: str, listed: int) -> None:
-        self._library, self._under, self._listed = library, under, listed
+    def __init__(
+        self,
+        library: Library,
+        under: str,
+        listed: int,
+        may_write: Callable[[str], bool] = lambda _name: True,
+    ) -> None:
+        self._library, self._under, self._listed, self._may_write = library, under, listed, may_write
         self._group: list[tuple[str, bytes]] = []
         self._modified: dict[str, float] = {}
         self.count = self.bytes = self.refused_count = 0
@@ -58,6 +66,9 @@ class Unpacking:
             check_name(name)
         except BadRequest as error:
             self._refuse(name, str(error))
+            return
+        if not self._may_write(name):
+            self._refuse(name, "the token may not write this name")
             return
         if member.size <= SMALLEST_PIECE:
             self._group.append((name, member.read(member.size)))

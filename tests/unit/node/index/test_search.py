@@ -86,6 +86,7 @@ def wanted(row: FileRow, query: Query) -> bool:
         and (query.holder is None or query.holder in {holder.peer_id for holder in row.holders})
         and sum(holder.complete for holder in row.holders) >= query.min_holders
         and (not query.available or row.available)
+        and (not query.under or row.name.startswith(query.under))
     )
 
 
@@ -99,6 +100,9 @@ QUERIES = [
     Query(holder="peer-2"), Query("model", holder="peer-3"), Query(holder="nobody"), Query(min_holders=2),
     Query("data", min_holders=1, media_type="image/*", holder="peer-1", min_size=1000, available=True),
     Query("llama", available=True), Query(),
+    Query(under=("llama-1",)), Query("pdf", under=("Información-", "qz-7/")), Query(under=("straße-",)),
+    Query("model", under=("STRASSE-",), min_holders=1), Query(under=("nothing/",)), Query(under=("x", "x-1")),
+    Query("model", prefix=True, under=("model-1",)), Query("*.png", under=("Zürich-", "a")),
 ]  # fmt: skip
 ALL_WAYS = [None, *Way]
 
@@ -109,6 +113,7 @@ def _applies(query: Query, way: Way | None) -> bool:
         Way.HOLDER: query.holder is not None,
         Way.SIZES: query.min_size is not None or query.max_size is not None,
         Way.BEGINS: query.prefix,
+        Way.UNDER: bool(query.under),
         Way.STARTS: len(query.terms()) == 1,
         Way.NAMES: bool(query.text),
         Way.TYPE: query.media_type is not None,
