@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from minga_node.index import Delta, Entry, Index, Query
-from minga_node.index.signing import MASK, log_statement, set_hash
+from minga_node.index.log.signing import MASK, log_statement, set_hash
 from tests.support.index_node import IndexNode
 from tests.support.writer import Writer
 

@@ -112,7 +112,7 @@ def run_node(directory: str, seed_peer: str, certificates: Path | None, pipe: Co
     from minga_node.app import Node
     from minga_node.config import Config
     from minga_node.downloads import SmallFile
-    from minga_node.index.query import Query
+    from minga_node.index.search.query import Query
 
     node = Node(
         Config(

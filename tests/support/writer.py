@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from minga_node.index import Delta, Entry
-from minga_node.index.signing import Signer, log_statement, set_hash
+from minga_node.index.log.signing import Signer, log_statement, set_hash
 from minga_node.membership.goodbyes import Goodbye, goodbye_statement
 from minga_node.membership.identities import record_statement
 from minga_node.model import Peer

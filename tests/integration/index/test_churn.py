@@ -9,7 +9,8 @@ from unittest.mock import ANY
 
 import pytest
 
-from minga_node.index import Index, tables
+from minga_node.index import Index
+from minga_node.index.log import tables
 from minga_node.membership.compaction import TOMBSTONES, Compaction
 from minga_node.membership.scuttlebutt import Digest, need
 from minga_node.store import Store

@@ -12,7 +12,7 @@ import grpc
 import pytest
 
 from minga_node.index import Delta
-from minga_node.index.deltas import wire_bytes
+from minga_node.index.log.deltas import wire_bytes
 from minga_node.membership import stream_rate
 from minga_node.membership.catch_up_slots import STREAMS
 from minga_node.membership.messages import Fetch

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from minga_node.cli.filters import SORTS
 from minga_node.cli.groups import SUBJECTS
 from minga_node.cli.main import group
-from minga_node.index import query
+from minga_node.index.search import query
 
 
 @pytest.mark.parametrize("name", sorted(group.commands))

@@ -18,7 +18,7 @@ MOST_RUNS = 1_000
 
 
 class FileEvents:
-    """Writes the own log's entries to the outbox; a hook of :class:`minga_node.index.logs.Logs`."""
+    """Writes the own log's entries to the outbox; a hook of :class:`minga_node.index.log.logs.Logs`."""
 
     def __init__(self, outbox: Outbox, network: str, self_id: str) -> None:
         self._outbox, self._network, self._self_id = outbox, network, self_id

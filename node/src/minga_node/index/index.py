@@ -7,16 +7,15 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
-from minga_node.index import copy_totals
-from minga_node.index.copy_counts import HeldAt, scarce
-from minga_node.index.entries import Entries, Entry
 from minga_node.index.fold import fold
-from minga_node.index.log import Delta, check_delta
-from minga_node.index.logs import Logs
-from minga_node.index.query import Query
-from minga_node.index.rows import RowReader
-from minga_node.index.search import Searcher
-from minga_node.index.shared import shared_ids, shared_names
+from minga_node.index.log.entries import Entries, Entry
+from minga_node.index.log.log_state import Delta, check_delta
+from minga_node.index.log.logs import Logs
+from minga_node.index.search.copy_counts import HeldAt, contents_by_copies, held_by_peer, scarce
+from minga_node.index.search.query import Query
+from minga_node.index.search.rows import RowReader
+from minga_node.index.search.searcher import Searcher
+from minga_node.index.search.shared import shared_ids, shared_names
 from minga_node.index.tidier import Tidier
 from minga_node.metrics import INDEX_ENTRIES
 from minga_node.model import FileRow, Holder, LocalFile, Page
@@ -202,16 +201,16 @@ class Index:
 
     def held(self) -> dict[str, tuple[int, int]]:
         """How many files each peer has completely, and their bytes."""
-        return copy_totals.held(self._store, self.logs)
+        return held_by_peer(self._store, self.logs)
 
     def copies(self) -> dict[int, int]:
         """Contents by the number of complete copies that are online."""
-        return copy_totals.copies(self._store, self.logs, self.is_online)
+        return contents_by_copies(self._store, self.logs, self.is_online)
 
     def scarce(
         self, counts: Callable[[str], bool], target: int, after: str = "", limit: int = 1000
     ) -> dict[str, list[HeldAt]]:
-        """Own contents with fewer than ``target`` complete copies at nodes that count; see :mod:`.scarce`."""
+        """Own contents with fewer than ``target`` copies at nodes that count. See :func:`.scarce`."""
         return scarce(self._store, self.logs, counts, target, after, limit)
 
     def _changed(self, *peer_ids: str, rows: int = 1) -> None:

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from minga_node.index import tables
+from minga_node.index.log import tables
 from minga_node.store import Store
 from minga_node.workers import Worker
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from threading import Event
 
 from minga_node.downloads import Download, Downloads
-from minga_node.server.origins import Origins
 from minga_node.streams import Pause
+from minga_node.wire.http import format_pieces
+from minga_node.wire.piece_set import Pieces
 
 EVENT_SECONDS = 0.25
 """Time between two events of one download."""
@@ -25,6 +27,24 @@ class _Look:
     at: float
     download: Download
     text: bytes
+
+
+class Origins:
+    """From whom the pieces of a download came, as far as one listener has been told."""
+
+    def __init__(self) -> None:
+        self._told: dict[str, Pieces] = {}
+
+    def news(self, count: int, origins: Mapping[str, Pieces]) -> str:
+        """JSON ``{"count": all pieces, "by": {peer: "0-3,7"}}`` of what came since; empty if nothing did."""
+        fresh = {peer: pieces & ~self._told.get(peer, 0) for peer, pieces in origins.items()}
+        fresh = {peer: pieces for peer, pieces in fresh.items() if pieces}
+        if not fresh:
+            return ""
+        for peer, pieces in fresh.items():
+            self._told[peer] = self._told.get(peer, 0) | pieces
+        by = {peer: format_pieces(pieces) for peer, pieces in fresh.items()}
+        return json.dumps({"count": count, "by": by}, ensure_ascii=False)
 
 
 class EventFollowing:

@@ -11,7 +11,7 @@ import pytest
 
 from minga_node.errors import PeerMisbehaved
 from minga_node.index import Delta, Entry, Index
-from minga_node.index.log import MOST_ENTRIES
+from minga_node.index.log.log_state import MOST_ENTRIES
 from minga_node.model import LocalFile
 from minga_node.store import Store
 

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from minga_node.errors import BadRequest
-from minga_node.index import SORTS, Delta, Entry, Index, Query, tables
+from minga_node.index import SORTS, Delta, Entry, Index, Query
+from minga_node.index.log import tables
 from minga_node.store import Store
 
 ROWS = 240

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from minga_node.index import Index, LogState, Query
-from minga_node.index.signing import KEY, log_statement, set_hash, verified
-from minga_node.index.table_schema import STEPS
+from minga_node.index.log.signing import KEY, log_statement, set_hash, verified
+from minga_node.index.log.table_schema import STEPS
 from minga_node.membership.member_records import STEPS as MEMBERS
 from minga_node.membership.member_records import MemberRecords
 from minga_node.store import Store

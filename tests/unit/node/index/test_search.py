@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 
 from minga_node.errors import BadRequest
-from minga_node.index import Delta, Entry, Index, Query, plans, search
+from minga_node.index import Delta, Entry, Index, Query
 from minga_node.index.fold import fold
-from minga_node.index.plans import Estimate, Way
-from minga_node.index.ranks import relevance
+from minga_node.index.search import plans, searcher
+from minga_node.index.search.plans import Estimate, Way
+from minga_node.index.search.ranks import relevance
 from minga_node.model import FileRow
 from minga_node.store import Store
 from tests.waiting import wait_for
@@ -162,7 +163,7 @@ def test_all_pages_together_are_what_is_wanted(
             ways = plans.estimate(*args, **kwargs)  # type: ignore[arg-type]
             return sorted(ways, key=lambda each: each.way is not way)
 
-        monkeypatch.setattr(search, "estimate", forced)
+        monkeypatch.setattr(searcher, "estimate", forced)
     found = pages(index, dataclasses.replace(query, limit=3000))
     expected = [row for row in everything if wanted(row, query)]
     assert len(found) == len(expected)

@@ -11,9 +11,9 @@ import pytest
 
 from minga_node.errors import Forged, PeerMisbehaved
 from minga_node.index import Delta, Entry, Index, LogState
-from minga_node.index import tables as index_tables
-from minga_node.index.logs import SIGNED_EVERY
-from minga_node.index.signing import KEY, log_statement, verified
+from minga_node.index.log import tables as index_tables
+from minga_node.index.log.logs import SIGNED_EVERY
+from minga_node.index.log.signing import KEY, log_statement, verified
 from minga_node.membership.scuttlebutt import Digest, need
 from minga_node.metrics import GOSSIP_REFUSED
 from minga_node.model import LocalFile

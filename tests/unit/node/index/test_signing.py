@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from minga_node.index import Entry
-from minga_node.index.signing import (
+from minga_node.index.log.signing import (
     MASK,
     Signer,
     from_bytes,

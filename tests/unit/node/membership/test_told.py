@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from minga_node.index.log import LogState
+from minga_node.index.log.log_state import LogState
 from minga_node.membership.scuttlebutt import Digest
 from minga_node.membership.told import ALL_SECONDS, ToldDigests
 from minga_node.membership.view import View

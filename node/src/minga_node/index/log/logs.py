@@ -7,13 +7,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from minga_node.errors import Forged, PeerMisbehaved
-from minga_node.index import deltas, tables
-from minga_node.index.entries import Entries, Entry
-from minga_node.index.keys import Keys
-from minga_node.index.known_logs import KnownLog, KnownLogs
-from minga_node.index.log import Delta, LogState, following
-from minga_node.index.signing import KEY, MASK
-from minga_node.index.table_schema import STEPS, WRITER
+from minga_node.index.log import deltas, tables
+from minga_node.index.log.entries import Entries, Entry
+from minga_node.index.log.keys import Keys
+from minga_node.index.log.known_logs import KnownLog, KnownLogs
+from minga_node.index.log.log_state import Delta, LogState, following
+from minga_node.index.log.signing import KEY, MASK
+from minga_node.index.log.table_schema import STEPS, WRITER
 from minga_node.metrics import GOSSIP_REFUSED
 from minga_node.store import Store
 

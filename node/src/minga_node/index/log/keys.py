@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
-from minga_node.index.signing import Signer
+from minga_node.index.log.signing import Signer
 from minga_node.store import Store
 
 

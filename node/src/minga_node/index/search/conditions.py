@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from minga_node.index.fold import fold
-from minga_node.index.query import Query
+from minga_node.index.search.query import Query
 
 
 @dataclass(frozen=True, slots=True)

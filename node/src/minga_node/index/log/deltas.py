@@ -6,9 +6,9 @@ import sqlite3
 from bisect import bisect_right
 from itertools import accumulate, chain
 
-from minga_node.index.entries import Entries
-from minga_node.index.log import Delta
-from minga_node.index.table_schema import ENTRY
+from minga_node.index.log.entries import Entries
+from minga_node.index.log.log_state import Delta
+from minga_node.index.log.table_schema import ENTRY
 
 ROWS = 20_000
 """Entries in one delta that this node makes, at most."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from minga_node.index.conditions import after_prefix
+from minga_node.index.search.conditions import after_prefix
 
 Clause = tuple[str, list[Any]]
 

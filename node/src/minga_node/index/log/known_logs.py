@@ -7,10 +7,10 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from minga_node.errors import NotFound
-from minga_node.index import tables
-from minga_node.index.keys import Keys
-from minga_node.index.log import LogState
-from minga_node.index.signing import KEY, from_bytes, log_statement, to_bytes, verified
+from minga_node.index.log import tables
+from minga_node.index.log.keys import Keys
+from minga_node.index.log.log_state import LogState
+from minga_node.index.log.signing import KEY, from_bytes, log_statement, to_bytes, verified
 from minga_node.store import Store
 
 

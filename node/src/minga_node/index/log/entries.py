@@ -8,7 +8,7 @@ from operator import eq, lt
 from typing import Any, NamedTuple, overload
 
 from minga_node.index.fold import fold_all
-from minga_node.index.signing import set_hash
+from minga_node.index.log.signing import set_hash
 from minga_node.names import all_shareable, is_shareable
 
 LARGEST = 2**63 - 1

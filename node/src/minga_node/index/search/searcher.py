@@ -14,16 +14,16 @@ from dataclasses import replace
 from typing import Any
 
 from minga_node.errors import BadRequest
-from minga_node.index import tables
-from minga_node.index.conditions import Conditions, conditions
-from minga_node.index.logs import Logs
-from minga_node.index.orders import BY_NAME, ORDERS, Order
-from minga_node.index.plans import Estimate, Shape, Walk, Way, estimate
-from minga_node.index.query import LONGEST, Query, read_cursor, write_cursor
-from minga_node.index.ranks import LAST, Clause, has_rank, rank_of
-from minga_node.index.rows import RowReader
-from minga_node.index.sample import Sample
-from minga_node.index.sources import RowSource, source
+from minga_node.index.log import tables
+from minga_node.index.log.logs import Logs
+from minga_node.index.search.conditions import Conditions, conditions
+from minga_node.index.search.orders import BY_NAME, ORDERS, Order
+from minga_node.index.search.plans import Estimate, Shape, Walk, Way, estimate
+from minga_node.index.search.query import LONGEST, Query, read_cursor, write_cursor
+from minga_node.index.search.ranks import LAST, Clause, has_rank, rank_of
+from minga_node.index.search.rows import RowReader
+from minga_node.index.search.sample import Sample
+from minga_node.index.search.sources import RowSource, source
 from minga_node.model import Page
 from minga_node.store import Store
 

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from minga_node.index.conditions import Row
+from minga_node.index.search.conditions import Row
 
 ROWS = 1024
 

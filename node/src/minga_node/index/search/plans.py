@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from minga_node.index.conditions import Conditions, Row
-from minga_node.index.ranks import LAST, relevance
+from minga_node.index.search.conditions import Conditions, Row
+from minga_node.index.search.ranks import LAST, relevance
 
 WALK = 0.5e-6
 """Seconds to look at a row in the order of an index, and to find that its name will not do."""

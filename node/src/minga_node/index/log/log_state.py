@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from minga_node.errors import PeerMisbehaved
-from minga_node.index.entries import LARGEST, Entries, Entry
-from minga_node.index.signing import SIGNED
+from minga_node.index.log.entries import LARGEST, Entries, Entry
+from minga_node.index.log.signing import SIGNED
 
 MOST_ENTRIES = 50_000
 """Entries in one delta, at most."""

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from minga_node.index.conditions import Conditions, after_prefix, trigrams
-from minga_node.index.orders import Order
-from minga_node.index.plans import Way
-from minga_node.index.table_schema import PAD
+from minga_node.index.log.table_schema import PAD
+from minga_node.index.search.conditions import Conditions, after_prefix, trigrams
+from minga_node.index.search.orders import Order
+from minga_node.index.search.plans import Way
 
 SHORT_TERMS = 400
 """Trigrams that one short word may stand for before it is looked for row by row."""

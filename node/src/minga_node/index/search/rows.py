@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from minga_node.index.logs import Logs
+from minga_node.index.log.logs import Logs
 from minga_node.model import FileRow, Holder
 
 COLUMNS = "file, name, content, size, media_type, modified"

@@ -8,9 +8,9 @@ from itertools import chain, compress, count, islice
 from operator import eq
 from typing import NamedTuple
 
-from minga_node.index.entries import Entries
-from minga_node.index.signing import set_hash
-from minga_node.index.table_schema import ENTRY, PAD
+from minga_node.index.log.entries import Entries
+from minga_node.index.log.signing import set_hash
+from minga_node.index.log.table_schema import ENTRY, PAD
 
 MOVES = 500_000
 """Changes of what files are sorted by that are kept for searches in the middle of their pages; some 10 MB."""

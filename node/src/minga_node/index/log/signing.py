@@ -32,7 +32,7 @@ _HEAD = struct.Struct("<QQq?I32s").pack
 
 
 def set_hash(rows: Iterable[Sequence[Any]]) -> int:
-    """The sum over entries, each an :class:`~minga_node.index.log.Entry`. Tombstones count for nothing."""
+    """The sum over entries, each an :class:`.Entry`. Tombstones count for nothing."""
     # A catch-up has a million of them: below a microsecond each.
     total, number, head = 0, int.from_bytes, _HEAD
     for version, name, content, size, media_type, modified, complete in rows:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from minga_node.index.conditions import Row
+from minga_node.index.search.conditions import Row
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ ENTRY = (
     "h.modified, h.complete"
 )
 """Columns of a live entry as its writer told it, in the order of
-:class:`~minga_node.index.log.Entry`, from ``held h`` and ``files f``."""
+:class:`~minga_node.index.log.log_state.Entry`, from ``held h`` and ``files f``."""
 
 STEPS = (
     """
