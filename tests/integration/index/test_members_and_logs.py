@@ -62,7 +62,7 @@ def test_a_stream_of_another_nodes_entries_of_ours_is_refused(
     refused = GOSSIP_REFUSED.labels("protocol")._value
     before = refused.get()
     second = nodes.make("second", [first.url])
-    until(lambda: second.membership._gossip.claims.refused("first"))
+    until(lambda: second.membership._gossip.conduct.refused("first"))
     assert refused.get() == before + 1
     assert second.index.by_name("forged") == ()
 
@@ -229,7 +229,7 @@ def test_a_peer_that_claims_what_it_does_not_send_is_not_heard(
         }
 
     monkeypatch.setattr(second.membership._gossip, "digests", boasting)
-    until(lambda: first.membership._gossip.claims.refused("node-1"))
+    until(lambda: first.membership._gossip.conduct.refused("node-1"))
     assert first.index.files_of("node-1") == {}
     first.index.publish([file("still-works.txt")])
     assert first.names() == ["still-works.txt"]

@@ -94,7 +94,7 @@ def quiet(nodes: Nodes, name: str, network: str, *seeds: IndexNode) -> IndexNode
         dead_seconds=HOUR,
         eager=lambda: False,
     )
-    node.membership._meetings.submit = lambda peer: None  # type: ignore[method-assign]
+    node.membership._partners.submit = lambda peer: None  # type: ignore[method-assign]
     nodes.running.append(node.start())
     return node
 
@@ -209,8 +209,8 @@ def test_a_lie_is_refused_counted_and_changes_nothing(
     assert scene.known() == before
     assert scene.reader.index.by_name("forged") == ()
     assert refusals() > refused
-    assert scene.reader.membership._gossip.claims.refused("liar") == (lie is not foreign)
-    scene.reader.membership._gossip.naming.settle()
+    assert scene.reader.membership._gossip.conduct.refused("liar") == (lie is not foreign)
+    scene.reader.membership._gossip.name_conflicts.settle()
     assert scene.known() == before, "the owner was asked, and lives"
     truth_comes(scene)
 

@@ -55,7 +55,7 @@ def test_it_is_said_why_the_broker_takes_nothing_and_what_waits_is_told_afterwar
     broker: PrivateBroker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, resource: str, words: str
 ) -> None:
     monkeypatch.setattr("minga_node.mom.address.HEARTBEAT", 1)
-    monkeypatch.setattr("minga_node.mom.session.LOOK_SECONDS", 1.0)
+    monkeypatch.setattr("minga_node.mom.declaration_check.LOOK_SECONDS", 1.0)
     monkeypatch.setattr("minga_node.mom.session.ANSWER_SECONDS", 1.0)
     speaker = End(tmp_path, "speaker", broker.url).start()
     listener = End(tmp_path, "listener", broker.url).start()

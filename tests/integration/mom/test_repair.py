@@ -40,8 +40,8 @@ def pair(broker: PrivateBroker, tmp_path: Path, request: pytest.FixtureRequest) 
     """A speaker and a listener, who look after their queues now and then, or seldom."""
     seconds = getattr(request, "param", OFTEN)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("minga_node.mom.session.LOOK_SECONDS", seconds)
-        patch.setattr("minga_node.mom.session.LOOK_TWICE_SECONDS", 0.2)
+        patch.setattr("minga_node.mom.declaration_check.LOOK_SECONDS", seconds)
+        patch.setattr("minga_node.mom.declaration_check.LOOK_TWICE_SECONDS", 0.2)
         ends = [End(tmp_path, name, broker.url) for name in ("speaker", "listener")]
         for end in ends:
             end.start()

@@ -42,7 +42,7 @@ class Callee(Round):
             raise Conflict(f"{self._index.self_id} takes no part: {self.twins.problem}")
         if not self.network_id.heard(network_id):
             raise Conflict(f"this is another network of the name {network!r}")
-        if self.claims.refused(sender.id):
+        if self.conduct.refused(sender.id):
             GOSSIP_REFUSED.labels("quarantined").inc()
             raise Conflict("this peer broke the protocol and is not heard for a while")
         try:
@@ -138,12 +138,12 @@ class Callee(Round):
                 # A stream is bringing it. But who writes a log must hear how much of it is here.
                 its_own = (digest for digest in comparison.wanted if digest.id == request.sender.id)
                 comparison = replace(comparison, wanted=tuple(its_own))
-                self.claims.be_patient()
+                self.conduct.be_patient()
             with self.lock:
                 known = [digest for digest in comparison.wanted if digest.id in self._view.known]
-            self.claims.check_caller(request.sender, known, theirs)
+            self.conduct.check_caller(request.sender, known, theirs)
         except PeerMisbehaved as error:
-            self.claims.blame(request.sender, error)
+            self.conduct.blame(request.sender, error)
             raise
         own = theirs.get(self._index.self_id)
         if own is not None:
@@ -205,10 +205,10 @@ class Callee(Round):
                 raise Conflict(
                     f"the log of {error.writer} does not follow from what it signed before"
                 ) from error
-            self.claims.blame(message.sender, error)
+            self.conduct.blame(message.sender, error)
             raise
         except PeerMisbehaved as error:
-            self.claims.blame(message.sender, error)
+            self.conduct.blame(message.sender, error)
             raise
 
 

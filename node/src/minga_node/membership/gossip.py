@@ -31,7 +31,7 @@ class Gossip(Callee):
             PeerUnreachable, PeerMisbehaved, Conflict, Busy
         """
         news = False
-        if self.claims.refused(peer.id):
+        if self.conduct.refused(peer.id):
             return False
         for _ in range(MOST_EXCHANGES):
             try:
@@ -41,10 +41,10 @@ class Gossip(Callee):
                     # It is told when it sends this by itself.
                     GOSSIP_REFUSED.labels("forged").inc()
                     raise Conflict(str(error)) from error
-                self.claims.blame(peer, error)
+                self.conduct.blame(peer, error)
                 raise
             except PeerUnreachable:
-                self.claims.excuse(peer)
+                self.conduct.excuse(peer)
                 raise
             news |= came
             if not again:
@@ -66,7 +66,7 @@ class Gossip(Callee):
             answer = self._calls.reconcile(peer.grpc_target, request)
         except PeerMisbehaved as error:
             # A refusal is what it says of us, and no proof against it; too many entries are only a doubt.
-            self.claims.doubt(peer, f"does not answer well ({error})")
+            self.conduct.doubt(peer, f"does not answer well ({error})")
             raise PeerUnreachable(str(error)) from error
         if answer.id != peer.id:
             raise Conflict(f"{peer.grpc_target} is {answer.id[:128]!r} now, not {peer.id}")
@@ -78,8 +78,8 @@ class Gossip(Callee):
         claimed = {digest.id: digest for digest in answer.digests if digest_problem(digest) is None}
         self.hearing.take(answer.digests, answer.peers, peer.id)
         came = self.hearing.apply(answer.deltas, peer.id)
-        INDEX_LAG.set(sum(max(0, digest.version - self.claims.held(digest)) for digest in claimed.values()))
-        self.claims.check_answer(
+        INDEX_LAG.set(sum(max(0, digest.version - self.conduct.held(digest)) for digest in claimed.values()))
+        self.conduct.check_answer(
             peer, (digest for digest in claimed.values() if not told or digest.id in mine), answer
         )
         wanted = {digest.id: digest for digest in answer.wanted}
@@ -115,7 +115,7 @@ class Gossip(Callee):
         if answer.more:
             brought = self._fetch(peer)
             if brought is False and not came:
-                self.claims.doubt(peer, "says that there is more and brings nothing")
+                self.conduct.doubt(peer, "says that there is more and brings nothing")
             came |= bool(brought)
         if not (answer.more or unsent):
             self._told.met(peer.id, sequence, answer.start, answer.sequence, now, everything=told is None)
@@ -137,7 +137,7 @@ class Gossip(Callee):
         except Busy as error:
             # It has no time for a stream; its rounds go on.
             log.debug("%s: %s", peer.id, error)
-            self.claims.be_patient()
+            self.conduct.be_patient()
             return None
 
     def tell(self, peer: Peer, deltas: tuple[Delta, ...]) -> None:

@@ -42,13 +42,13 @@ class Hearing:
         view: View,
         lock: threading.RLock,
         identities: Identities,
-        claims: PeerConduct,
+        conduct: PeerConduct,
         goodbyes: Goodbyes,
         clock: Callable[[], float],
     ) -> None:
         self._index, self._view, self.lock = index, view, lock
         self._goodbyes = goodbyes
-        self._identities, self._claims, self._clock = identities, claims, clock
+        self._identities, self._conduct, self._clock = identities, conduct, clock
         self.on_own_record: Callable[[Peer], None] = lambda _record: None
         """Called with records that have this node's name."""
         self._loaded = index.logs.own.version
@@ -243,7 +243,7 @@ class Hearing:
         with self.lock:
             known = self._view.known.get(bringer)
         if known is not None and known.peer is not None:
-            self._claims.doubt(known.peer, "brings entries of this node's own log")
+            self._conduct.doubt(known.peer, "brings entries of this node's own log")
 
     def _proved_false(self, writer: str) -> None:
         """Some of those who brought parts of a log lied: nobody can say who."""
@@ -255,4 +255,4 @@ class Hearing:
             with self.lock:
                 known = self._view.known.get(id_)
             if known is not None and known.peer is not None:
-                self._claims.doubt(known.peer, f"may have brought false entries of {writer}")
+                self._conduct.doubt(known.peer, f"may have brought false entries of {writer}")

@@ -2,40 +2,34 @@
 
 from __future__ import annotations
 
-import logging
-import random
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 
-from minga_node.errors import Conflict, MingaError, PeerMisbehaved
+from minga_node.errors import Conflict, PeerMisbehaved
 from minga_node.index import Delta, Index
 from minga_node.membership.address import OwnAddress
-from minga_node.membership.answering import Answers, Reachability
+from minga_node.membership.answering import Reachability
 from minga_node.membership.clock_bounds import clock_problem
 from minga_node.membership.goodbyes import Goodbye
 from minga_node.membership.gossip import Gossip
 from minga_node.membership.joining import Joining
+from minga_node.membership.leaving import say_goodbye
 from minga_node.membership.member_records import MemberRecords
 from minga_node.membership.messages import Fetch, GossipCalls, Push, Reconcile, Reconciled
 from minga_node.membership.network_id import NetworkId
 from minga_node.membership.probing import Probing
+from minga_node.membership.roster import Roster
 from minga_node.membership.round_partners import RoundPartners
 from minga_node.membership.rounds import Rounds
 from minga_node.membership.rumours import RumourSender
 from minga_node.membership.states import States
 from minga_node.membership.upkeep import MembershipUpkeep
 from minga_node.membership.view import View
-from minga_node.model import Peer, PeerState, PeerStatus
+from minga_node.model import Peer, PeerStatus
 from minga_node.store import Store
 from minga_node.workers import Worker
-
-log = logging.getLogger(__name__)
-
-FAREWELLS = 16
-"""Peers that are told goodbye by ourselves; they tell the others."""
 
 
 class Membership:
@@ -75,8 +69,7 @@ class Membership:
         eager: Callable[[], bool] = lambda: True,
         address: OwnAddress | None = None,
     ) -> None:
-        self._index, self._calls, self._network = index, calls, network
-        self._self_id = index.self_id
+        self._index, self._calls, self._self_id = index, calls, index.self_id
         self._address = address
         self._view = View(index.self_id, suspect_seconds, max(dead_seconds, suspect_seconds))
         self._records = MemberRecords(store)
@@ -85,6 +78,8 @@ class Membership:
         self._gossip = Gossip(index, self._view, calls, self_peer, network, network_id=self._network_id)
         self._lock = self._gossip.lock
         self._view.beat(time.time_ns() // 1_000_000)
+        self._answering = Reachability(self._view.dead)
+        self._roster = Roster(self._view, self._lock, self._answering)
         self._joining = Joining(
             tuple(seeds),
             network,
@@ -99,8 +94,7 @@ class Membership:
         self._first = not tuple(seeds) and not self._view.known
         self._stop = threading.Event()
         self._pool = ThreadPoolExecutor(8, thread_name_prefix="gossip")
-        self._answering = Reachability(self._view.dead)
-        self._meetings = RoundPartners(
+        self._partners = RoundPartners(
             self._gossip, self._view, self._pool, fanout, self._met, self._answering
         )
         self.probing = Probing(calls, network, self._self_id, self.get, self.alive, self._answering)
@@ -124,7 +118,7 @@ class Membership:
             self._view,
             self._records,
             self._joining,
-            self._meetings,
+            self._partners,
             self._answering,
             self.probing,
             self.upkeep,
@@ -135,12 +129,12 @@ class Membership:
         self.worker = self._rounds.worker
         self.eager = eager
         index.online = self.is_online
-        self._newsboy = RumourSender(index, self._gossip.tell, self.alive, self._tells, self._pool)
+        self._rumours = RumourSender(index, self._gossip.tell, self.alive, self._tells, self._pool)
         index.logs.hooks.append(self._published)
 
     def tell_again(self, version: int) -> None:
         """Others are to hear at once what this node's log has after ``version``."""
-        self._newsboy.tell_again(self._self_id, version)
+        self._rumours.tell_again(self._self_id, version)
 
     # What others ask about.
 
@@ -175,35 +169,20 @@ class Membership:
         return self._joining.on_joined
 
     def is_online(self, peer_id: str) -> bool:
-        if peer_id == self._self_id:
-            return not self._view.left
-        # Suspected is not dead: its files stay available until it is sure. Who does not answer gives nothing.
-        now = time.monotonic()
-        return (
-            self._view.state(peer_id, now) in {PeerState.ALIVE, PeerState.SUSPECT}
-            and self._answering.of(peer_id, now) is Answers.YES
-        )
+        """See :meth:`.Roster.is_online`."""
+        return self._roster.is_online(peer_id)
 
     def alive(self) -> tuple[Peer, ...]:
-        with self._lock:
-            return tuple(self._view.in_states(time.monotonic(), PeerState.ALIVE, PeerState.SUSPECT))
+        """All other nodes that are alive or only suspected."""
+        return self._roster.alive()
 
     def get(self, peer_id: str) -> Peer | None:
-        with self._lock:
-            known = self._view.known.get(peer_id)
-            return known.peer if known else None
+        """Another node's record; None where it has told none."""
+        return self._roster.get(peer_id)
 
     def statuses(self) -> tuple[PeerStatus, ...]:
-        now = time.monotonic()
-        with self._lock:
-            found = self._view.statuses(now)
-        failing = self._answering.failing()
-        return tuple(
-            replace(status, answers=self._answering.of(status.peer.id, now).value)
-            if status.peer.id in failing
-            else status
-            for status in found
-        )
+        """What is thought of each node whose addresses are known, by id."""
+        return self._roster.statuses()
 
     def admit(self, network: str, sender: Peer, network_id: str) -> None:
         """See :meth:`.Gossip.admit`."""
@@ -252,7 +231,7 @@ class Membership:
 
     def blame(self, peer: Peer, error: PeerMisbehaved) -> None:
         """A peer sent what is not even a message."""
-        self._gossip.claims.blame(peer, error)
+        self._gossip.conduct.blame(peer, error)
 
     def serve(self, request: Fetch, cancel: Callable[[], object]) -> Iterator[Delta]:
         return self._gossip.serve(request, cancel)
@@ -268,7 +247,7 @@ class Membership:
         if self.joined:
             self._joining.tell_joined()
         self.worker.start()
-        self._newsboy.worker.start()
+        self._rumours.worker.start()
 
     def stop(self) -> None:
         """Says goodbye and ends."""
@@ -279,17 +258,7 @@ class Membership:
             self._view.beat(time.time_ns() // 1_000_000)
             goodbye = self.last_word()
             self._view.leave(goodbye)
-        peers = list(self.alive())
-        random.shuffle(peers)
-        waiting = [
-            self._pool.submit(self._calls.leave, peer.grpc_target, goodbye) for peer in peers[:FAREWELLS]
-        ]
-        deadline = time.monotonic() + 2.0
-        for future in waiting:
-            try:
-                future.result(max(0.0, deadline - time.monotonic()))
-            except (MingaError, TimeoutError) as error:
-                log.debug("goodbye: %s", error)
+        say_goodbye(goodbye, self.alive(), self._calls, self._pool)
         self.die()
         self._rounds.save()
 
@@ -298,18 +267,18 @@ class Membership:
         self._end()
         self._pool.shutdown(wait=True, cancel_futures=True)
         self.worker.stop()
-        self._newsboy.worker.stop()
+        self._rumours.worker.stop()
         self._joining.close()
 
     def _end(self) -> None:
         self._stop.set()
         self.worker.stopping.set()
         self._gossip.stop()
-        self._newsboy.stop()
+        self._rumours.stop()
 
     @property
     def workers(self) -> tuple[Worker, ...]:
-        return self.worker, self._newsboy.worker
+        return self.worker, self._rumours.worker
 
     def _tells(self) -> bool:
         # What was published before anybody said what it knows of this node's log may not follow from that.
@@ -327,6 +296,5 @@ class Membership:
 
     def meet_soon(self, peer_id: str) -> None:
         """Reconciles with a peer now, because it is known to have news."""
-        peer = self.get(peer_id)
-        if peer is not None and not self._stop.is_set():
-            self._meetings.submit(peer)
+        if (peer := self.get(peer_id)) is not None and not self._stop.is_set():
+            self._partners.submit(peer)

@@ -22,6 +22,7 @@ from minga_node.membership.supply import Supply
 from minga_node.membership.told import ToldDigests
 from minga_node.membership.twins import Twins
 from minga_node.membership.view import View
+from minga_node.membership.view_digests import view_digests
 from minga_node.model import Peer, PeerState
 
 DELTA_BYTES = 2 * 1024 * 1024
@@ -46,11 +47,13 @@ class Round:
         self._self_peer, self._clock = self_peer, clock
         self.lock = threading.RLock()
         """Guards the view."""
-        self.claims = PeerConduct(index.logs, calls.forget, clock)
+        self.conduct = PeerConduct(index.logs, calls.forget, clock)
         self._identities = Identities(index.logs.keys, network, clock)
         self.goodbyes = Goodbyes(index.logs.keys, network)
-        self.hearing = Hearing(index, view, self.lock, self._identities, self.claims, self.goodbyes, clock)
-        self.naming = NameConflicts(index, view, self.lock, self._identities, calls, network, self.own, clock)
+        self.hearing = Hearing(index, view, self.lock, self._identities, self.conduct, self.goodbyes, clock)
+        self.name_conflicts = NameConflicts(
+            index, view, self.lock, self._identities, calls, network, self.own, clock
+        )
         self._catch_up = CatchUp()
         self._supply = Supply(index.logs)
         self._compaction = Compaction(index)
@@ -73,7 +76,7 @@ class Round:
 
     def digests(self, since: int | None = None, also: Container[str] = ()) -> dict[str, Digest]:
         with self.lock:
-            return self._view.digests(self._index.logs.states(), since, also)
+            return view_digests(self._view, self._index.logs.states(), since, also)
 
     def _go_on(self, other: Peer) -> None:
         """This node is the one to keep the name: nothing that the other one said counts."""

@@ -40,7 +40,7 @@ class Rounds:
         view: View,
         records: MemberRecords,
         joining: Joining,
-        meetings: RoundPartners,
+        partners: RoundPartners,
         answering: Reachability,
         probing: Probing,
         upkeep: MembershipUpkeep,
@@ -49,7 +49,7 @@ class Rounds:
         seconds: float,
     ) -> None:
         self._gossip, self._view, self._records, self._joining = gossip, view, records, joining
-        self._meetings, self._answering, self._probing = meetings, answering, probing
+        self._partners, self._answering, self._probing = partners, answering, probing
         self._upkeep, self._noticed, self._pool, self._seconds = upkeep, noticed, pool, seconds
         # Others take one that is silent for dead: trouble with its disk must not keep it from its rounds.
         self.worker = Worker("membership", self._step, longest_pause=seconds)
@@ -74,7 +74,7 @@ class Rounds:
             self._view.beat(time.time_ns() // 1_000_000)
         if number % 5 == 0:
             self._upkeep.look_around(joined=self._joining.joined)
-        self._meetings.begin(number)
+        self._partners.begin(number)
         self.settle_names()
         for id_ in self._answering.to_ask_about(time.monotonic()):
             if self._view.state(id_, time.monotonic()) in GONE:
@@ -91,8 +91,8 @@ class Rounds:
             self._pool.submit(task, *arguments)
 
     def settle_names(self) -> None:
-        if self._gossip.naming.contested:
-            self._submit(self._gossip.naming.settle)
+        if self._gossip.name_conflicts.contested:
+            self._submit(self._gossip.name_conflicts.settle)
 
     def notice_states(self) -> None:
         now = time.monotonic()

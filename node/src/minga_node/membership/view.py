@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from minga_node.index.log.log_state import LogState
@@ -54,44 +54,6 @@ class View:
     def restart(self, started: int) -> None:
         """Its addresses of now count, whatever was told before."""
         self.heartbeat = self.started = max(self.heartbeat + 1, started)
-
-    def digests(
-        self, logs: Mapping[str, LogState], since: int | None = None, also: Container[str] = ()
-    ) -> dict[str, Digest]:
-        """Of all nodes; with ``since`` without those that rest and have not changed since then, but for those
-        that are asked for."""
-        own = logs[self.self_id]
-        found = {
-            self.self_id: Digest(
-                self.self_id,
-                own.epoch,
-                self.heartbeat,
-                own.version,
-                own.compacted,
-                self.started,
-                self.left,
-                goodbye=self.goodbye,
-            )
-        }
-        for id_, known in self.known.items():
-            if since is not None and known.resting and known.changed <= since and id_ not in also:
-                continue
-            state = logs.get(id_)
-            held = state if state is not None and state.epoch >= known.epoch else LogState(known.epoch, 0)
-            peer = known.peer
-            current = peer is not None and (peer.epoch, peer.started) >= (held.epoch, known.started)
-            found[id_] = Digest(
-                id_,
-                held.epoch,
-                known.heartbeat,
-                held.version,
-                held.compacted,
-                known.started if current else 0,
-                known.left,
-                held.unproven,
-                known.goodbye,
-            )
-        return found
 
     def merge(self, digests: Iterable[Digest], own: LogState, now: float) -> MemberNews:
         """Takes another node's word, where it is newer, of nodes whose records are here."""

@@ -6,7 +6,6 @@ Nothing is mended on a connection that has something wrong: it ends, and the nex
 from __future__ import annotations
 
 import logging
-import random
 import threading
 import time
 from collections.abc import Callable
@@ -22,6 +21,7 @@ from minga_node.errors import BrokerUnavailable
 from minga_node.model import Letter
 from minga_node.mom.address import BrokerAddress, reason
 from minga_node.mom.consuming import consume
+from minga_node.mom.declaration_check import DeclarationCheck
 from minga_node.mom.declarations import Declarations
 from minga_node.mom.job_queue import JobQueue
 from minga_node.mom.owed import Owed
@@ -37,10 +37,6 @@ ANEW_SECONDS = 15.0
 """Time that a queue which should be another one has to become empty."""
 COUNT_SECONDS = 10.0
 """Time between two looks at the number of dead letters."""
-LOOK_SECONDS = 40.0
-"""Time between two looks at what is declared, at most; half as long at least."""
-LOOK_TWICE_SECONDS = 2.0
-"""A quorum queue without a leader says for a moment that it has no consumer."""
 OPEN_SECONDS = 10.0
 """To reach the broker, and for TLS and AMQP's handshake: pika has a limit for the first of these alone."""
 ANSWER_SECONDS = 15.0
@@ -90,6 +86,13 @@ class BrokerSession:
             lambda frame: self._publisher.confirm(frame),
             self._declared,
             self._channel_closed,
+        )
+        self._check = DeclarationCheck(
+            self._later,
+            lambda: self._connected,
+            lambda: self._blocked is not None,
+            self._declare_again,
+            self._end,
         )
         self._jobs = JobQueue(
             own.topology,
@@ -199,7 +202,7 @@ class BrokerSession:
             self._own.standing.blocked(self._blocked)
         self._pump_again()
         self._count_again()
-        self._look_later()
+        self._check.begin()
         if self._declarations.as_it_is:
             self._later(ANEW_SECONDS, lambda: self._end("the queue of events is to be made anew"))
 
@@ -241,33 +244,17 @@ class BrokerSession:
                 self._own.dead.count()
             self._later(COUNT_SECONDS, self._count_again)
 
-    def _look_later(self) -> None:
-        self._later(random.uniform(0.5, 1.0) * LOOK_SECONDS, self._look_again)
+    def _declare_again(self, done: Callable[[list[str]], None]) -> None:
+        """Makes what has gone of all that this node needs; ``done`` gets the queues that nobody consumes."""
 
-    def _look_again(self, before: frozenset[str] = frozenset()) -> None:
-        """Looks whether all that this node needs is there, and makes what is not.
+        def answered(deaf: list[str]) -> None:
+            self._owed.answered()
+            done(deaf)
 
-        A removed exchange, for one, is nobody's news: nodes would publish, and others never hear of it.
-        """
-        if not self._connected:
-            return
-        if self._blocked is not None:
-            self._look_later()
-            return
         self._owed.expect(ANSWER_SECONDS)
         self._own.dead.again(self._open)
         self._jobs.again()
-
-        def done(deaf: list[str]) -> None:
-            self._owed.answered()
-            if again := before.intersection(deaf):
-                self._end(f"nobody consumes the queue {min(again)}")
-            elif deaf:
-                self._later(LOOK_TWICE_SECONDS, lambda: self._look_again(frozenset(deaf)))
-            else:
-                self._look_later()
-
-        self._declarations.again(done)
+        self._declarations.again(answered)
 
     def _block(self, why: str) -> None:
         self._blocked = why

@@ -6,7 +6,8 @@ from minga_node.requests.drops import Drops
 from minga_node.requests.jobs import JobKind, Jobs, JobState, SentJob
 from minga_node.requests.presence import Presence
 from minga_node.requests.replication import Replication, Replications, ReplicationState
-from minga_node.requests.wants import Want, Wants, WantState
+from minga_node.requests.want_records import Want, WantState
+from minga_node.requests.wants import Wants
 
 __all__ = [
     "CopyUpkeep",

@@ -102,7 +102,7 @@ def test_a_record_that_its_node_did_not_sign_is_refused_and_who_tells_it_is_not_
 ) -> None:
     with pytest.raises(Forged):
         push(half, TELLER, peers=[replace(owner.record(2), host="198.18.0.1")])
-    assert half.gossip.claims.refused("teller")
+    assert half.gossip.conduct.refused("teller")
     assert half.view.known["owner"].peer == owner.record()
 
 
@@ -112,10 +112,10 @@ def test_who_sends_back_what_this_node_wrote_a_moment_ago_is_not_to_blame(half: 
     own = half.index.logs.delta("me", 0, 2**20)
     assert own is not None
     assert not push(half, TELLER, own)
-    assert not half.gossip.claims.refused("teller")
+    assert not half.gossip.conduct.refused("teller")
     with pytest.raises(PeerMisbehaved, match="own log"):
         push(half, TELLER, replace(own, to_version=2, signature=b""))
-    assert half.gossip.claims.refused("teller")
+    assert half.gossip.conduct.refused("teller")
 
 
 def test_who_brings_entries_that_this_node_signed_and_lost_is_only_in_doubt(half: Half) -> None:
@@ -126,18 +126,18 @@ def test_who_brings_entries_that_this_node_signed_and_lost_is_only_in_doubt(half
     assert not push(half, TELLER, replace(own, to_version=2))
     assert half.index.logs.own.epoch > own.epoch, "it begins a new epoch"
     for _ in range(2):
-        assert not half.gossip.claims.refused("teller")
+        assert not half.gossip.conduct.refused("teller")
         push(half, TELLER, replace(own, epoch=half.index.logs.own.epoch, to_version=2))
-    assert half.gossip.claims.refused("teller"), "whoever goes on with it lies"
+    assert half.gossip.conduct.refused("teller"), "whoever goes on with it lies"
 
 
 def test_a_sender_that_is_not_who_it_says_discredits_nobody(half: Half, owner: Writer) -> None:
     with pytest.raises(Forged):
         push(half, replace(owner.record(2), host="198.18.0.1"))
-    assert not half.gossip.claims.refused("owner")
+    assert not half.gossip.conduct.refused("owner")
     with pytest.raises(Conflict, match="another node's"):
         push(half, Writer("owner", 9).record(2))
-    assert not half.gossip.claims.refused("owner")
+    assert not half.gossip.conduct.refused("owner")
 
 
 def test_a_digest_of_an_epoch_that_its_node_has_not_signed_changes_nothing(half: Half, owner: Writer) -> None:
@@ -187,8 +187,8 @@ def test_a_name_goes_to_another_key_only_when_its_node_is_gone(
         "a third": Writer("owner").record(),
     }[answers]
     assert not half.gossip.hearing.learn(other.record(), alive=True)
-    assert half.gossip.naming.contested
-    half.gossip.naming.settle()
+    assert half.gossip.name_conflicts.contested
+    half.gossip.name_conflicts.settle()
     assert half.calls.asked == 1
     assert half.gossip.hearing.learn(other.record()) is has_it
     half.index.apply(other.delta())
@@ -201,7 +201,7 @@ def test_a_goodbye_that_somebody_else_said_does_not_give_the_name_away(half: Hal
     assert half.view.state("owner", 0.0) is PeerState.LEFT
     half.calls.answers = owner.record()
     half.gossip.hearing.learn(Writer("owner", 9).record())
-    half.gossip.naming.settle()
+    half.gossip.name_conflicts.settle()
     assert half.index.files_of("owner") == owner.files()
 
 
@@ -220,7 +220,7 @@ def test_who_left_says_so_itself_whoever_brings_it(half: Half, owner: Writer) ->
         push(half, TELLER, digests=[left(goodbye)])
         assert not half.gossip.hearing.hear_goodbye(goodbye)
         assert half.view.state("owner", 0.0) is PeerState.ALIVE
-        assert not half.gossip.claims.refused("teller")
+        assert not half.gossip.conduct.refused("teller")
     push(half, TELLER, digests=[left(owner.goodbye(99))])
     assert half.view.state("owner", 0.0) is PeerState.LEFT
     records = MemberRecords(half.store)
@@ -236,10 +236,10 @@ def test_a_node_is_not_asked_again_at_once(half: Half, owner: Writer) -> None:
     half.calls.answers = owner.record()
     for _ in range(5):
         half.gossip.hearing.learn(Writer("owner", 9).record())
-        half.gossip.naming.settle()
+        half.gossip.name_conflicts.settle()
     assert half.calls.asked == 1
     half.now += ASK_SECONDS
-    half.gossip.naming.settle()
+    half.gossip.name_conflicts.settle()
     assert half.calls.asked == 2
 
 
@@ -327,7 +327,7 @@ def test_a_digest_of_years_ahead_is_counted_and_changes_nothing(
     after = half.gossip.digests()
     assert {key: after[key] for key in before} == before
     assert "nobody" not in after
-    assert not half.gossip.claims.refused("teller"), "another clock may have let it pass"
+    assert not half.gossip.conduct.refused("teller"), "another clock may have let it pass"
     still_speaks(half)
 
 

@@ -33,7 +33,7 @@ class Told:
 
 
 @contextmanager
-def newsboy(index: Index, told: Told, eager: Callable[[], bool] = lambda: True) -> Iterator[RumourSender]:
+def rumours(index: Index, told: Told, eager: Callable[[], bool] = lambda: True) -> Iterator[RumourSender]:
     with ThreadPoolExecutor(8) as pool:
         boy = RumourSender(index, told.tell, lambda: PEERS, eager, pool)
         boy.worker.start()
@@ -51,7 +51,7 @@ def publish(index: Index, number: int) -> None:
 
 def test_everybody_is_told_at_once(index: Index) -> None:
     told = Told()
-    with newsboy(index, told):
+    with rumours(index, told):
         publish(index, 1)
         wait_for(lambda: all(told.versions.values()), "all are told", 5)
     assert told.versions == {peer.id: [1] for peer in PEERS}
@@ -59,7 +59,7 @@ def test_everybody_is_told_at_once(index: Index) -> None:
 
 def test_many_news_go_together_when_telling_takes_long(index: Index) -> None:
     told = Told(seconds=0.03)
-    with newsboy(index, told):
+    with rumours(index, told):
         since = time.monotonic()
         for number in range(200):
             publish(index, number)
@@ -78,7 +78,7 @@ def test_a_peer_that_does_not_answer_holds_nobody_up(index: Index) -> None:
     def others_know(number: int) -> bool:
         return all(number in told.versions[peer] for peer in ("peer-0", "peer-2"))
 
-    with newsboy(index, told):
+    with rumours(index, told):
         since = time.monotonic()
         for number in range(1, 6):
             publish(index, number)
@@ -89,7 +89,7 @@ def test_a_peer_that_does_not_answer_holds_nobody_up(index: Index) -> None:
 
 def test_peers_that_do_not_answer_hold_the_others_up_for_a_moment(index: Index) -> None:
     told = Told(deaf="peer-1 peer-2")
-    with newsboy(index, told):
+    with rumours(index, told):
         publish(index, 1)
         wait_for(lambda: told.versions["peer-0"] == [1], "the other one knows the first", 4)
         publish(index, 2)
@@ -100,7 +100,7 @@ def test_what_was_left_to_a_broker_that_lost_it_is_told_again(index: Index) -> N
     told = Told()
     by_broker = threading.Event()
     by_broker.set()
-    with newsboy(index, told, lambda: not by_broker.is_set()) as boy:
+    with rumours(index, told, lambda: not by_broker.is_set()) as boy:
         for number in range(3):
             publish(index, number)
         wait_for(lambda: boy._told.get(index.self_id, (0, 0))[1] == 3, "it was left to the broker", 5)

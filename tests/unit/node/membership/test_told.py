@@ -6,6 +6,7 @@ from minga_node.index.log.log_state import LogState
 from minga_node.membership.scuttlebutt import Digest
 from minga_node.membership.told import ALL_SECONDS, ToldDigests
 from minga_node.membership.view import View
+from minga_node.membership.view_digests import view_digests
 from tests.support.writer import Writer
 
 OWN = {"me": LogState(10, 4)}
@@ -33,10 +34,10 @@ def test_who_rests_is_left_out_until_something_of_it_changes() -> None:
     view.merge([Digest("behind", 5, 1, 7)], OWN["me"], 0.0)
     view.settle(OWN, 20.0)
     since = view.sequence
-    assert view.digests(OWN, since).keys() == {"me", "alive", "behind"}, "of one there is more to come"
-    assert view.digests(OWN, 0).keys() == {"me", "alive", "behind", "dead"}
-    assert view.digests(OWN).keys() == {"me", "alive", "behind", "dead"}
+    assert view_digests(view, OWN, since).keys() == {"me", "alive", "behind"}, "of one there is more to come"
+    assert view_digests(view, OWN, 0).keys() == {"me", "alive", "behind", "dead"}
+    assert view_digests(view, OWN).keys() == {"me", "alive", "behind", "dead"}
     view.merge([Digest("dead", 5, 99, 0)], OWN["me"], 21.0)
-    assert "dead" in view.digests(OWN, since)
+    assert "dead" in view_digests(view, OWN, since)
     view.settle(OWN, 21.0)
-    assert "dead" in view.digests(OWN, view.sequence), "it lives"
+    assert "dead" in view_digests(view, OWN, view.sequence), "it lives"

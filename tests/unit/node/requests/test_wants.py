@@ -13,7 +13,8 @@ from minga_node.errors import Conflict, NotFound
 from minga_node.index import Index
 from minga_node.model import FileRow, LocalFile
 from minga_node.requests import Wants, WantState
-from minga_node.requests.wants import DENIED_SECONDS, REMEMBERED
+from minga_node.requests.want_records import MOST_ENDED_WANTS
+from minga_node.requests.wants import DENIED_SECONDS
 from minga_node.store import Store
 
 
@@ -136,7 +137,7 @@ def test_names_are_compared_exactly(wants: Wants, index: CountingIndex) -> None:
 
 
 def test_what_ended_long_ago_is_forgotten(wants: Wants, store: Store) -> None:
-    withdrawn = [wants.add(f"w{number}.bin").id for number in range(REMEMBERED + 5)]
+    withdrawn = [wants.add(f"w{number}.bin").id for number in range(MOST_ENDED_WANTS + 5)]
     waiting = wants.add("open.bin").id
     with store.write() as db:
         db.execute("UPDATE wants SET state = 'withdrawn' WHERE id != ?", (waiting,))
@@ -144,7 +145,7 @@ def test_what_ended_long_ago_is_forgotten(wants: Wants, store: Store) -> None:
             "UPDATE wants SET created = ? WHERE id = ?", [(at, id_) for at, id_ in enumerate(withdrawn)]
         )
     wants.look()
-    assert len(wants.list()) == REMEMBERED + 1
+    assert len(wants.list()) == MOST_ENDED_WANTS + 1
     assert wants.get(waiting).state is WantState.WAITING
     with pytest.raises(NotFound):
         wants.get(withdrawn[4])
@@ -152,7 +153,7 @@ def test_what_ended_long_ago_is_forgotten(wants: Wants, store: Store) -> None:
 
 
 def test_more_open_wants_than_are_kept_are_refused(wants: Wants, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("minga_node.requests.wants.MOST", 2)
+    monkeypatch.setattr("minga_node.requests.want_records.MOST_OPEN_WANTS", 2)
     wants.add("a.bin")
     wants.add("b.bin")
     with pytest.raises(Conflict, match="2 wants are open"):

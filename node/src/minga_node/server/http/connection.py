@@ -21,20 +21,19 @@ from typing import IO
 
 from minga_node.errors import MingaError
 from minga_node.metrics import REST_CUT
-from minga_node.server.http.answers import AnswerStream, HttpAnswer, ask
-from minga_node.server.http.bodies import Body
+from minga_node.server.http.answers import HttpAnswer, ask
+from minga_node.server.http.framing import frame
+from minga_node.server.http.incoming import READ_HEAD_BYTES, Incoming, RequestRefused
 from minga_node.server.http.lanes import Lane
-from minga_node.server.http.outgoing import BURST, After, Outgoing
+from minga_node.server.http.outgoing import After, Outgoing
 from minga_node.server.http.owner import Owner
-from minga_node.server.http.parsing import HttpRequest, ParseError, Parser
+from minga_node.server.http.parsing import HttpRequest
 from minga_node.server.http.phases import MASKS, ConnectionPhase
 from minga_node.server.http.problems import document, phrase
 from minga_node.streams import Pause, Signal
 
 log = logging.getLogger(__name__)
 
-READ_HEAD = 16 * 1024
-READ_BODY = 256 * 1024
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -54,14 +53,11 @@ class HttpConnection:
         self._lock = threading.Lock()
         self._owned = False
         self._woken = False
-        self._parser = Parser(server.limits)
+        self._in = Incoming(sock, server.limits, server.new_body)
         self._ready = False
         """Whether epoll says that there is something to move."""
-        self._taken = 0
-        """Bytes of bodies."""
         self._marked = 0
         """Bytes that had moved when the deadline was set."""
-        self._body: Body | None = None
         self._out = Outgoing(sock, server.limits.in_memory)
         self._signal: Signal | None = None
         self._closing = False
@@ -103,7 +99,7 @@ class HttpConnection:
     @property
     def idle(self) -> bool:
         """Whether nothing of a request is here, and no answer on its way."""
-        return self.phase is ConnectionPhase.HEAD and not self._parser.begun and not self._parser.requests
+        return self.phase is ConnectionPhase.HEAD and self._in.idle
 
     # what there is to do
 
@@ -112,7 +108,8 @@ class HttpConnection:
         if self.phase is ConnectionPhase.HEAD:
             self._read_head()
         elif self.phase is ConnectionPhase.LINGER:
-            self._read_away()
+            if self._in.read_away():
+                self.close()
         elif self.phase is ConnectionPhase.PAUSED:
             if mask & (select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR):
                 self.close()
@@ -123,21 +120,17 @@ class HttpConnection:
         """Where its next :meth:`work` belongs; ``None`` if there is nothing to do before the next event."""
         if self._ready:
             return self._server.moving
-        if self.phase is ConnectionPhase.HEAD and self._parser.requests:
-            return self._server.lane(self._parser.requests[0])
+        if self.phase is ConnectionPhase.HEAD and self._in.requests:
+            return self._server.lane(self._in.requests[0])
         return None
 
     def work(self) -> None:
         """Does it. Blocks as the app does, never for the client."""
         try:
-            if self.phase is ConnectionPhase.HEAD:
-                self._next_request()
-            elif self.phase is ConnectionPhase.BODY:
-                self._ready = False
-                self._receive()
-            elif self.phase is ConnectionPhase.SEND:
-                self._ready = False
-                self._go_on(self._out.more())
+            try:
+                self._step()
+            except RequestRefused as refused:
+                self._refuse(refused)
         except OSError as error:
             # The client went; anything else of the system is a fault of ours that a user should hear of.
             if error.errno not in {errno.EPIPE, errno.ECONNRESET, errno.ETIMEDOUT, errno.ENOTCONN}:
@@ -147,49 +140,39 @@ class HttpConnection:
             log.warning("an answer breaks off: %s", error)
             self.close()
 
+    def _step(self) -> None:
+        if self.phase is ConnectionPhase.HEAD:
+            self._next_request()
+        elif self.phase is ConnectionPhase.BODY:
+            self._ready = False
+            self._read_body()
+        elif self.phase is ConnectionPhase.SEND:
+            self._ready = False
+            self._go_on(self._out.more())
+
     # receiving
 
-    def _recv(self, size: int) -> bytes | None:
-        """What is there; ``None`` for nothing yet, empty at the end or when the client is gone."""
-        try:
-            return self._sock.recv(size)
-        except (BlockingIOError, InterruptedError):
-            return None
-        except OSError:
-            return b""
-
     def _read_head(self) -> None:
-        data = self._recv(READ_HEAD)
+        data = self._in.receive(READ_HEAD_BYTES)
         if data is None:
             return
-        if not data:
-            if self._parser.begun:
-                self._refuse(400, "bad-request", "the request is cut off")
-            else:
-                self.close()
+        if not data and not self._in.begun:
+            self.close()
             return
-        if self.idle:
-            self._wait(self._server.limits.head_seconds)
-        self._feed(data)
-
-    def _feed(self, data: bytes) -> bool:
         try:
-            self._parser.feed(data)
-        except ParseError as error:
-            kind = "bad-request" if error.status == 400 else f"http-{error.status}"
-            self._refuse(error.status, kind, str(error))
-            return False
-        return True
+            if not data:
+                raise RequestRefused(400, "bad-request", "the request is cut off")
+            if self.idle:
+                self._wait(self._server.limits.head_seconds)
+            self._in.feed(data)
+        except RequestRefused as refused:
+            self._refuse(refused)
 
     def _next_request(self) -> None:
-        request = self._parser.requests[0]
-        if self._body is None:
-            self._body = self._server.new_body(request.length)
-        if not self._take_parts(request):
-            return
+        request = self._in.requests[0]
+        self._in.keep_body(request)
         if request.complete:
-            body, self._body = self._body, None
-            self._ask(request, body.complete())
+            self._ask(request, self._in.take_body())
             return
         # Before anything more is read: whether it may come, and whether it would be in vain.
         answer = ask(self._server.early, self._server.environments.make(request, self.address, io.BytesIO()))
@@ -201,42 +184,12 @@ class HttpConnection:
         self.phase = ConnectionPhase.BODY
         self._wait(self._server.limits.body_seconds)
 
-    def _take_parts(self, request: HttpRequest) -> bool:
-        """Whether they could be kept; if not, that is answered."""
-        if request.parts and self._body is not None:
-            parts, request.parts = request.parts, []
-            self._taken += sum(map(len, parts))
-            try:
-                self._body.add(parts)
-            except MingaError as error:
-                self._refuse(error.status, error.type, str(error))
-                return False
-        return True
-
-    def _discard_body(self) -> None:
-        body, self._body = self._body, None
-        if body is not None:
-            body.discard()
-
-    def _receive(self) -> None:
-        request = self._parser.requests[0]
-        budget = BURST
-        while budget > 0:
-            data = self._recv(READ_BODY)
-            if data is None:
-                return
-            if not data:
-                self._refuse(400, "bad-request", f"the body ended after {request.received} bytes")
-                return
-            budget -= len(data)
-            if not self._feed(data):
-                return
-            if not self._take_parts(request):
-                return
-            if request.complete:
-                self.phase = ConnectionPhase.HEAD
-                self.deadline = math.inf
-                return
+    def _read_body(self) -> None:
+        request = self._in.requests[0]
+        self._in.read_body(request)
+        if request.complete:
+            self.phase = ConnectionPhase.HEAD
+            self.deadline = math.inf
 
     # answering
 
@@ -248,37 +201,25 @@ class HttpConnection:
             body.close()
         self._begin(answer, request)
 
-    def _refuse(self, status: int, kind: str, detail: str) -> None:
+    def _refuse(self, refused: RequestRefused) -> None:
         """Answers what cannot be read on; the connection is of no use then."""
-        self._discard_body()
+        self._in.discard_body()
         request = HttpRequest()
-        self._parser.requests.clear()
-        self._parser.requests.append(request)
-        body = document(kind, status, detail)
+        self._in.requests.clear()
+        self._in.requests.append(request)
+        status = refused.status
+        body = document(refused.kind, status, refused.detail)
         headers = [("Content-Type", "application/problem+json"), ("Content-Length", str(len(body)))]
         self._begin(HttpAnswer(f"{status} {phrase(status)}", headers, [body]), request)
 
     def _begin(self, answer: HttpAnswer, request: HttpRequest) -> None:
         """Sends the head, and of the body what may go at once."""
-        more: list[str] = []
-        silent = request.method == "HEAD" or not answer.has_body
-        self._closing = (
-            answer.closing or not request.keep_alive or not request.complete or self._server.stopping
-        )
-        chunked = False
-        if isinstance(answer.body, AnswerStream) and answer.length is None and not silent:
-            chunked = request.version == "1.1"
-            if chunked:
-                more.append("Transfer-Encoding: chunked\r\n")
-            else:
-                self._closing = True
-        if self._closing:
-            more.append("Connection: close\r\n")
-        elif request.version == "1.0":
-            more.append("Connection: keep-alive\r\n")
-        head = answer.head(self._server.date(), *more)
+        framing = frame(answer, request, stopping=self._server.stopping)
+        self._closing = framing.closing
+        head = answer.head(self._server.date(), *framing.fields)
         self.phase = ConnectionPhase.SEND
-        self._go_on(self._out.begin(answer, head, silent=silent, chunked=chunked), at_once=True)
+        after = self._out.begin(answer, head, silent=framing.silent, chunked=framing.chunked)
+        self._go_on(after, at_once=True)
 
     def _go_on(self, after: After | Pause, at_once: bool = False) -> None:
         """What is next, as sending has ended so."""
@@ -300,11 +241,11 @@ class HttpConnection:
 
     def _finish(self) -> None:
         """The answer is on its way; what is next?"""
-        request = self._parser.requests.popleft()
+        request = self._in.requests.popleft()
         if not self._closing:
             self.phase = ConnectionPhase.HEAD
             limits = self._server.limits
-            self._wait(limits.head_seconds if self._parser.begun else limits.idle_seconds)
+            self._wait(limits.head_seconds if self._in.begun else limits.idle_seconds)
         elif request.complete:
             self.close()
         else:
@@ -313,32 +254,23 @@ class HttpConnection:
             self.phase = ConnectionPhase.LINGER
             self._wait(self._server.limits.linger_seconds)
 
-    def _read_away(self) -> None:
-        for _ in range(32):
-            data = self._recv(READ_BODY)
-            if data is None:
-                return
-            if not data:
-                self.close()
-                return
-
     # waiting
 
     def _wait(self, seconds: float) -> None:
         self.since = time.monotonic()
         self.deadline = self.since + seconds
-        self._marked = self._taken + self._out.moved
+        self._marked = self._in.moved + self._out.moved
 
     def expire(self) -> None:
         """The deadline is over: looks whether there was progress, and ends what makes none."""
         limits = self._server.limits
-        enough = self._taken + self._out.moved - self._marked >= limits.least_progress
+        enough = self._in.moved + self._out.moved - self._marked >= limits.least_progress
         if self.phase is ConnectionPhase.BODY:
             if enough:
                 self._wait(limits.body_seconds)
             else:
                 REST_CUT.labels("body").inc()
-                self._refuse(408, "http-408", "the body does not come")
+                self._refuse(RequestRefused(408, "http-408", "the body does not come"))
         elif self.phase is ConnectionPhase.SEND:
             if enough:
                 self._wait(limits.answer_seconds)
@@ -347,7 +279,7 @@ class HttpConnection:
                 self.close()
         elif self.phase is ConnectionPhase.HEAD and not self.idle:
             REST_CUT.labels("head").inc()
-            self._refuse(408, "http-408", "the head does not come")
+            self._refuse(RequestRefused(408, "http-408", "the head does not come"))
         else:
             self.close()
 
@@ -362,6 +294,6 @@ class HttpConnection:
             self._out.close()
         except Exception:
             log.exception("an answer did not end well")
-        self._discard_body()
+        self._in.discard_body()
         self._server.forget(self)
         self._sock.close()

@@ -11,9 +11,9 @@ from enum import Enum, auto
 from minga_node.server.http.answers import AnswerStream, FileWrapper, HttpAnswer
 from minga_node.streams import Pause
 
-BURST = 8 * 1024 * 1024
+BURST_BYTES = 8 * 1024 * 1024
 """Bytes that are moved for one connection before others have their turn."""
-SEND_ONCE = 1 << 30
+SEND_ONCE_BYTES = 1 << 30
 
 
 class After(Enum):
@@ -98,7 +98,7 @@ class Outgoing:
 
     def more(self) -> After | Pause:
         """Sends on, as far as the client takes it. Raises OSError, MingaError."""
-        until = self.moved + BURST
+        until = self.moved + BURST_BYTES
         while self.moved < until:
             if not self._flush():
                 return After.FULL
@@ -122,11 +122,11 @@ class Outgoing:
 
     def _send_file(self, wrapper: FileWrapper) -> bool:
         """Whether more may go at once."""
-        checked = wrapper.unchanged is not None and self._left <= SEND_ONCE
+        checked = wrapper.unchanged is not None and self._left <= SEND_ONCE_BYTES
         if checked and self._left == 1 and not _unchanged(wrapper):
             raise BrokenOff("the file is being changed")
         # The last byte goes when it is certain that all were of one version.
-        wanted = self._left - 1 if checked and self._left > 1 else min(self._left, SEND_ONCE)
+        wanted = self._left - 1 if checked and self._left > 1 else min(self._left, SEND_ONCE_BYTES)
         try:
             sent = os.sendfile(self._sock.fileno(), wrapper.stream.fileno(), self._offset, wanted)
         except (BlockingIOError, InterruptedError):
