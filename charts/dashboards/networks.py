@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 
-from charts.dashboards.parts import Annotation, Panel, Query, Variable, build
+from charts.dashboards.parts import Alerts, Annotation, Panel, Query, Variable, build
 
 WHERE = 'namespace="$namespace",network=~"$network"'
 RATE = "$__rate_interval"
@@ -44,6 +44,7 @@ def board() -> Dashboard:
         (ROLLS, OUTAGES),
         (
             ("Now", NOW),
+            ("Alerts", ALERTS),
             ("Bytes", BYTES),
             ("Files", FILES),
             ("Index and messages", MESSAGES),
@@ -61,7 +62,7 @@ NOW = (
     ),
     Panel(
         "Files shared",
-        "Different contents, wherever they are and under how many names.",
+        "Different contents. A content under two names, or at two nodes, counts once.",
         [Query(f"max by (network) (sum by (network, pod) (minga_contents{{{WHERE}}}))", "{{network}}")],
         width=3,
         now=True,
@@ -76,14 +77,14 @@ NOW = (
     ),
     Panel(
         "Files without a holder",
-        "Contents that were published and that nobody online has as a whole.",
+        "Contents that were published and of which no node online has every piece.",
         [Query(f'max by (network) (minga_contents{{{WHERE},holders="0"}})', "{{network}}")],
         width=3,
         now=True,
         bad_above=1,
     ),
     Panel(
-        "Below their target",
+        "Files below their target",
         "Contents with fewer complete copies online than the network is told to keep (replication_target).",
         [Query(f"max by (network) (minga_files_below_target{{{WHERE}}})", "{{network}}")],
         width=3,
@@ -99,8 +100,8 @@ NOW = (
         now=True,
     ),
     Panel(
-        "Not sent by a seed",
-        "Bytes that peers gave each other in the last hour: the origin was spared them.",
+        "Bytes spared the seeds",
+        "Bytes that peers sent each other in the last hour, and that no seed had to send.",
         [Query(RECEIVED.format("peer"), "{{network}}")],
         unit="bytes",
         width=3,
@@ -116,9 +117,26 @@ NOW = (
     ),
 )
 
+FIRING = 'ALERTS{{alertstate="firing",alertname=~"Minga.*",{}}}'
+
+ALERTS = (
+    Alerts(
+        "Firing alerts",
+        "Alerts of this network that fire now. A click on the name opens the runbook.",
+        [
+            Query(
+                f"{FIRING.format(WHERE)} or"
+                f" {FIRING.format(WHERE.replace('namespace=', 'network_namespace='))}",
+                "",
+            )
+        ],
+        ("network", "pod", "worker"),
+    ),
+)
+
 BYTES = (
     Panel(
-        "Received, by kind of sender",
+        "Bytes received, by kind of sender",
         "Content that nodes fetched from seeds and from peers.",
         [
             Query(
@@ -130,7 +148,7 @@ BYTES = (
         stacked=True,
     ),
     Panel(
-        "Sent, by kind of receiver",
+        "Bytes sent, by kind of receiver",
         "Content sent to nodes by the piece listeners, and to people and programs by REST.",
         [
             Query(
@@ -142,8 +160,8 @@ BYTES = (
         stacked=True,
     ),
     Panel(
-        "Sent, by node",
-        "The ten that give most: who carries the network.",
+        "Bytes sent, by node",
+        "The ten nodes that send most.",
         [
             Query(
                 "topk(10, sum by (pod)"
@@ -155,26 +173,32 @@ BYTES = (
     ),
     Panel(
         "Time to fetch a file",
-        "From the start of a download to its verified end. The slowest is the time to the last node.",
+        "From the start of a download to its verified end: p50 is the median, max the slowest.",
         [
             Query(
                 "histogram_quantile(0.5, sum by (le)"
                 f' (rate(minga_download_duration_seconds_bucket{{{WHERE},result="complete"}}[{RATE}])))',
-                "half",
+                "p50",
+            ),
+            Query(
+                "histogram_quantile(0.99, sum by (le)"
+                f' (rate(minga_download_duration_seconds_bucket{{{WHERE},result="complete"}}[{RATE}])))',
+                "p99",
             ),
             Query(
                 "histogram_quantile(1, sum by (le)"
                 f' (rate(minga_download_duration_seconds_bucket{{{WHERE},result="complete"}}[{RATE}])))',
-                "the last",
+                "max",
             ),
         ],
         unit="s",
     ),
     Panel(
         "Downloads",
-        "Running now, and ended by result.",
+        "Running now, stalled (without a piece for a minute), and ended by result.",
         [
             Query(f"sum(minga_active_downloads{{{WHERE}}})", "running"),
+            Query(f"sum(minga_stalled_downloads{{{WHERE}}})", "stalled"),
             Query(
                 f"sum by (result) (increase(minga_downloads_total{{{WHERE}}}[{RATE}]))",
                 "{{result}}",
@@ -191,8 +215,8 @@ BYTES = (
 
 FILES = (
     Panel(
-        "Availability",
-        "Contents by the number of nodes online that have all of them.",
+        "Files, by complete copies",
+        "Contents by the number of nodes online that have every piece.",
         [
             Query(
                 f"sum by (holders) (max by (network, holders) (minga_contents{{{WHERE}}}))",
@@ -201,7 +225,6 @@ FILES = (
         ],
         colours={"0 holders": "red", "1 holders": "orange", "2 holders": "yellow", "3+ holders": "green"},
         stacked=True,
-        width=12,
     ),
     Panel(
         "Library, by node",
@@ -209,14 +232,27 @@ FILES = (
         [Query(f"sum by (pod) (minga_library_bytes{{{WHERE}}})", "{{pod}}")],
         unit="bytes",
         stacked=True,
-        width=12,
+    ),
+    Panel(
+        "Disk in use, by node",
+        "Share of the library's file system that is in use. MingaDiskNearlyFull fires above the line.",
+        [
+            Query(
+                f'1 - minga_disk_bytes{{{WHERE},state="free"}} / ignoring(state) '
+                f'minga_disk_bytes{{{WHERE},state="all"}}',
+                "{{pod}}",
+            )
+        ],
+        unit="percentunit",
+        bad_above=0.9,
+        maximum=1,
     ),
 )
 
 MESSAGES = (
     Panel(
         "Index lag",
-        "Entries that a node knows to exist and has not got yet; gossip repairs it within a few rounds.",
+        "Entries that exist and that a node has not received yet. Gossip fetches them within a few rounds.",
         [Query(f"max by (pod) (minga_index_lag_entries{{{WHERE}}})", "{{pod}}")],
         width=6,
     ),
@@ -228,7 +264,7 @@ MESSAGES = (
     ),
     Panel(
         "Messages through the broker",
-        "Published and consumed. Without effect: they or something newer had come before, as by gossip.",
+        "Published and consumed. A message without effect repeats what the node had received before.",
         [
             Query(
                 f"sum by (direction, type) (rate(minga_messages_total{{{WHERE}}}[{RATE}]))",
@@ -243,14 +279,14 @@ MESSAGES = (
         width=6,
     ),
     Panel(
-        "Outbox",
+        "Events in the outbox",
         "Events that wait on a node's disk for the broker.",
         [Query(f"max by (pod) (minga_outbox_messages{{{WHERE}}})", "{{pod}}")],
         width=6,
     ),
     Panel(
         "Jobs",
-        "Copies that nodes made or dropped because others asked; one that fails five times is a dead letter.",
+        "Copies that another node asked for. A job that fails five times is a dead letter.",
         [
             Query(
                 f"sum by (kind, result) (increase(minga_jobs_total{{{WHERE}}}[{RATE}]))",
@@ -266,8 +302,8 @@ MESSAGES = (
         width=6,
     ),
     Panel(
-        "Gossip",
-        "Bytes of messages about members and logs, which all nodes exchange every second.",
+        "Gossip bytes",
+        "Bytes of the messages about members and index entries that nodes exchange every second.",
         [
             Query(
                 f"sum by (direction) (rate(minga_gossip_bytes_total{{{WHERE}}}[{RATE}]))",
@@ -278,9 +314,9 @@ MESSAGES = (
         width=12,
     ),
     Panel(
-        "Refused",
-        "What came from nodes against the protocol, connections of who is no peer, and REST requests for want"
-        " of a right.",
+        "Refused messages, connections and requests",
+        "Gossip that breaks the protocol, connections from anyone who is no peer, and REST requests without a"
+        " right.",
         [
             Query(
                 f"sum by (reason) (increase(minga_gossip_refused_total{{{WHERE}}}[{RATE}]))",
@@ -295,6 +331,6 @@ MESSAGES = (
                 "REST: {{reason}}",
             ),
         ],
-        width=12,
+        width=24,
     ),
 )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 
-from charts.dashboards.networks import RATE
-from charts.dashboards.parts import Annotation, Panel, Query, Variable, build
+from charts.dashboards.networks import FIRING, RATE
+from charts.dashboards.parts import Alerts, Annotation, Panel, Query, Variable, build
 
 WHERE = 'namespace="$namespace"'
 
@@ -31,7 +31,7 @@ def board() -> Dashboard:
                 "{{pod}}",
             ),
         ),
-        (("Networks", NETWORKS), ("Reconciles", RECONCILES), ("The API server", API)),
+        (("Networks", NETWORKS), ("Alerts", ALERTS), ("Reconciles", RECONCILES), ("The API server", API)),
     )
 
 
@@ -49,8 +49,8 @@ NETWORKS = (
         width=12,
     ),
     Panel(
-        "Not ready",
-        "Networks whose Ready is not True.",
+        "Networks not ready",
+        "Networks whose condition Ready is not True.",
         [
             Query(
                 "sum(max by (network_namespace, network)"
@@ -64,25 +64,36 @@ NETWORKS = (
         bad_above=1,
     ),
     Panel(
-        "Leader",
-        "Replicas that hold the lease: one.",
+        "Leaders",
+        "Operators that hold the lease. One is right: with none, no network is reconciled.",
         [Query(f"sum(minga_operator_leader{{{WHERE}}})", "")],
         now=True,
         width=4,
+        steps=((0, "red"), (1, "green"), (2, "red")),
     ),
     Panel(
-        "Since the last reconcile",
-        "That went well.",
+        "Time since the last good reconcile",
+        "Each network has a reconcile every ten minutes: orange after one missed round, red after two.",
         [Query(f"time() - max(minga_operator_last_success_timestamp_seconds{{{WHERE}}})", "")],
         unit="s",
         now=True,
         width=4,
+        steps=((0, "green"), (900, "orange"), (1500, "red")),
+    ),
+)
+
+ALERTS = (
+    Alerts(
+        "Firing alerts",
+        "Alerts of the operator, and of conditions of its networks. A click on the name opens the runbook.",
+        [Query(FIRING.format(WHERE), "")],
+        ("network_namespace", "network", "pod", "kind"),
     ),
 )
 
 RECONCILES = (
     Panel(
-        "Rate, by result",
+        "Reconciles, by result",
         "`changed` should be rare when nobody edits anything.",
         [
             Query(
@@ -93,20 +104,20 @@ RECONCILES = (
         unit="ops",
     ),
     Panel(
-        "Duration",
-        "Of half of them, and of 99 in 100.",
+        "Duration of reconciles",
+        "From the start of a reconcile to its end.",
         [
             Query(
                 f"histogram_quantile({share}, sum by (le)"
                 f" (rate(minga_operator_reconcile_duration_seconds_bucket{{{WHERE}}}[{RATE}])))",
                 name,
             )
-            for share, name in ((0.5, "half"), (0.99, "99 in 100"))
+            for share, name in ((0.5, "p50"), (0.99, "p99"), (1, "max"))
         ],
         unit="s",
     ),
     Panel(
-        "Queue",
+        "Networks in the queue",
         "Networks that wait for their reconcile.",
         [Query(f"max(minga_operator_queue_depth{{{WHERE}}})", "waiting")],
     ),
@@ -114,8 +125,8 @@ RECONCILES = (
 
 API = (
     Panel(
-        "Requests, by verb and status",
-        "Many 409 mean that somebody else writes the same objects; 429, that the server is overloaded.",
+        "API requests, by verb and status",
+        "Many 409: another program writes the same objects. 429: the API server is overloaded.",
         [
             Query(
                 f"sum by (verb, status) (rate(minga_operator_api_requests_total{{{WHERE}}}[{RATE}]))",
@@ -126,8 +137,8 @@ API = (
         width=12,
     ),
     Panel(
-        "Not watched",
-        "Kinds that the operator may not watch: what needs them is left alone.",
+        "Kinds that are not watched",
+        "Kinds that the operator may not watch. Networks that need such a kind are left as they are.",
         [
             Query(
                 f"max by (kind, namespace) (minga_operator_unwatched{{{WHERE}}}) > 0",
@@ -145,6 +156,6 @@ API = (
                 "{{kind}} {{verb}}",
             )
         ],
-        width=12,
+        width=24,
     ),
 )

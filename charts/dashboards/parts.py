@@ -7,13 +7,17 @@ from dataclasses import dataclass, field
 
 from grafana_foundation_sdk.builders import common as common_builders
 from grafana_foundation_sdk.builders import dashboard as dashboards
-from grafana_foundation_sdk.builders import prometheus, stat, timeseries
+from grafana_foundation_sdk.builders import prometheus, stat, table, timeseries
 from grafana_foundation_sdk.models import common, dashboard
+from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
 UID = "minga-{name}"
 SOURCE = dashboard.DataSourceRef(type_val="prometheus", uid="${datasource}")
-WIDTH = 24
 HEIGHT = 8
+COUNT = "locale"
+"""The unit of whole things: digits in groups, no fraction, no ``K``."""
+RUNBOOKS = "https://minga.dev/runbooks/"
+"""Where the runbooks are, unless the chart's ``monitoring.runbooks`` says another place."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,7 @@ class Panel:
     title: str
     description: str
     queries: Sequence[Query]
-    unit: str = "short"
+    unit: str = COUNT
     width: int = 8
     now: bool = False
     stacked: bool = False
@@ -40,6 +44,19 @@ class Panel:
     maximum: float | None = None
     colours: Mapping[str, str] = field(default_factory=dict)
     """By legend, where a colour means something."""
+    steps: Sequence[tuple[float, str]] = ()
+    """(value, colour from it on), where ``bad_above`` is not enough; the first is for all below."""
+
+
+@dataclass(frozen=True)
+class Alerts:
+    """A table of the alerts that fire, each with a link to its runbook."""
+
+    title: str
+    description: str
+    queries: Sequence[Query]
+    columns: Sequence[str]
+    """Labels that are shown, in this order, after the alert's name and severity."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +102,7 @@ def build(
     description: str,
     variables: Sequence[Variable],
     annotations: Sequence[Annotation],
-    rows: Sequence[tuple[str, Sequence[Panel]]],
+    rows: Sequence[tuple[str, Sequence[Panel | Alerts]]],
 ) -> dashboards.Dashboard:
     """A whole dashboard of titled rows."""
     board = (
@@ -124,7 +141,10 @@ def build(
     for heading, panels in rows:
         board.with_row(dashboards.Row(heading))
         for panel in panels:
-            board.with_panel(_stat(panel) if panel.now else _curve(panel))
+            if isinstance(panel, Alerts):
+                board.with_panel(_alerts(panel))
+            else:
+                board.with_panel(_stat(panel) if panel.now else _curve(panel))
     return board
 
 
@@ -143,7 +163,7 @@ def _variable(variable: Variable) -> dashboards.QueryVariable:
     return built
 
 
-def _targets(panel: Panel) -> list[prometheus.Dataquery]:
+def _targets(panel: Panel | Alerts) -> list[prometheus.Dataquery]:
     return [
         prometheus
         .Dataquery()
@@ -156,6 +176,11 @@ def _targets(panel: Panel) -> list[prometheus.Dataquery]:
 
 
 def _thresholds(panel: Panel) -> dashboards.ThresholdsConfig:
+    if panel.steps:
+        (_, lowest), *others = panel.steps
+        steps = [dashboard.Threshold(value=None, color=lowest)]
+        steps += [dashboard.Threshold(value=value, color=colour) for value, colour in others]
+        return dashboards.ThresholdsConfig().mode(dashboard.ThresholdsMode.ABSOLUTE).steps(steps)
     steps = [dashboard.Threshold(value=None, color="green")]
     if panel.bad_above is not None:
         steps.append(dashboard.Threshold(value=panel.bad_above, color="red"))
@@ -191,6 +216,8 @@ def _curve(panel: Panel) -> timeseries.Panel:
             .sort(common.SortOrder.DESCENDING)
         )
     )
+    if panel.unit == COUNT:
+        built.decimals(0)
     if panel.maximum is not None:
         built.max(panel.maximum)
     if panel.bad_above is not None:
@@ -220,10 +247,47 @@ def _stat(panel: Panel) -> stat.Panel:
         .thresholds(_thresholds(panel))
         .graph_mode(common.BigValueGraphMode.AREA)
         .color_mode(
-            common.BigValueColorMode.VALUE if panel.bad_above is not None else common.BigValueColorMode.NONE
+            common.BigValueColorMode.VALUE
+            if panel.steps or panel.bad_above is not None
+            else common.BigValueColorMode.NONE
         )
         .reduce_options(common_builders.ReduceDataOptions().calcs(["lastNotNull"]))
     )
+    if panel.unit == COUNT:
+        built.decimals(0)
     for target in _targets(panel):
         built.with_target(target)
+    return built
+
+
+def _alerts(panel: Alerts) -> table.Panel:
+    shown = ["alertname", "severity", *panel.columns]
+    link = {"title": "Runbook", "url": f"{RUNBOOKS}${{__value.raw}}/", "targetBlank": True}
+    built = (
+        table
+        .Panel()
+        .title(panel.title)
+        .description(panel.description)
+        .datasource(SOURCE)
+        .span(24)
+        .height(5)
+        .no_value("No alert fires")
+        .with_transformation(
+            dashboard.DataTransformerConfig(
+                id_val="filterFieldsByName", options={"include": {"names": shown}}
+            )
+        )
+        .with_transformation(
+            dashboard.DataTransformerConfig(
+                id_val="organize",
+                options={
+                    "indexByName": {name: number for number, name in enumerate(shown)},
+                    "renameByName": {name: name.replace("_", " ") for name in shown},
+                },
+            )
+        )
+        .override_by_name("alertname", [dashboard.DynamicConfigValue(id_val="links", value=[link])])
+    )
+    for target in _targets(panel):
+        built.with_target(target.format(PromQueryFormat.TABLE).instant())
     return built

@@ -40,8 +40,8 @@ def board() -> Dashboard:
 
 CONTENT = (
     Panel(
-        "Received",
-        "By kind of sender.",
+        "Bytes received, by kind of sender",
+        "Content from seeds and from peers.",
         [
             Query(
                 f'sum by (pod, source) (rate(minga_transfer_bytes_total{{{WHERE},direction="in"}}[{RATE}]))',
@@ -51,8 +51,8 @@ CONTENT = (
         unit="Bps",
     ),
     Panel(
-        "Sent",
-        "By kind of receiver.",
+        "Bytes sent, by kind of receiver",
+        "Content to peers, and to people and programs by REST.",
         [
             Query(
                 f'sum by (pod, source) (rate(minga_transfer_bytes_total{{{WHERE},direction="out"}}[{RATE}]))',
@@ -63,21 +63,21 @@ CONTENT = (
     ),
     Panel(
         "Upload slots",
-        "Requests for pieces that are being answered; when all slots are taken, others are told to wait.",
+        "Requests for pieces that are being answered. While all slots are busy, others wait or are rejected.",
         [
             Query(f'minga_upload_slots{{{WHERE},state="busy"}}', "{{pod}} busy"),
             Query(f'minga_upload_slots{{{WHERE},state="all"}}', "{{pod}} all"),
         ],
     ),
     Panel(
-        "Requests sent away",
-        "Answered 503, since they would have waited too long for a slot; who asked asks others meanwhile.",
+        "Requests rejected for want of a slot",
+        "Answered 503, since they would have waited too long. The receiver asks other holders meanwhile.",
         [Query(f"sum by (pod) (rate(minga_uploads_refused_total{{{WHERE}}}[{RATE}]))", "{{pod}}")],
         unit="ops",
     ),
     Panel(
-        "Pieces",
-        "By result.",
+        "Pieces, by result",
+        "Pieces received: verified, corrupt, duplicate or failed.",
         [
             Query(
                 f"sum by (pod, result) (rate(minga_pieces_total{{{WHERE}}}[{RATE}]))",
@@ -95,13 +95,13 @@ CONTENT = (
         ],
     ),
     Panel(
-        "Stalls",
-        "Connections to holders that broke or fell silent while something was asked of them.",
+        "Stalled connections",
+        "Connections to holders that broke or fell silent while a piece was awaited.",
         [Query(f"sum by (pod) (increase(minga_transfer_stalls_total{{{WHERE}}}[{RATE}]))", "{{pod}}")],
     ),
     Panel(
-        "Received for nothing",
-        "Duplicate: here already. Corrupt: not what the id says.",
+        "Wasted bytes, by reason",
+        "Duplicate: the piece was here already. Corrupt: the piece failed verification.",
         [
             Query(
                 f"sum by (pod, reason) (rate(minga_transfer_wasted_bytes_total{{{WHERE}}}[{RATE}]))",
@@ -111,8 +111,8 @@ CONTENT = (
         unit="Bps",
     ),
     Panel(
-        "Downloads that failed",
-        "Ended without their file.",
+        "Failed downloads",
+        "Downloads that ended without their file.",
         [
             Query(
                 f'sum by (pod) (increase(minga_downloads_total{{{WHERE},result="failed"}}[{RATE}]))',
@@ -121,18 +121,17 @@ CONTENT = (
         ],
     ),
     Panel(
-        "Library",
-        "Files shared.",
+        "Files shared",
+        "Files of the library, by node.",
         [Query(f"minga_library_files{{{WHERE}}}", "{{pod}}")],
     ),
     Panel(
         "Neighbours, by state",
-        "What this node thinks of the others.",
+        "Other nodes as this node sees them.",
         [Query(f"sum by (pod, state) (minga_peers{{{WHERE}}})", "{{pod}} {{state}}")],
-        width=12,
     ),
     Panel(
-        "Disk",
+        "Disk in use",
         "Share of the library's file system that is in use.",
         [
             Query(
@@ -142,7 +141,6 @@ CONTENT = (
             )
         ],
         unit="percentunit",
-        width=12,
         bad_above=0.9,
         maximum=1,
     ),
@@ -150,7 +148,7 @@ CONTENT = (
 
 REQUESTS = (
     Panel(
-        "REST: rate",
+        "REST requests, by route",
         "By method and route.",
         [
             Query(
@@ -161,7 +159,7 @@ REQUESTS = (
         unit="reqps",
     ),
     Panel(
-        "REST: errors",
+        "REST errors",
         "Share of answers with status 500 or above.",
         [
             Query(
@@ -173,8 +171,8 @@ REQUESTS = (
         unit="percentunit",
     ),
     Panel(
-        "REST: duration",
-        "99 of 100 requests take less, by route.",
+        "REST request duration, p99",
+        "99 of 100 requests take less time, by route.",
         [
             Query(
                 "histogram_quantile(0.99, sum by (le, route)"
@@ -185,13 +183,13 @@ REQUESTS = (
         unit="s",
     ),
     Panel(
-        "REST: connections",
+        "REST connections",
         "Open ones, idle included.",
         [Query(f"minga_rest_connections{{{WHERE}}}", "{{pod}}")],
     ),
     Panel(
-        "Clients that did not go on",
-        "Connections to REST that were closed, by what was waited for; full: their place was needed.",
+        "REST connections cut, by reason",
+        "Connections whose client stopped, by what the node waited for. Full: the place was needed.",
         [
             Query(
                 f"sum by (pod, reason) (rate(minga_rest_cut_total{{{WHERE}}}[{RATE}]))",
@@ -201,8 +199,8 @@ REQUESTS = (
         unit="ops",
     ),
     Panel(
-        "Peers that did not go on",
-        "Connections for pieces that were closed, by reason; full: since no place was left.",
+        "Piece connections cut, by reason",
+        "Connections whose peer stopped, by what the node waited for. Full: no place was left.",
         [
             Query(
                 f"sum by (pod, reason) (rate(minga_piece_connections_ended_total{{{WHERE}}}[{RATE}]))",
@@ -212,7 +210,7 @@ REQUESTS = (
         unit="ops",
     ),
     Panel(
-        "gRPC: rate",
+        "gRPC calls, by method",
         "Calls served, by method.",
         [
             Query(
@@ -223,7 +221,7 @@ REQUESTS = (
         unit="reqps",
     ),
     Panel(
-        "gRPC: errors",
+        "gRPC errors",
         "Share of calls that did not end with OK.",
         [
             Query(
@@ -235,8 +233,8 @@ REQUESTS = (
         unit="percentunit",
     ),
     Panel(
-        "gRPC: duration",
-        "99 of 100 calls take less, by method. Streams count from their first to their last message.",
+        "gRPC call duration, p99",
+        "99 of 100 calls take less time, by method. Streams count from their first to their last message.",
         [
             Query(
                 "histogram_quantile(0.99, sum by (le, method)"
@@ -250,7 +248,7 @@ REQUESTS = (
 
 PROCESS = (
     Panel(
-        "Background work: failures",
+        "Failures of background work",
         "Steps that failed and are tried again, by worker.",
         [
             Query(
@@ -260,19 +258,20 @@ PROCESS = (
         ],
     ),
     Panel(
-        "Memory",
+        "Memory in use",
         "Resident; mapped files of the library count while they are being sent.",
         [Query(f"process_resident_memory_bytes{{{WHERE}}}", "{{pod}}")],
         unit="bytes",
     ),
     Panel(
-        "Processor",
-        "Cores in use.",
+        "Processor cores in use",
+        "1 is one core all the time.",
         [Query(f"rate(process_cpu_seconds_total{{{WHERE}}}[{RATE}])", "{{pod}}")],
+        unit="short",
     ),
     Panel(
-        "Open files",
-        "Sockets included, as a share of what the process may open.",
+        "Open files and sockets",
+        "As a share of what the process may open.",
         [
             Query(
                 f"process_open_fds{{{WHERE}}} / process_max_fds{{{WHERE}}}",

@@ -39,6 +39,7 @@ def test_rendered_files_are_up_to_date(path: Path) -> None:
         ("replica=2", "replica"),
         ("replicas=many", "replicas"),
         ("workers=0", "workers"),
+        ("monitoring.runbooks=docs/runbooks", "runbooks"),
         ("logFormat=xml", "logFormat"),
         ("image.pullPolicy=Sometimes", "pullPolicy"),
         ("network.name=Upper", "name"),
@@ -142,6 +143,24 @@ def test_rules_become_a_prometheus_rule_word_for_word() -> None:
     (item,) = of_kind(render("--set", "monitoring.rules=true"), "PrometheusRule")
     assert item["spec"] == yaml.safe_load((CHART / "files" / "rules.yaml").read_text())
     assert of_kind(render(), "PrometheusRule") == []
+
+
+def test_runbooks_are_where_the_values_say() -> None:
+    base = "https://team.example/books/"
+    items = render("--set", f"monitoring.rules=true,monitoring.dashboards=true,monitoring.runbooks={base}")
+    (rules,) = of_kind(items, "PrometheusRule")
+    addresses = {
+        rule["annotations"]["runbook_url"]
+        for group in rules["spec"]["groups"]
+        for rule in group["rules"]
+        if "alert" in rule
+    }
+    assert f"{base}MingaPeerDown/" in addresses
+    assert all(address.startswith(base) for address in addresses)
+    assert "minga.dev/runbooks" not in json.dumps(items)
+    (deployment,) = of_kind(items, "Deployment")
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    assert {"name": "MINGA_OPERATOR_RUNBOOKS", "value": base} in container["env"]
 
 
 def test_manifests_for_images_of_ones_own() -> None:

@@ -42,7 +42,7 @@ class Expression:
     @property
     def selectors(self) -> list[tuple[str, set[str]]]:
         """Every metric named, with the labels its matchers name."""
-        found = re.findall(r"\b(minga[_:][\w:]*|process_\w+)\s*(?:\{([^}]*)\})?", self.text)
+        found = re.findall(r"\b(minga[_:][\w:]*|process_\w+|ALERTS)\s*(?:\{([^}]*)\})?", self.text)
         return [(name, set(re.findall(r"(\w+)\s*(?:=~|!~|!=|=)", matchers))) for name, matchers in found]
 
     @property
@@ -98,6 +98,11 @@ def of_rules() -> list[Expression]:
 
 def everything() -> list[Expression]:
     return [e for name, board in dashboards().items() for e in of_dashboard(name, board)] + of_rules()
+
+
+def is_of_alerts(expression: Expression) -> bool:
+    """It asks which alerts fire: there may well be none."""
+    return any(name == "ALERTS" for name, _ in expression.selectors)
 
 
 def is_of_operator(expression: Expression) -> bool:

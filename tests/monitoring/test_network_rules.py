@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from minga_operator.network import RUNBOOKS
 from minga_operator.resources import desired
 from tests.monitoring import expressions
 from tests.monitoring.test_rules import objections
@@ -32,6 +33,7 @@ def otherwise(
     """What fires after half an hour other than these alerts with their summaries, as promtool says it."""
     rules = made(spec)
     (folder / "rules.yaml").write_text(yaml.safe_dump(rules))
+    descriptions = {rule["alert"]: rule["annotations"]["description"] for rule in rules["groups"][0]["rules"]}
     severities = {rule["alert"]: rule["labels"]["severity"] for rule in rules["groups"][0]["rules"]}
     cases = [
         {
@@ -42,7 +44,8 @@ def otherwise(
                     "exp_labels": {"severity": severity, "namespace": "shelf", "network": "library"},
                     "exp_annotations": {
                         "summary": expected[name],
-                        "runbook_url": "docs/runbooks/MingaPeerDown.md",
+                        "description": descriptions[name],
+                        "runbook_url": f"{RUNBOOKS}MingaPeerDown/",
                     },
                 }
             ]
@@ -65,21 +68,21 @@ def test_a_whole_network_is_silent(tmp_path: Path) -> None:
 
 
 def test_a_peer_that_is_not_there_is_missed(tmp_path: Path) -> None:
-    few = {"MingaNodesMissing": "only 2 nodes of library can be scraped, of 3"}
+    few = {"MingaNodesMissing": "only 2 nodes of shelf/library can be scraped, of 3"}
     assert not otherwise(tmp_path, TWO, ALL[:2], few)
 
 
 def test_a_network_of_which_nothing_is_scraped_is_missed(tmp_path: Path) -> None:
     none = {
-        "MingaNodesMissing": "only 0 nodes of library can be scraped, of 3",
-        "MingaSeedsMissing": "no seed of library can be scraped: newcomers cannot join",
+        "MingaNodesMissing": "only 0 nodes of shelf/library can be scraped, of 3",
+        "MingaSeedsMissing": "no seed of shelf/library can be scraped",
     }
     assert not otherwise(tmp_path, TWO, [series("seed-0", "1x3")], none)
 
 
 def test_another_network_does_not_count(tmp_path: Path) -> None:
     other = {"series": 'minga_build_info{namespace="attic",pod="library-peer-1"}', "values": "1x40"}
-    few = {"MingaNodesMissing": "only 2 nodes of library can be scraped, of 3"}
+    few = {"MingaNodesMissing": "only 2 nodes of shelf/library can be scraped, of 3"}
     assert not otherwise(tmp_path, TWO, [*ALL[:2], other], few)
 
 
@@ -93,14 +96,21 @@ def test_a_network_whose_name_begins_likewise_does_not_count(tmp_path: Path, nam
         for pod in ("seed-0", "peer-0")
     ]
     missed = {
-        "MingaNodesMissing": "only 1 nodes of library can be scraped, of 3",
-        "MingaSeedsMissing": "no seed of library can be scraped: newcomers cannot join",
+        "MingaNodesMissing": "only 1 nodes of shelf/library can be scraped, of 3",
+        "MingaSeedsMissing": "no seed of shelf/library can be scraped",
     }
     assert not otherwise(tmp_path, TWO, [ALL[1], *others], missed)
 
 
 def test_a_daemon_set_has_as_many_peers_as_it_has(tmp_path: Path) -> None:
     assert not otherwise(tmp_path, {"peers": {"mode": "DaemonSet"}}, ALL[:1], {})
+
+
+def test_each_says_what_follows_and_what_to_type_first() -> None:
+    for rule in made(TWO)["groups"][0]["rules"]:
+        description = rule["annotations"]["description"]
+        assert "First: `kubectl -n shelf get pods -l app.kubernetes.io/instance=library`" in description
+        assert not description.startswith("First")
 
 
 def test_no_alert_is_made_twice() -> None:

@@ -20,6 +20,7 @@ from minga_operator.health import Health
 from minga_operator.kinds import NETWORK
 from minga_operator.kube import Kube
 from minga_operator.leader import Election
+from minga_operator.network import RUNBOOKS
 from minga_operator.planning import Settings
 from minga_operator.runtime import Runtime
 from minga_operator.serving import Serving
@@ -57,6 +58,7 @@ def settings(environment: Mapping[str, str]) -> Settings:
         broker_image=environment.get(f"{prefix}BROKER_IMAGE", "rabbitmq:4.1-management"),
         namespaces=tuple(item.strip() for item in namespaces.split(",") if item.strip()),
         workers=int(workers),
+        runbooks=environment.get(f"{prefix}RUNBOOKS") or RUNBOOKS,
     )
 
 

@@ -89,6 +89,10 @@ class Held:
     """Whether this operator would indeed render otherwise."""
 
 
+RUNBOOKS = "https://minga.dev/runbooks/"
+"""Where the runbooks are, unless the operator was started with another address."""
+
+
 @dataclass(frozen=True)
 class Plan:
     """What the builders need beyond the network itself."""
@@ -116,6 +120,8 @@ class Plan:
     """Likewise."""
     kinds: frozenset[str] = frozenset()
     """Optional kinds that the cluster knows, such as PodMonitor."""
+    runbooks: str = RUNBOOKS
+    """What the address of every runbook begins with, in alerts and dashboards."""
     held: Mapping[str, Held] = field(default_factory=dict)
     """What keeps an earlier rendering, by component."""
 

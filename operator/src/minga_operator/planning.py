@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from minga_operator import kept_template
 from minga_operator.errors import KindMissing
 from minga_operator.kinds import HTTP_ROUTE
-from minga_operator.network import Credentials, Network, Plan, Tokens
+from minga_operator.network import RUNBOOKS, Credentials, Network, Plan, Tokens
 from minga_operator.resources import amqp, common, workload
 from minga_operator.resources.common import Object
 
@@ -23,6 +23,8 @@ class Settings:
     """Namespaces that are watched; none for all."""
     workers: int = 4
     """Networks reconciled at once."""
+    runbooks: str = RUNBOOKS
+    """What the address of every runbook begins with."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,7 @@ def plan(
         seed_replicas=max(spec.seeds.replicas, keep.get(common.SEED, 0)),
         peer_replicas=max(spec.peers.replicas, keep.get(common.PEER, 0)),
         kinds=kinds,
+        runbooks=settings.runbooks,
     )
     nodes = (existing.seeds, existing.peers, existing.daemons)
     if any(amqp.in_environment(live, found.node_image) for live in nodes):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -11,12 +13,14 @@ from prometheus_client.metrics import MetricWrapperBase
 
 import minga_node.metrics
 import minga_operator.metrics
+import minga_operator.network
 from charts.dashboards.__main__ import drifted
+from charts.dashboards.parts import COUNT, RUNBOOKS
 from tests.monitoring import expressions
 from tests.monitoring.expressions import TARGET_LABELS, Expression
 
 REPOSITORY = Path(__file__).parents[3]
-RUNBOOKS = REPOSITORY / "docs" / "runbooks"
+PAGES = REPOSITORY / "docs" / "runbooks"
 UNIT_TESTS = REPOSITORY / "tests" / "monitoring" / "rules_test.yaml"
 SUFFIXES = {
     "counter": ("_total",),
@@ -43,6 +47,9 @@ def exported() -> dict[str, set[str]]:
     for rule in expressions.rules():
         if "record" in rule:
             found[rule["record"]] = {"holders", "source"}
+    # Prometheus' own, with the labels of the alert.
+    labels = {"alertname", "alertstate", "severity", "network_namespace"}
+    found["ALERTS"] = labels
     return found
 
 
@@ -59,10 +66,122 @@ def test_every_alert_has_such_a_test_both_ways_and_a_runbook() -> None:
     ]
     assert {case["alertname"] for case in cases if case["exp_alerts"]} == alerts
     assert {case["alertname"] for case in cases if not case["exp_alerts"]} == alerts
-    assert {path.stem for path in RUNBOOKS.glob("Minga*.md")} == alerts
+    assert {path.stem for path in PAGES.glob("Minga*.md")} == alerts
     for rule in expressions.rules():
         if "alert" in rule:
-            assert rule["annotations"]["runbook_url"] == f"docs/runbooks/{rule['alert']}.md"
+            assert rule["annotations"]["runbook_url"] == f"{RUNBOOKS}{rule['alert']}/"
+
+
+def test_runbooks_have_one_address_until_somebody_names_another() -> None:
+    values = yaml.safe_load((REPOSITORY / "charts" / "minga" / "values.yaml").read_text())
+    assert {RUNBOOKS, minga_operator.network.RUNBOOKS, values["monitoring"]["runbooks"]} == {RUNBOOKS}
+    assert RUNBOOKS.startswith("https://")
+
+
+@pytest.mark.parametrize(
+    "rule", [one for one in expressions.rules() if "alert" in one], ids=lambda one: one["alert"]
+)
+def test_every_alert_says_where_what_follows_and_what_to_type_first(rule: dict[str, Any]) -> None:
+    notes = rule["annotations"]
+    whole = notes["summary"] + notes["description"]
+    of_operator = rule["alert"].startswith("MingaOperator")
+    assert re.search(r"\$labels\.(network_)?namespace\b", notes["summary"])
+    assert of_operator or "{{ $labels.network }}" in notes["summary"]
+    # A pod: the alert's own, one that Prometheus is asked for, or one to look from. A resource has none.
+    named = ("$labels.pod", 'label "pod"', "-seed-0", "describe p2pnetwork")
+    assert any(name in whole for name in named)
+    if re.search(r"\bby \([^)]*\bpod\b", rule["expr"]):
+        assert "{{ $labels.pod }}" in whole
+    effect, _, rest = notes["description"].partition(" First: `")
+    assert len(effect) > 20
+    command = rest.split("`")[0]
+    assert command.startswith("kubectl ")
+    assert "namespace }}" in command
+
+
+@pytest.mark.parametrize("board", sorted(expressions.dashboards()))
+def test_panels_fill_rows_of_24_columns(board: str) -> None:
+    panels = expressions.dashboards()[board]["panels"]
+    rows: dict[int, int] = {}
+    for panel in panels:
+        where = panel["gridPos"]
+        assert where["x"] + where["w"] <= 24, panel["title"]
+        rows[where["y"]] = rows.get(where["y"], 0) + where["w"]
+    # The last row may be short, and a curve may stand beside numbers.
+    assert [y for y, width in rows.items() if width != 24 and y != max(rows)] == []
+
+
+def panels_of_all() -> list[Any]:
+    return [
+        pytest.param(panel, id=f"{name} / {panel['title']}")
+        for name, board in expressions.dashboards().items()
+        for panel in board["panels"]
+        if panel["type"] != "row"
+    ]
+
+
+QUANTILE = re.compile(r"histogram_quantile\(([\d.]+)")
+LEGENDS = {"0.5": "p50", "0.99": "p99", "1": "max"}
+
+
+@pytest.mark.parametrize("panel", panels_of_all())
+def test_quantiles_are_told_by_their_names(panel: dict[str, Any]) -> None:
+    for target in panel["targets"]:
+        if found := QUANTILE.search(target["expr"]):
+            name = LEGENDS[found[1]]
+            assert name in (target["legendFormat"], panel["title"].rsplit(", ", 1)[-1])
+
+
+@pytest.mark.parametrize("panel", panels_of_all())
+def test_whole_things_are_shown_without_fractions(panel: dict[str, Any]) -> None:
+    """``short`` is for what has fractions by its nature."""
+    defaults = panel.get("fieldConfig", {}).get("defaults", {})
+    if panel["type"] == "table":
+        return
+    if defaults["unit"] == COUNT:
+        assert defaults["decimals"] == 0
+    else:
+        assert defaults["unit"] != "short" or "cores" in panel["title"]
+
+
+VAGUE = {"Received", "Sent", "Rate", "Duration", "Queue", "Refused", "Stalls", "Not ready", "Not watched"}
+
+
+@pytest.mark.parametrize("panel", panels_of_all())
+def test_titles_name_the_thing(panel: dict[str, Any]) -> None:
+    assert panel["title"].split(",")[0] not in VAGUE
+    assert not re.match(r"(Below|Not|Since|By|What|Who)\b", panel["title"])
+    assert panel["description"].endswith(".")
+
+
+@pytest.mark.parametrize("board", ["network", "operator"])
+def test_firing_alerts_link_to_their_runbooks(board: str) -> None:
+    (table,) = [one for one in expressions.dashboards()[board]["panels"] if one["type"] == "table"]
+    assert 'alertstate="firing"' in table["targets"][0]["expr"]
+    links = [
+        link["url"]
+        for override in table["fieldConfig"]["overrides"]
+        for item in override["properties"]
+        if item["id"] == "links"
+        for link in item["value"]
+    ]
+    assert links == [f"{RUNBOOKS}${{__value.raw}}/"]
+
+
+@pytest.mark.parametrize("title", ["Leaders", "Time since the last good reconcile"])
+def test_numbers_that_may_be_bad_have_a_colour_for_it(title: str) -> None:
+    (panel,) = [one for one in expressions.dashboards()["operator"]["panels"] if one["title"] == title]
+    assert "red" in {step["color"] for step in panel["fieldConfig"]["defaults"]["thresholds"]["steps"]}
+
+
+def test_the_network_shows_stalled_downloads_and_its_disks() -> None:
+    asked = " ".join(
+        target["expr"]
+        for panel in expressions.dashboards()["network"]["panels"]
+        for target in panel.get("targets", [])
+    )
+    assert "minga_stalled_downloads" in asked
+    assert "minga_disk_bytes" in asked
 
 
 @pytest.mark.parametrize("expression", expressions.everything(), ids=lambda one: one.where)

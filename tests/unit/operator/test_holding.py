@@ -330,6 +330,7 @@ def test_pods_are_rendered_of_nothing_that_is_not_remembered(case: str) -> None:
         "default_image": "another",
         "default_broker_image": "another",
         "kinds": frozenset({"PodMonitor"}),
+        "runbooks": "https://team.example/books/",
         "broker_digest": "fedcba9876543210",
     }
     # Credentials are in no annotation; a digest of them is.

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from minga_operator.kinds import BY_NAME, WATCHED
-from minga_operator.network import Tokens
+from minga_operator.network import RUNBOOKS, Tokens
 from minga_operator.resources import common, config, desired, memory, workload
 from tests.unit.operator.networks import TOKENS, network, plan
 
@@ -117,6 +117,16 @@ def test_every_pod_meets_the_restricted_standard(case: str) -> None:
         assert all(volume.keys() <= allowed for volume in pod["volumes"])
 
 
+def test_runbooks_are_where_the_operator_was_told() -> None:
+    of = network({"monitoring": {"dashboards": True, "rules": True}})
+    made = json.dumps(
+        desired(of, plan(of, kinds=frozenset({"PrometheusRule"}), runbooks="https://team.example/books/"))
+    )
+    assert "https://team.example/books/MingaPeerDown/" in made
+    assert "https://team.example/books/${__value.raw}/" in made
+    assert RUNBOOKS not in made
+
+
 def test_a_dashboard_shows_its_network_and_no_other() -> None:
     of = network({"monitoring": {"dashboards": True, "labels": {"team": "a"}}})
     (item,) = [item for item in desired(of, plan(of)) if item["metadata"]["name"] == "library-dashboard"]
@@ -130,7 +140,7 @@ def test_a_dashboard_shows_its_network_and_no_other() -> None:
     assert {variables["namespace"]["query"], variables["network"]["query"]} == {"shelf", "library"}
     assert {variables["namespace"]["type"], variables["network"]["type"]} == {"constant"}
     # What the panels ask for is still there to be asked for.
-    used = set(re.findall(r"\$(\w+)", json.dumps(board["panels"]))) - {"__rate_interval"}
+    used = set(re.findall(r"\$(\w+)", json.dumps(board["panels"]))) - {"__rate_interval", "__value"}
     assert used <= variables.keys()
     assert {"namespace", "network"} <= used
     assert board["panels"] == json.loads((CHART / "network.json").read_text())["panels"]

@@ -6,7 +6,7 @@ import functools
 import importlib.resources
 import json
 
-from minga_operator.network import Network, Plan
+from minga_operator.network import RUNBOOKS, Network, Plan
 from minga_operator.resources import access, common
 from minga_operator.resources.common import Object
 
@@ -22,9 +22,9 @@ def objects(network: Network, plan: Plan) -> list[Object]:
         if network.spec.broker.managed is not None:
             found.append(_broker_monitor(network))
     if wanted.rules and "PrometheusRule" in plan.kinds:
-        found.append(_rules(network))
+        found.append(_rules(network, plan))
     if wanted.dashboards:
-        found.append(_dashboard(network))
+        found.append(_dashboard(network, plan))
     for item in found:
         item["metadata"]["labels"] = {**wanted.labels, **item["metadata"]["labels"]}
     return found
@@ -62,28 +62,34 @@ def _broker_monitor(network: Network) -> Object:
     return common.make(network, API, "PodMonitor", name, common.BROKER, spec=spec)
 
 
-def _rules(network: Network) -> Object:
+def _rules(network: Network, plan: Plan) -> Object:
     """Alerts that need to know the spec; the chart's rules have those that are the same for all networks."""
     spec = network.spec
     # How many peers a DaemonSet has, the Kubernetes nodes decide.
     peers = 0 if spec.peers.mode == "DaemonSet" else spec.peers.replicas
+    whole = f"{network.namespace}/{network.name}"
+    pods = f"kubectl -n {network.namespace} get pods -l app.kubernetes.io/instance={network.name}"
     items = [
         _too_few(
             network,
+            plan,
             "MingaSeedsMissing",
             f"{common.seed_name(network)}-[0-9]+",
             1,
             "critical",
-            f"no seed of {network.name} can be scraped: newcomers cannot join",
+            f"no seed of {whole} can be scraped",
+            f"New nodes cannot join. First: `{pods}`; the seeds are {common.seed_name(network)}-0 and on",
         ),
         _too_few(
             network,
+            plan,
             "MingaNodesMissing",
             # No dash in the end: a network called library-peer has library-peer-seed-0.
             f"{network.name}-(seed|peer)-[0-9a-z]+",
             spec.seeds.replicas + peers,
             "warning",
-            f"only {{{{ $value }}}} nodes of {network.name} can be scraped, of {spec.seeds.replicas + peers}",
+            f"only {{{{ $value }}}} nodes of {whole} can be scraped, of {spec.seeds.replicas + peers}",
+            f"Files that only the missing pods hold cannot be fetched. First: `{pods}`",
         ),
     ]
     groups = [{"name": f"minga.{network.namespace}.{network.name}", "rules": items}]
@@ -96,9 +102,9 @@ def _template() -> str:
     return importlib.resources.files("minga_operator").joinpath("dashboard.json").read_text(encoding="utf-8")
 
 
-def _dashboard(network: Network) -> Object:
+def _dashboard(network: Network, plan: Plan) -> Object:
     """The same dashboard with this network as its only choice, under a name and an id of its own."""
-    board = json.loads(_template())
+    board = json.loads(_template().replace(RUNBOOKS, plan.runbooks))
     board["title"] = f"Minga / {network.namespace} / {network.name}"
     board["uid"] = f"minga-{common.digest([network.namespace, network.name])}"
     chosen = {"namespace": network.namespace, "network": network.name}
@@ -119,7 +125,16 @@ def _constant(name: str, value: str) -> Object:
     return {"name": name, "type": "constant", "hide": 2, "query": value, "current": current}
 
 
-def _too_few(network: Network, name: str, pods: str, wanted: int, severity: str, summary: str) -> Object:
+def _too_few(
+    network: Network,
+    plan: Plan,
+    name: str,
+    pods: str,
+    wanted: int,
+    severity: str,
+    summary: str,
+    description: str,
+) -> Object:
     selector = f'namespace="{network.namespace}",pod=~"{pods}"'
     return {
         "alert": name,
@@ -127,5 +142,9 @@ def _too_few(network: Network, name: str, pods: str, wanted: int, severity: str,
         "expr": f"(count(minga_build_info{{{selector}}}) or vector(0)) < {wanted}",
         "for": "10m",
         "labels": {"severity": severity, "namespace": network.namespace, "network": network.name},
-        "annotations": {"summary": summary, "runbook_url": "docs/runbooks/MingaPeerDown.md"},
+        "annotations": {
+            "summary": summary,
+            "description": description,
+            "runbook_url": f"{plan.runbooks}MingaPeerDown/",
+        },
     }
