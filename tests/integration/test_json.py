@@ -22,7 +22,8 @@ HOLDERS = [{"peer": "str", "complete": "bool", "online": "bool"}]
 FILES = [
     {
         "name": "str", "id": "str", "size": "int", "pieces": "int", "piece_size": "int", "sha256": "str?",
-        "media_type": "str", "modified": "int", "available": "bool", "holders": HOLDERS,
+        "media_type": "str", "modified": "int", "executable": "bool",
+        "available": "bool", "holders": HOLDERS,
     }
 ]  # fmt: skip
 DOWNLOADS = [
@@ -135,6 +136,7 @@ def test_all_commands_that_have_results_are_written_down() -> None:
         "replicate": "needs a broker: tests/integration/test_mom.py",
         "replications": "the same", "drop": "the same", "jobs": "the same", "dead-letters": "the same",
         "events": "CloudEvents: docs/events.schema.json",
+        "token": "tests/integration/test_cli_tokens.py",
         "up": "no result", "down": "no result", "completion": "a script",
     }  # fmt: skip
     assert {what.split()[0] for what in SHAPES} | elsewhere.keys() == set(group.commands)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import IO
 
 from minga_node.errors import Conflict, InvalidName, NotFound, ReadOnly, StorageFailed, StorageFull
+from minga_node.model import Attributes
 
 COPY_BYTES = 1024 * 1024
 _ZEROS = bytes(COPY_BYTES)
@@ -60,10 +62,22 @@ def sync_filesystem(directory: Path) -> None:
         os.close(descriptor)
 
 
-def set_modified(file: Path, modified: float) -> None:
-    """Its time of modification, as far as the file system takes it; seconds since 1970."""
+def set_attributes(file: Path, attributes: Attributes) -> None:
+    """Gives a copy the time and the x bit of its original, where the file system takes them.
+
+    Everybody who may read it may run it then, as git does it; no other mode comes from elsewhere.
+    """
     with suppress(OSError, OverflowError, ValueError):
-        os.utime(file, (time.time(), modified))
+        if attributes.executable:
+            mode = stat.S_IMODE(file.stat().st_mode)
+            file.chmod(mode | (mode & 0o444) >> 2)
+        if attributes.modified is not None:
+            os.utime(file, (time.time(), attributes.modified))
+
+
+def is_executable(status: os.stat_result) -> bool:
+    """Whether a regular file may be run by anybody."""
+    return bool(status.st_mode & 0o111)
 
 
 def write_sparse(file: IO[bytes], data: bytes) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 
 NODE_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,126}[A-Za-z0-9])?")
 """Of a node, and of a network: what may stand in a header, in the name of a queue and in a path."""
@@ -71,6 +72,15 @@ class PeerStatus:
     """Whether it answers calls; see :class:`minga_node.membership.answering.Answers`."""
 
 
+class Attributes(NamedTuple):
+    """What a file is besides its name and content, where it comes from."""
+
+    modified: float | None = None
+    """When it was modified, seconds since 1970; ``None``: that is not known."""
+    executable: bool = False
+    """Whether its owner may run it; of all modes, this one alone travels."""
+
+
 @dataclass(frozen=True, slots=True)
 class LocalFile:
     """A name in this node's library and the content behind it."""
@@ -85,6 +95,8 @@ class LocalFile:
     """Milliseconds since 1970."""
     complete: bool = True
     """False while only some pieces are here."""
+    executable: bool = False
+    """Whether its owner may run it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +118,8 @@ class FileRow:
     media_type: str
     modified_ms: int
     holders: tuple[Holder, ...]
+    executable: bool = False
+    """Whether who shared it could run it."""
 
     @property
     def available(self) -> bool:

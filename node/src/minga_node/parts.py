@@ -116,6 +116,7 @@ class NodeParts:
             hash_open,
             together=self.store.write,
             capacity=self.capacity,
+            attributes=self.index.attributes,
         )
         self.watcher = Watcher(self.library, config.quiet_seconds, config.rescan_seconds)
         gossip = GossipClient(self.channels)

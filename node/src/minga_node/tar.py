@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from minga_node.errors import BadRequest
+from minga_node.model import Attributes
 
 MEDIA_TYPE = "application/x-tar"
 ID = "MINGA.id"
@@ -30,10 +31,11 @@ class TarSource(Protocol):
     def read(self, size: int, /) -> bytes: ...
 
 
-def header(name: str, size: int, modified_ms: int, identity: str = "") -> bytes:
+def header(name: str, size: int, modified_ms: int, identity: str = "", *, executable: bool = False) -> bytes:
     """What comes before the bytes of a regular file."""
     info = tarfile.TarInfo(name)
-    info.size, info.mtime, info.mode = size, max(0, modified_ms // 1000), 0o644
+    info.size, info.mtime = size, max(0, modified_ms // 1000)
+    info.mode = 0o755 if executable else 0o644
     if identity:
         info.pax_headers = {ID: identity}
     return info.tobuf(tarfile.PAX_FORMAT)
@@ -78,8 +80,7 @@ class TarMember:
     """The id that the archive claims for it; empty if none."""
     problem: str
     """Why it is no regular file; empty for one."""
-    modified: float
-    """Seconds since 1970."""
+    attributes: Attributes
     _reader: _Reader = field(repr=False)
     _left: int = 0
 
@@ -151,7 +152,15 @@ def _member(reader: _Reader, info: tarfile.TarInfo, extended: dict[str, str]) ->
         # Its map may go on in further blocks, which only who unpacks it needs to find.
         raise BadRequest("the archive has sparse files in GNU's old form: make it without --sparse")
     name = extended.get("path", info.name).removeprefix("./")
-    return TarMember(name, size, extended.get(ID, ""), problem, info.mtime, reader, size)
+    return TarMember(
+        name,
+        size,
+        extended.get(ID, ""),
+        problem,
+        Attributes(info.mtime, bool(info.mode & 0o111)),
+        reader,
+        size,
+    )
 
 
 def _parse(block: bytes) -> tarfile.TarInfo:

@@ -13,6 +13,7 @@ import urllib3
 from werkzeug.http import http_date
 
 from minga_node import tar
+from minga_node.model import Attributes
 
 EXIT_CODES = {
     "not-found": 3,
@@ -66,15 +67,21 @@ class Client:
         return self._json("DELETE", path, query)
 
     def put_file(
-        self, name: str, body: io.RawIOBase, length: int | None, modified: float | None = None
+        self,
+        name: str,
+        body: io.RawIOBase,
+        length: int | None,
+        attributes: Attributes = Attributes(),  # noqa: B008 - it cannot be changed
     ) -> Any:
-        """Uploads; ``length`` in bytes, ``modified`` in seconds since 1970; ``None``: that is not known."""
+        """Uploads; ``length`` in bytes, ``None`` where it is not known."""
         self._check_write()
         headers = {"Content-Type": "application/octet-stream"} | self._headers
         if length is not None:
             headers["Content-Length"] = str(length)
-        if modified is not None:
-            headers["Last-Modified"] = http_date(max(0.0, modified))
+        if attributes.modified is not None:
+            headers["Last-Modified"] = http_date(max(0.0, attributes.modified))
+        if attributes.executable:
+            headers["Minga-Executable"] = "1"
         # It answers when it has hashed all of it.
         seconds = None if length is None else self._patience + length / SLOWEST_HASHING
         with self._errors():

@@ -177,7 +177,7 @@ class Fetching:
         assert target is not None
         if len(body) > SMALLEST_PIECE or Manifest.of_one_piece(body).id != item.id:
             raise ClientError(f"{target}: what came from the node is not what its id says")
-        self._saver.write(target, body, member.modified)
+        self._saver.write(target, body, member.attributes)
         return self._result(member.name, str(item.id), len(body), str(target), "verified")
 
 

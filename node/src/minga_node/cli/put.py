@@ -18,8 +18,10 @@ from rich.progress import Progress, TaskID
 from minga_node import tar
 from minga_node.cli.client import Client, ClientError
 from minga_node.cli.output import Output, counted
+from minga_node.disk import is_executable
 from minga_node.errors import InvalidName
 from minga_node.manifest import SMALLEST_PIECE
+from minga_node.model import Attributes
 from minga_node.names import check_name, is_hidden
 
 BATCH_FILES = 500
@@ -117,9 +119,10 @@ class Sending:
         try:
             with stream:
                 # A pipe was not modified at any time that means something.
-                modified = None if source.size is None else os.fstat(stream.fileno()).st_mtime
+                status = None if source.size is None else os.fstat(stream.fileno())
+                attributes = Attributes(status.st_mtime, is_executable(status)) if status else Attributes()
                 counted = _Counted(stream, self._progress, task)
-                row = self._client.put_file(source.name, counted, source.size, modified)
+                row = self._client.put_file(source.name, counted, source.size, attributes)
         except ClientError as error:
             if self._alone or error.problem.get("status") not in OWN_FAULT:
                 raise
@@ -241,11 +244,13 @@ def _archive(batch: Sequence[Source]) -> tuple[int, bytes, list[tuple[str, str]]
     for source in batch:
         assert source.path is not None
         try:
-            body, modified = source.path.read_bytes(), source.path.stat().st_mtime
+            body, status = source.path.read_bytes(), source.path.stat()
         except OSError as error:
             unread.append((source.name, error.strerror or str(error)))
             continue
-        parts += [tar.header(source.name, len(body), int(modified * 1000)), body, tar.padding(len(body))]
+        modified_ms, executable = int(status.st_mtime * 1000), is_executable(status)
+        header = tar.header(source.name, len(body), modified_ms, executable=executable)
+        parts += [header, body, tar.padding(len(body))]
     return sum(source.size or 0 for source in batch), b"".join([*parts, tar.END]), unread
 
 

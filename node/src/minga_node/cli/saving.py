@@ -18,8 +18,9 @@ from werkzeug.http import parse_date
 
 from minga_node.cli.choosing import checked
 from minga_node.cli.client import Client, ClientError
-from minga_node.disk import set_modified, write_sparse
+from minga_node.disk import set_attributes, write_sparse
 from minga_node.manifest import hash_file
+from minga_node.model import Attributes
 from minga_node.names import cut
 from minga_node.wire import TokenBucket
 
@@ -118,12 +119,13 @@ class Saver:
                 raise ClientError(f"{target}: what came from the node is not what its id says")
             if digest is not None:
                 check(partial, target, *digest)
-            if modified := parse_date(response.headers.get("Last-Modified")):
-                set_modified(partial, modified.timestamp())
+            modified = parse_date(response.headers.get("Last-Modified"))
+            executable = response.headers.get("Minga-Executable") == "1"
+            set_attributes(partial, Attributes(modified.timestamp() if modified else None, executable))
             partial.replace(target)
             return str(target)
 
-    def write(self, target: Path, body: bytes, modified: float) -> None:
+    def write(self, target: Path, body: bytes, attributes: Attributes) -> None:
         """A small file that is verified already.
 
         Raises:
@@ -136,7 +138,7 @@ class Saver:
             partial = self._beside(target)
             try:
                 partial.write_bytes(body)
-                set_modified(partial, modified)
+                set_attributes(partial, attributes)
                 partial.replace(target)
             finally:
                 partial.unlink(missing_ok=True)

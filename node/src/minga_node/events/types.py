@@ -64,7 +64,7 @@ _ALL = (
     Type("file.published", "a node shares a file, or another content under its name", (
         _PEER, *_LOG, _NAME, _ID,
         Field("size", Kind.INTEGER, "bytes"),
-        Field("media_type", Kind.TEXT, "such as application/pdf"),
+        Field("media_type", Kind.TEXT, "such as application/pdf; ;executable=1 follows if it may be run"),
         Field("modified", Kind.INTEGER, "milliseconds since 1970"),
         Field("complete", Kind.BOOLEAN, "false while the node has only some pieces"),
         _SIGNATURE,

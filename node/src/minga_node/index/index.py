@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
+from minga_node.index import media
 from minga_node.index.fold import fold
 from minga_node.index.log.entries import Entries, Entry
 from minga_node.index.log.log_state import Delta, check_delta
@@ -18,7 +19,7 @@ from minga_node.index.search.searcher import Searcher
 from minga_node.index.search.shared import shared_ids, shared_names
 from minga_node.index.tidier import Tidier
 from minga_node.metrics import INDEX_ENTRIES
-from minga_node.model import FileRow, Holder, LocalFile, Page
+from minga_node.model import Attributes, FileRow, Holder, LocalFile, Page
 from minga_node.store import Store
 from minga_node.workers import Worker
 
@@ -70,7 +71,7 @@ class Index:
                             file.name,
                             content,
                             file.size,
-                            file.media_type,
+                            media.encoded(file.media_type, file.executable),
                             file.modified_ms,
                             file.complete,
                         )
@@ -98,13 +99,13 @@ class Index:
         """This node's own files by name."""
         own = self.logs.number(self.self_id)
         found = self._store.rows(
-            "SELECT f.name, f.content, f.size, f.media_type, h.modified, h.complete FROM held h "
-            "CROSS JOIN files f ON f.file = h.file WHERE h.log = ?",
+            "SELECT f.name, f.content, f.size, ifnull(h.media_type, f.media_type), h.modified, h.complete "
+            "FROM held h CROSS JOIN files f ON f.file = h.file WHERE h.log = ?",
             (own,),
         )
         return {
-            name: LocalFile(name, content.hex(), size, media, modified, bool(complete))
-            for name, content, size, media, modified, complete in found
+            name: _local_file(name, content, size, media_type, modified, complete)
+            for name, content, size, media_type, modified, complete in found
         }
 
     def files_of(self, peer_id: str) -> dict[str, str]:
@@ -166,6 +167,13 @@ class Index:
                 "WHERE substr(content, 1, 8) = substr(?1, 1, 8) AND content = ?1 ORDER BY folded, name",
                 (bytes.fromhex(identity),),
             )
+
+    def attributes(self, name: str, identity: str) -> Attributes:
+        """What is said of a content under a name, else under any other name."""
+        rows = [row for row in self.by_name(name) if row.id == identity] or self.by_id(identity)
+        if not rows:
+            return Attributes()
+        return Attributes(rows[0].modified_ms / 1000, rows[0].executable)
 
     def holders(self, identity: str) -> tuple[Holder, ...]:
         """Everybody who has a content under any name, each once."""
@@ -240,11 +248,17 @@ class Index:
 
 def _current(db: sqlite3.Connection, number: int, name: str) -> LocalFile | None:
     row = db.execute(
-        "SELECT f.content, f.size, f.media_type, h.modified, h.complete FROM files f "
+        "SELECT f.content, f.size, ifnull(h.media_type, f.media_type), h.modified, h.complete FROM files f "
         "CROSS JOIN held h ON h.log = ? AND h.file = f.file WHERE f.folded = ? AND f.name = ?",
         (number, fold(name), name),
     ).fetchone()
     if row is None:
         return None
-    content, size, media_type, modified, complete = row
-    return LocalFile(name, content.hex(), size, media_type, modified, bool(complete))
+    return _local_file(name, *row)
+
+
+def _local_file(
+    name: str, content: bytes, size: int, media_type: str, modified: int, complete: int
+) -> LocalFile:
+    plain, executable = media.decoded(media_type)
+    return LocalFile(name, content.hex(), size, plain, modified, bool(complete), executable)

@@ -23,7 +23,7 @@ from minga_node.library.scan import LOOK, FoundFile, Signature, doubt, is_spelle
 from minga_node.library.troubles import Troubles
 from minga_node.library.volumes import MountedVolumes, below, reason
 from minga_node.manifest import Manifest
-from minga_node.model import LocalFile
+from minga_node.model import Attributes, LocalFile
 
 Moved = tuple[int, int, int, int]
 NOBODY: Mapping[Moved, tuple[int, str]] = MappingProxyType({})
@@ -54,6 +54,7 @@ class Holdings:
         hash_open: the manifest of an open file, given its descriptor and its name.
         together: a transaction around what belongs together in the hashes and in the index.
         capacity: how much may be kept.
+        attributes: what the index says of a content under a name.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class Holdings:
         hash_open: Callable[[int, str], Manifest],
         together: Callable[[], AbstractContextManager[object]] = nullcontext,
         capacity: Capacity | None = None,
+        attributes: Callable[[str, str], Attributes] = lambda _name, _id: Attributes(),
     ) -> None:
         self.root = Root(directory, own_directory, hashes.marker)
         hashes.marker = self.root.marker
@@ -75,6 +77,7 @@ class Holdings:
         self._hash_open = hash_open
         self._together = together
         self._capacity = capacity or Capacity(directory)
+        self._attributes = attributes
         self._lock = threading.RLock()
         """Orders changes, and is held while the disk is waited for; looks at what is here take none."""
         self._catalogue = Catalogue()
@@ -255,6 +258,7 @@ class Holdings:
                 size=found.signature.size,
                 media_type=mimetypes.guess_type(found.name)[0] or "application/octet-stream",
                 modified_ms=found.modified_ms,
+                executable=found.executable,
             )
             for found, identity in files
         ]

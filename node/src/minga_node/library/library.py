@@ -11,14 +11,14 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import IO
 
-from minga_node.disk import disk_errors, set_modified, sync_filesystem
+from minga_node.disk import disk_errors, set_attributes, sync_filesystem
 from minga_node.errors import BadRequest, Conflict, MingaError, NotFound
 from minga_node.library import derived, exchanging, incoming, placing
 from minga_node.library.holdings import Holdings
 from minga_node.library.root import OpenRoot
 from minga_node.library.scan import FoundFile, Signature, look
 from minga_node.manifest import Manifest
-from minga_node.model import LocalFile
+from minga_node.model import Attributes, LocalFile
 from minga_node.names import check_name
 
 Judge = Callable[[str | None], None]
@@ -85,7 +85,7 @@ class Library(Holdings):
         body: IO[bytes],
         length: int | None,
         judge: Judge = whatever,
-        modified: float | None = None,
+        attributes: Attributes = Attributes(),  # noqa: B008 - it cannot be changed
     ) -> tuple[LocalFile, bool]:
         """Takes a file in: all of it or nothing. Returns it and whether the name is new.
 
@@ -94,7 +94,7 @@ class Library(Holdings):
         Args:
             length: what the sender announced, in bytes; a body that ends before is not taken.
             judge: called before the body is read, and again in the moment in which the file gets its name.
-            modified: when the sender's file was modified, seconds since 1970.
+            attributes: those of the sender's file.
 
         Raises:
             InvalidName, BadRequest, Conflict, StorageFull, ReadOnly, DirectoryAway, PreconditionFailed
@@ -106,8 +106,7 @@ class Library(Holdings):
             size = 0 if isinstance(body, incoming.Movable) else length or 0
             with self._capacity.reserved(size, name, partial) as room:
                 incoming.write(partial, name, body, length, room.more)
-            if modified is not None:
-                set_modified(partial, modified)
+            set_attributes(partial, attributes)
             manifest = self._manifest_of(partial)
             with self._changing(name) as root:
                 here, known = self._here(root, name)
@@ -122,7 +121,9 @@ class Library(Holdings):
             partial.unlink(missing_ok=True)
 
     def put_many(
-        self, files: Sequence[tuple[str, bytes]], modified: Mapping[str, float] = MappingProxyType({})
+        self,
+        files: Sequence[tuple[str, bytes]],
+        attributes: Mapping[str, Attributes] = MappingProxyType({}),
     ) -> tuple[list[LocalFile], list[tuple[str, MingaError]]]:
         """Takes small files in (at most one piece each), with one sync for all; each all of it or nothing.
 
@@ -130,7 +131,7 @@ class Library(Holdings):
         and those whose name cannot be had, each with the reason.
 
         Args:
-            modified: when the sender's files were modified, by their names; seconds since 1970.
+            attributes: those of the sender's files, by their names.
 
         Raises:
             StorageFull, StorageFailed, ReadOnly, DirectoryAway: none of them is taken then.
@@ -157,8 +158,8 @@ class Library(Holdings):
                 fresh.append((partial, name, manifest))
                 with disk_errors(name):
                     partial.write_bytes(body)
-                if name in modified:
-                    set_modified(partial, modified[name])
+                if name in attributes:
+                    set_attributes(partial, attributes[name])
             if fresh:
                 sync_filesystem(self._incoming.path)
                 self._manifests.put_many(manifest for _, _, manifest in fresh)
@@ -196,6 +197,8 @@ class Library(Holdings):
             MingaError: none of them is shared then.
         """
         self._manifests.put_many(manifest for _, _, manifest in files)
+        for partial, name, manifest in files:
+            set_attributes(partial, self._attributes(name, manifest.id))
         with self._changing(files[0][1] if files else "") as root:
             taken = [
                 self._place_beside(root, partial, check_name(wanted), manifest.id)

@@ -17,6 +17,7 @@ from watchdog.events import (
     DirCreatedEvent,
     DirDeletedEvent,
     DirMovedEvent,
+    FileAttribEvent,
     FileClosedEvent,
     FileCreatedEvent,
     FileDeletedEvent,
@@ -33,12 +34,13 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# Opening and reading are no news. Nor is each write, but its end is: downloads write a lot, and their partial
-# files lie below the directory too.
+# Opening and reading are no news, but the x bit is. Nor is each write, but its end is: downloads write a lot,
+# and their partial files lie below the directory too.
 EVENTS: list[type[FileSystemEvent]] = [
     DirCreatedEvent,
     DirDeletedEvent,
     DirMovedEvent,
+    FileAttribEvent,
     FileClosedEvent,
     FileCreatedEvent,
     FileDeletedEvent,
@@ -101,6 +103,7 @@ def make_observer(unwatched: Callable[[bytes], object]) -> BaseObserver:
         return Observer()
     from watchdog.observers.api import BaseObserver
     from watchdog.observers.inotify import InotifyEmitter, InotifyWatchGroup
+    from watchdog.observers.inotify_c import InotifyConstants, Mask
 
     class VisibleGroup(InotifyWatchGroup):
         def _add_callback(self, path: bytes) -> None:
@@ -116,7 +119,8 @@ def make_observer(unwatched: Callable[[bytes], object]) -> BaseObserver:
                 self._inotify_fd,
                 os.fsencode(self.watch.path),
                 is_recursive=self.watch.is_recursive,
-                event_mask=self.get_event_mask_from_filter(),
+                # The filter's mask has no attributes of files.
+                event_mask=Mask(self.get_event_mask_from_filter() | InotifyConstants.IN_ATTRIB),
                 follow_symlink=self.watch.follow_symlink,
             )
 

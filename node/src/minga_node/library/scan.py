@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from minga_node.beneath import FOLDER
+from minga_node.disk import is_executable
 from minga_node.library.root import OpenRoot
 from minga_node.names import is_shareable
 
@@ -61,6 +62,7 @@ class FoundFile:
     """Milliseconds since 1970, within what a calendar has."""
     path: str
     """Where it is; another than its name where that is a symbolic link."""
+    executable: bool = False
 
 
 def look(root: OpenRoot, name: str) -> FoundFile | None:
@@ -134,7 +136,8 @@ def is_folder(root: OpenRoot, name: str) -> bool:
 
 def _found(name: str, status: os.stat_result, path: str = "") -> FoundFile:
     modified_ms = min(max(status.st_mtime_ns // 1_000_000, 0), LATEST_MS)
-    return FoundFile(name, Signature.of(status), status.st_ctime, modified_ms, path or name)
+    signature, executable = Signature.of(status), is_executable(status)
+    return FoundFile(name, signature, status.st_ctime, modified_ms, path or name, executable)
 
 
 def walk(

@@ -9,7 +9,7 @@ from werkzeug.http import parse_date
 
 from minga_node.errors import AmbiguousName, BadRequest, Choice, NoHolders, NotFound, PreconditionFailed
 from minga_node.index import Index, Query
-from minga_node.model import FileRow, Holder, LocalFile
+from minga_node.model import Attributes, FileRow, Holder, LocalFile
 from minga_node.names import check_name
 from minga_node.server.access import by_name, granted, need_read, need_write, readable
 from minga_node.server.documented import Operation, Parameter, documented
@@ -20,6 +20,7 @@ from minga_node.server.remembered import Remembered
 from minga_node.server.same_origin import check_act
 from minga_node.server.schemas import FileOut, FilesOut, answer, encoded, files_out, plain
 from minga_node.server.sending import (
+    EXECUTABLE,
     check_match,
     empty,
     from_chunks,
@@ -72,7 +73,9 @@ def blueprint(services: Services) -> Blueprint:
         rows = [row for row in index.by_name(file.name) if row.id == file.id]
         if rows:
             return rows[0]
-        return FileRow(file.name, file.id, file.size, file.media_type, file.modified_ms, (own,))
+        return FileRow(
+            file.name, file.id, file.size, file.media_type, file.modified_ms, (own,), file.executable
+        )
 
     @routes.get("/api/v1/files")
     @by_name
@@ -148,7 +151,7 @@ def blueprint(services: Services) -> Blueprint:
         return send_remote(row, peer)
 
     def send_local(file: LocalFile) -> Response:
-        fields = headers(file.name, file.media_type, file.id, file.modified_ms)
+        fields = headers(file.name, file.media_type, file.id, file.modified_ms, file.executable)
         check_match(file.id)
         if not_modified(file.id, file.modified_ms):
             return empty(304, fields)
@@ -160,7 +163,7 @@ def blueprint(services: Services) -> Blueprint:
         return from_file(opened.stream, file.size, bounds, fields)
 
     def send_remote(row: FileRow, peer: str | None) -> Response:
-        fields = headers(row.name, row.media_type, row.id, row.modified_ms)
+        fields = headers(row.name, row.media_type, row.id, row.modified_ms, row.executable)
         check_match(row.id)
         if not_modified(row.id, row.modified_ms):
             return empty(304, fields)
@@ -196,7 +199,7 @@ def blueprint(services: Services) -> Blueprint:
     @documented(
         Operation(
             "Puts a file into this node's library; all of it or nothing. `Last-Modified` says when it was "
-            "modified where it comes from",
+            "modified where it comes from, `Minga-Executable: 1` that it may be run",
             {201: FileOut, 200: FileOut},
             body="application/octet-stream",
         ),
@@ -209,12 +212,13 @@ def blueprint(services: Services) -> Blueprint:
         # Not by Flask's stream, which would hide that the body may be a file already.
         body = request.environ["wsgi.input"]
         modified = parse_date(request.headers.get("Last-Modified"))
+        executable = request.headers.get(EXECUTABLE) == "1"
         file, is_new = library.put(
             name,
             body,
             request.content_length,
             check_preconditions,
-            modified.timestamp() if modified else None,
+            Attributes(modified.timestamp() if modified else None, executable),
         )
         response = answer(FileOut.of(local_row(file)), 201 if is_new else 200)
         response.headers["ETag"] = f'"{file.id}"'

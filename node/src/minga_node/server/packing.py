@@ -81,7 +81,7 @@ class Packing:
         return row
 
     def _coming(self, row: FileRow) -> Iterator[bytes | Pause]:
-        yield tar.header(row.name, row.size, row.modified_ms, row.id)
+        yield tar.header(row.name, row.size, row.modified_ms, row.id, executable=row.executable)
         yield from self._downloads.reading(row.id, 0, row.size)
         yield tar.padding(row.size)
 
@@ -91,7 +91,7 @@ class Packing:
             raise NotFound(f"{name} was taken away")
         file = opened.file
         with opened.stream as stream:
-            yield tar.header(name, file.size, file.modified_ms, file.id)
+            yield tar.header(name, file.size, file.modified_ms, file.id, executable=file.executable)
             left = file.size
             while left:
                 chunk = stream.read(min(left, BLOCK))

@@ -49,6 +49,7 @@ class FileOut(BaseModel):
     )
     media_type: str
     modified: int = Field(description="Milliseconds since 1970")
+    executable: bool = Field(description="Whether who shared it could run it")
     available: bool = Field(description="Whether a complete holder is online")
     holders: list[HolderOut]
 
@@ -63,6 +64,7 @@ class FileOut(BaseModel):
             sha256=sha256,
             media_type=row.media_type,
             modified=row.modified_ms,
+            executable=row.executable,
             available=row.available,
             holders=[HolderOut.of(holder) for holder in row.holders],
         )
@@ -107,6 +109,7 @@ def _file_out(
         "sha256": sha256,
         "media_type": row.media_type,
         "modified": row.modified_ms,
+        "executable": row.executable,
         "available": available,
         "holders": holders,
     }

@@ -61,8 +61,14 @@ def not_modified(etag: str, modified_ms: int) -> bool:
     )
 
 
+EXECUTABLE = "Minga-Executable"
+"""Header that says ``1`` where the owner of a file may run it."""
+
+
 @lru_cache(1024)
-def headers(name: str, media_type: str, etag: str, modified_ms: int) -> Mapping[str, str]:
+def headers(
+    name: str, media_type: str, etag: str, modified_ms: int, executable: bool = False
+) -> Mapping[str, str]:
     """What goes with a content whatever part of it is sent. Nothing in it may act in our page's name."""
     leaf = name.rsplit("/", 1)[-1]
     return {
@@ -74,6 +80,7 @@ def headers(name: str, media_type: str, etag: str, modified_ms: int) -> Mapping[
         "Content-Disposition": f"inline; filename*=UTF-8''{quote(leaf)}",
         "X-Content-Type-Options": "nosniff",
         "Content-Security-Policy": SANDBOX,
+        **({EXECUTABLE: "1"} if executable else {}),
     }
 
 

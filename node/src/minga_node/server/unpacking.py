@@ -9,7 +9,7 @@ from minga_node import tar
 from minga_node.errors import BadRequest, Conflict, MingaError
 from minga_node.library import Library
 from minga_node.manifest import SMALLEST_PIECE
-from minga_node.model import LocalFile
+from minga_node.model import Attributes, LocalFile
 from minga_node.names import check_name
 
 GROUP = 500
@@ -34,7 +34,7 @@ class Unpacking:
     ) -> None:
         self._library, self._under, self._listed, self._may_write = library, under, listed, may_write
         self._group: list[tuple[str, bytes]] = []
-        self._modified: dict[str, float] = {}
+        self._attributes: dict[str, Attributes] = {}
         self.count = self.bytes = self.refused_count = 0
         self.files: list[LocalFile] = []
         self.refused: list[tuple[str, str]] = []
@@ -72,7 +72,7 @@ class Unpacking:
             return
         if member.size <= SMALLEST_PIECE:
             self._group.append((name, member.read(member.size)))
-            self._modified[name] = member.modified
+            self._attributes[name] = member.attributes
             if len(self._group) == GROUP:
                 self._flush()
             return
@@ -84,7 +84,7 @@ class Unpacking:
                 name,
                 member,  # type: ignore[arg-type]
                 member.size,
-                modified=member.modified,
+                attributes=member.attributes,
             )
         except Conflict as error:
             self._refuse(name, str(error))
@@ -92,10 +92,10 @@ class Unpacking:
             self._count([file])
 
     def _flush(self) -> None:
-        group, modified = self._group, self._modified
-        self._group, self._modified = [], {}
+        group, attributes = self._group, self._attributes
+        self._group, self._attributes = [], {}
         if group:
-            files, refused = self._library.put_many(group, modified)
+            files, refused = self._library.put_many(group, attributes)
             self._count(files)
             for name, error in refused:
                 self._refuse(name, str(error))

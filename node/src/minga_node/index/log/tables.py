@@ -202,6 +202,12 @@ def recount(db: sqlite3.Connection) -> None:
         "WHERE held.file = files.file) "
         "WHERE file IN (SELECT file FROM touched)"
     )
+    # The type that a file was told with first stands as long as one of its holders says the same.
+    db.execute(
+        "UPDATE files SET media_type = (SELECT media_type FROM held WHERE held.file = files.file LIMIT 1) "
+        "WHERE file IN (SELECT file FROM touched) AND NOT EXISTS "
+        "(SELECT 1 FROM held WHERE held.file = files.file AND ifnull(held.media_type = files.media_type, 1))"
+    )
     db.execute("DELETE FROM moved WHERE seq <= ?", (moves(db) - MOVES,))
 
 

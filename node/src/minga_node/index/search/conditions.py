@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from minga_node.index.fold import fold
+from minga_node.index.media import forms
 from minga_node.index.search.query import Query
 
 
@@ -61,8 +62,12 @@ class Conditions:
             clauses.append("f.size <= ?")
             values.append(self.max_size)
         if self.media_type is not None:
-            clauses.append("f.media_type GLOB ?" if self.media_type.endswith("/*") else "f.media_type = ?")
-            values.append(self.media_type)
+            if self.media_type.endswith("/*"):
+                clauses.append("f.media_type GLOB ?")
+                values.append(self.media_type)
+            else:
+                clauses.append("f.media_type IN (?, ?)")
+                values += forms(self.media_type)
         if self.holder is not None:
             clauses.append("EXISTS (SELECT 1 FROM held h WHERE h.log = ? AND h.file = f.file)")
             values.append(self.holder)
@@ -149,7 +154,7 @@ def _anywhere(glob: str) -> str:
 
 
 def _media(wanted: str, found: str) -> bool:
-    return found.startswith(wanted[:-1]) if wanted.endswith("/*") else found == wanted
+    return found.startswith(wanted[:-1]) if wanted.endswith("/*") else found in forms(wanted)
 
 
 def _regex(glob: str) -> str:

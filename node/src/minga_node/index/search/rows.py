@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from minga_node.index.log.logs import Logs
+from minga_node.index.media import decoded
 from minga_node.model import FileRow, Holder
 
 COLUMNS = "file, name, content, size, media_type, modified"
@@ -40,7 +41,8 @@ class RowReader:
             held = made.get(key)
             if held is None:
                 held = made[key] = self._holders(peers, key)
-            rows.append(FileRow(name, content.hex(), size, media_type, modified, held))
+            plain, executable = decoded(media_type)
+            rows.append(FileRow(name, content.hex(), size, plain, modified, held, executable))
         return tuple(rows)
 
     def _holders(self, peers: Mapping[int, str], held: Sequence[tuple[int, int]]) -> tuple[Holder, ...]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from minga_node.index.log.table_schema import PAD
+from minga_node.index.media import forms
 from minga_node.index.search.conditions import Conditions, after_prefix, trigrams
 from minga_node.index.search.orders import Order
 from minga_node.index.search.plans import Way
@@ -86,7 +87,7 @@ def source(
                 return _ordered(
                     "media_type >= ? AND media_type < ?", ordered, kind[:-1], after_prefix(kind[:-1])
                 )
-            return _ordered("media_type = ?", ordered, kind)
+            return _ordered("media_type IN (?, ?)", ordered, *forms(kind))
         case Way.COPIES:
             return _range("files_holders", "f.holders >= ?", wanted.min_holders)
         case Way.STARTS:
