@@ -14,7 +14,7 @@ from minga_node.events import Event, Outbox, decode, make
 from minga_node.events.feed import Feed
 from minga_node.events.files import FILES, FileEvents
 from minga_node.index import Index
-from minga_node.index.log.signing import KEY
+from minga_node.index.log import KEY
 from minga_node.library import Library
 from minga_node.membership import Goodbye, Membership
 from minga_node.model import Letter, Peer

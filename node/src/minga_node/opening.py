@@ -10,7 +10,7 @@ from minga_node.downloads.contents import CompleteContent, SmallContent
 from minga_node.library import Library
 from minga_node.library.root import OpenRoot
 from minga_node.library.scan import Signature
-from minga_node.uploads.connection import OpenContent, Opener
+from minga_node.uploads import OpenContent, Opener
 
 SMALL = 32 * 1024
 """Bytes of a file that is read when it is opened: it needs no descriptor while it waits to be sent, and the

@@ -13,7 +13,7 @@ from math import inf
 
 from minga_node.errors import MingaError
 from minga_node.index import Delta, Entries
-from minga_node.index.log.deltas import wire_bytes
+from minga_node.index.log import wire_bytes
 from minga_node.membership.messages import DeltaStream
 from minga_node.membership.stream_rate import StreamRate
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime
 
-from minga_node.index.log.entries import LARGEST
+from minga_node.index.log import LARGEST
 from minga_node.membership.forms import digest_problem, record_problem
 from minga_node.membership.scuttlebutt import Digest
 from minga_node.metrics import GOSSIP_REFUSED

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from minga_node.index.log.signing import KEY, SIGNED
+from minga_node.index.log import KEY, SIGNED
 from minga_node.membership.scuttlebutt import Digest
 from minga_node.model import HOST, NODE_NAME, Peer
 

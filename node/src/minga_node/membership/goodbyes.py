@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from minga_node.index.log.keys import Keys
-from minga_node.index.log.signing import statement, verified
+from minga_node.index.log import Keys, statement, verified
 from minga_node.metrics import GOSSIP_REFUSED
 
 _GOODBYE = b"minga goodbye 1"

@@ -11,7 +11,7 @@ from math import inf
 
 from minga_node.errors import Busy
 from minga_node.index import Delta, Index
-from minga_node.index.log.signing import KEY
+from minga_node.index.log import KEY
 from minga_node.membership.clock_bounds import digest_fits, record_fits, word_fits
 from minga_node.membership.crowd import AT
 from minga_node.membership.goodbyes import Goodbye, Goodbyes

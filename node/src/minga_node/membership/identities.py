@@ -9,8 +9,7 @@ from dataclasses import replace
 from enum import Enum
 
 from minga_node.errors import Forged
-from minga_node.index.log.keys import Keys
-from minga_node.index.log.signing import statement, verified
+from minga_node.index.log import Keys, statement, verified
 from minga_node.metrics import GOSSIP_REFUSED
 from minga_node.model import Peer
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from minga_node.index.log.log_state import Delta
+from minga_node.index.log import Delta
 from minga_node.membership.goodbyes import Goodbye
 from minga_node.membership.scuttlebutt import Digest
 from minga_node.model import Peer

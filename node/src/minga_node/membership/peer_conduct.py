@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 
 from minga_node.errors import Forged, PeerMisbehaved
-from minga_node.index.log.logs import Logs
+from minga_node.index.log import Logs
 from minga_node.membership.messages import Reconciled
 from minga_node.membership.scuttlebutt import Digest
 from minga_node.membership.trust import Trust

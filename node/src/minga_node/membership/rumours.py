@@ -17,7 +17,7 @@ from contextlib import suppress
 
 from minga_node.errors import MingaError
 from minga_node.index import Delta, Index
-from minga_node.index.log.deltas import ENTRY_BYTES
+from minga_node.index.log import ENTRY_BYTES
 from minga_node.model import Peer
 from minga_node.workers import Worker
 

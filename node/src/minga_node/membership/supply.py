@@ -6,8 +6,7 @@ import random
 from collections.abc import Callable, Generator, Sequence
 
 from minga_node.index import Delta
-from minga_node.index.log.deltas import wire_bytes
-from minga_node.index.log.logs import Logs
+from minga_node.index.log import Logs, wire_bytes
 from minga_node.membership.catch_up_slots import CatchUpSlots
 from minga_node.membership.scuttlebutt import Need
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from minga_node.index.log.log_state import LogState
+from minga_node.index.log import LogState
 from minga_node.membership.crowd import Crowd
 from minga_node.membership.goodbyes import Goodbye
 from minga_node.membership.known_members import BROKER, GONE, KnownMember, MemberNews, ViewRoom

@@ -13,9 +13,7 @@ from pika.spec import Basic, BasicProperties
 
 from minga_node import tracing
 from minga_node.errors import MingaError
-from minga_node.events import TYPES, Outbox
-from minga_node.events.cloud import CONTENT_TYPE, traceparent_of
-from minga_node.events.outbox import WaitingEvent
+from minga_node.events import CONTENT_TYPE, TYPES, Outbox, WaitingEvent, traceparent_of
 from minga_node.metrics import MESSAGES
 from minga_node.mom.topology import Topology
 

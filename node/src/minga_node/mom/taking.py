@@ -10,7 +10,7 @@ from minga_node.errors import BadRequest, MingaError, PeerMisbehaved, StorageFai
 from minga_node.events import Event, Outbox, decode
 from minga_node.events.files import FILES, Runs, entry_of
 from minga_node.index import Delta, Index
-from minga_node.index.log.log_state import check_delta
+from minga_node.index.log import check_delta
 from minga_node.metrics import GOSSIP_REFUSED, MESSAGES, REPEATED
 from minga_node.mom.own import Delivery
 from minga_node.mom.spans import span_of

@@ -7,8 +7,7 @@ from typing import Any
 
 from minga_node.errors import PeerMisbehaved, PeerUnreachable
 from minga_node.index import Delta
-from minga_node.membership.goodbyes import Goodbye
-from minga_node.membership.messages import DeltaStream, Fetch, Joined, Push, Reconcile, Reconciled
+from minga_node.membership import DeltaStream, Fetch, Goodbye, Joined, Push, Reconcile, Reconciled
 from minga_node.metrics import GOSSIP_BYTES
 from minga_node.model import Peer, PeerState
 from minga_node.pclient.channels import Channels, grpc_errors

@@ -8,8 +8,8 @@ from operator import sub
 
 from minga_node.errors import PeerMisbehaved
 from minga_node.index import Delta, Entries
-from minga_node.index.log.log_state import MOST_ENTRIES
-from minga_node.membership.scuttlebutt import Digest
+from minga_node.index.log import MOST_ENTRIES
+from minga_node.membership import Digest
 from minga_protos.v1 import index_pb2
 
 

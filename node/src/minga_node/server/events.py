@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 from flask import Blueprint, Response
 
-from minga_node.events.cloud import Event
+from minga_node.events import Event
 from minga_node.events.files import FILES
 from minga_node.grants import Grant
 from minga_node.server.access import by_name, granted, still_granted

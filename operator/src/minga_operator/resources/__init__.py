@@ -1,4 +1,15 @@
-"""From a network to the objects it should have. All pure: same input, same objects."""
+"""From a network to the objects it should have. All pure: same input, same objects.
+
+:func:`desired` renders everything, one module a kind of object: ``workload``, ``service``, ``config``,
+``broker``, ``protection``, ``monitoring``. Golden files in the tests hold what comes out.
+
+Threads: none. The operator calls from whichever worker reconciles the network.
+
+Locks: none; nothing here changes.
+
+Lifetime: objects are plain dicts that live for one reconciliation. What Kubernetes keeps of them belongs to
+:mod:`minga_operator.children`.
+"""
 
 from __future__ import annotations
 

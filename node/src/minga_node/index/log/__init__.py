@@ -14,8 +14,27 @@ Lifetime: a :class:`Logs` lives as long as the index that made it. An entry live
 name replaces it; a tombstone until all live nodes have seen it.
 """
 
+from minga_node.index.log.deltas import ENTRY_BYTES, wire_bytes
 from minga_node.index.log.entries import LARGEST, Entries, Entry
-from minga_node.index.log.log_state import Delta, LogState
+from minga_node.index.log.keys import Keys
+from minga_node.index.log.log_state import MOST_ENTRIES, Delta, LogState, check_delta
 from minga_node.index.log.logs import Logs
+from minga_node.index.log.signing import KEY, SIGNED, statement, verified
 
-__all__ = ["LARGEST", "Delta", "Entries", "Entry", "LogState", "Logs"]
+__all__ = [
+    "ENTRY_BYTES",
+    "KEY",
+    "LARGEST",
+    "MOST_ENTRIES",
+    "SIGNED",
+    "Delta",
+    "Entries",
+    "Entry",
+    "Keys",
+    "LogState",
+    "Logs",
+    "check_delta",
+    "statement",
+    "verified",
+    "wire_bytes",
+]
