@@ -22,7 +22,7 @@ HOLDERS = [{"peer": "str", "complete": "bool", "online": "bool"}]
 FILES = [
     {
         "name": "str", "id": "str", "size": "int", "pieces": "int", "piece_size": "int", "sha256": "str?",
-        "media_type": "str", "modified": "int", "executable": "bool",
+        "media_type": "str", "modified": "str", "executable": "bool",
         "available": "bool", "holders": HOLDERS,
     }
 ]  # fmt: skip
@@ -30,7 +30,7 @@ DOWNLOADS = [
     {
         "id": "str", "content_id": "str", "name": "str", "state": "str", "size": "int", "verified": "int",
         "pieces": "int", "verified_pieces": "int", "rate": "float", "holders": "int", "why": "str",
-        "error": "str", "error_type": "str", "created": "int", "seconds": "float", "sources": {"far": "int"},
+        "error": "str", "error_type": "str", "created": "str", "seconds": "float", "sources": {"far": "int"},
         "duplicate_bytes": "int", "corrupt_pieces": "int", "stalls": "int", "limit": "float",
     }
 ]  # fmt: skip
@@ -38,7 +38,7 @@ PEERS = [
     {
         "id": "str", "state": "str", "silent": "float", "host": "str", "rest_port": "int", "grpc_port": "int",
         "data_port": "int", "seed": "bool", "version": "str", "files": "int", "bytes": "int", "lag": "int",
-        "receives": "float", "sends": "float", "answers": "str",
+        "receives": "float", "sends": "float", "answers": "str", "self": "bool",
     }
 ]  # fmt: skip
 STATUS = {
@@ -49,17 +49,17 @@ STATUS = {
     "unreadable": "int", "kept": "int", "troubles": [],
 }  # fmt: skip
 WANT = {
-    "id": "str", "name": "str?", "content_id": "str?", "fetch": "bool", "state": "str", "created": "int",
-    "expires": "int", "found_id": "str", "found_peer": "str", "found_name": "str",
+    "id": "str", "name": "str?", "content_id": "str?", "fetch": "bool", "state": "str", "created": "str",
+    "expires": "str", "found_id": "str", "found_peer": "str", "found_name": "str",
 }  # fmt: skip
 SHAPES: dict[str, tuple[tuple[str, ...], Any]] = {
     "ls": (("ls",), FILES),
     "search": (("search", "big"), FILES),
     "info": (("info", "big.bin"), FILES),
-    "get": (("get", "big.bin"), [{"name": "str", "content_id": "str", "size": "int", "path": "str"}]),
+    "get": (("get", "big.bin"), [{"name": "str", "id": "str", "size": "int", "path": "str"}]),
     "get -r": (
         ("get", "-r", "many"),
-        [{"name": "str", "content_id": "str", "size": "int", "path": "str"}],
+        [{"name": "str", "id": "str", "size": "int", "path": "str"}],
     ),
     "put": (("put", "one.txt"), [{"name": "str", "id": "str", "size": "int"}]),
     "put -r": (("put", "-r", "folder"), [{"name": "str", "id": "str", "size": "int"}]),
@@ -70,6 +70,7 @@ SHAPES: dict[str, tuple[tuple[str, ...], Any]] = {
     "doctor": (("doctor",), [{"check": "str", "ok": "bool", "about": "str"}]),
     "want": (("want", "later.bin"), WANT),
     "wants": (("wants",), [WANT]),
+    "version": (("version",), {"version": "str"}),
     "context ls": (("context", "ls"), {"current": "str?", "nodes": {}, "with_token": []}),
 }
 
@@ -136,8 +137,8 @@ def test_all_commands_that_have_results_are_written_down() -> None:
         "replicate": "needs a broker: tests/integration/test_mom.py",
         "replications": "the same", "drop": "the same", "jobs": "the same", "dead-letters": "the same",
         "events": "CloudEvents: docs/events.schema.json",
+        "up": "no result", "down": "no result", "completion": "a script", "help": "no result",
         "token": "tests/integration/test_cli_tokens.py",
-        "up": "no result", "down": "no result", "completion": "a script",
     }  # fmt: skip
     assert {what.split()[0] for what in SHAPES} | elsewhere.keys() == set(group.commands)
 

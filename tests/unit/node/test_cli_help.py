@@ -41,11 +41,11 @@ def test_every_command_has_a_subject_and_no_summary_is_cut_off() -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["gett"], "minga: No such command 'gett'. Did you mean 'get'? (see `minga --help`)\n"),
+        (["gett"], "minga: there is no command gett; did you mean get? (see `minga --help`)\n"),
         (["put"], "minga: Missing argument 'PATHS...'. (see `minga put --help`)\n"),
         (
             ["get", "x", "--limit-rate", "fast"],
-            "minga: Invalid value for '--limit-rate': 'fast' is no amount of bytes such as 500k or 2.5M"
+            "minga: Invalid value for '--limit-rate': 'fast' is no amount of bytes such as 500k, 2.5M or 1Gi"
             " (see `minga get --help`)\n",
         ),
     ],

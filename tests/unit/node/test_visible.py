@@ -60,11 +60,13 @@ def test_a_log_message_has_a_bound(formatter: logging.Formatter) -> None:
 
 
 def test_every_command_prints_through_one_place() -> None:
-    """``output.echo``; the script of a shell is printed as it is, and a mark has its colour."""
+    """``output.echo``; the script of a shell is printed as it is, a mark has its colour, and what lays lines
+    out (below) makes them visible itself."""
     folder = Path(cli.__file__).parent
     direct = {
         path.name: len(re.findall(r"click\.s?echo\(|(?<![.\w])(?<!def )print\(|\bText\(", path.read_text()))
         for path in folder.glob("*.py")
     }
+    laid_out = {"tables.py": 1, "bars.py": 1}
     direct = {name: count for name, count in direct.items() if count}
-    assert direct == {"output.py": 4, "completion.py": 1, "doctor.py": 1}
+    assert direct == {"output.py": 4, "completion.py": 1, "doctor.py": 1, **laid_out}

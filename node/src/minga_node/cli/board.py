@@ -6,13 +6,22 @@ import threading
 
 from rich.console import Console
 from rich.live import Live
-from rich.table import Table
 
 from minga_node.cli.client import Client, ClientError
-from minga_node.cli.output import Output, echo, plain, size
+from minga_node.cli.output import echo, plain, size
+from minga_node.cli.tables import Column, Table
 from minga_node.local.network import LocalNetwork, LocalNode
 
 SECONDS = 1.0
+COLUMNS = (
+    Column("NODE", least=8),
+    Column("ADDRESS"),
+    Column("STATE", least=10),
+    Column("FILES", right=True, leaves=1),
+    Column("SIZE", right=True, leaves=2),
+    Column("PEERS", right=True, leaves=3),
+    Column("FETCHES"),
+)
 
 
 class Board:
@@ -58,11 +67,7 @@ class Board:
 
 
 def _table(network: LocalNetwork) -> Table:
-    return Output.make_table(
-        ["NODE", "ADDRESS", "STATE", "FILES", "SIZE", "PEERS", "FETCHES"],
-        [_row(node) for node in network.nodes],
-        right=["FILES", "SIZE", "PEERS"],
-    )
+    return Table(COLUMNS, [_row(node) for node in network.nodes])
 
 
 def _row(node: LocalNode) -> list[str]:

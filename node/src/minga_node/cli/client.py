@@ -13,7 +13,9 @@ import urllib3
 from werkzeug.http import http_date
 
 from minga_node import tar
+from minga_node.errors import InvalidName
 from minga_node.model import Attributes
+from minga_node.names import check_name
 
 EXIT_CODES = {
     "not-found": 3,
@@ -87,7 +89,7 @@ class Client:
         with self._errors():
             response = self._pool.request(
                 "PUT",
-                self.url(f"/files/{quote(name)}"),
+                self.url(file_path(name)),
                 body=body,
                 headers=headers,
                 timeout=urllib3.Timeout(connect=min(5.0, self._patience), read=seconds),
@@ -191,10 +193,30 @@ class Client:
         except urllib3.exceptions.LocationParseError:
             raise ClientError(f"{self.node} is not an address such as http://127.0.0.1:5000", 2) from None
         except urllib3.exceptions.HTTPError as error:
-            if isinstance(
-                error, (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError)
-            ):
-                reason = "nobody listens there; is the node running? (`minga up` starts a network here)"
-            else:
-                reason = f"the connection broke ({type(error).__name__})"
-            raise ClientError(f"no answer from {self.node}: {reason}", 6) from None
+            raise ClientError(f"no answer from {self.node}: {_why(error)}", 6) from None
+
+
+def _why(error: urllib3.exceptions.HTTPError) -> str:
+    """Why there is no answer, and what to look at."""
+    if isinstance(error, urllib3.exceptions.NameResolutionError):
+        return "no host of that name is known here; is it spelled right?"
+    if isinstance(error, urllib3.exceptions.NewConnectionError):
+        cause = error.__cause__ or error.__context__
+        if isinstance(cause, ConnectionRefusedError) or not isinstance(cause, OSError):
+            return "nobody listens there; is the node running? (`minga up` starts a network here)"
+        return f"{cause.strerror or cause}; is the address right?"
+    if isinstance(error, urllib3.exceptions.ConnectTimeoutError):
+        return "the host does not answer; is it on, and does a firewall let this port through?"
+    return f"the connection broke ({type(error).__name__})"
+
+
+def file_path(name: str) -> str:
+    """The path of a file in REST.
+
+    Raises:
+        ClientError: no file can have the name; as a path it would lead elsewhere.
+    """
+    try:
+        return f"/files/{quote(check_name(name))}"
+    except InvalidName as error:
+        raise ClientError(str(error), 2) from None

@@ -11,7 +11,9 @@ import click
 
 from minga_node.cli.client import Client, ClientError
 from minga_node.cli.credentials import token_from
+from minga_node.cli.groups import Words
 from minga_node.cli.output import Output
+from minga_node.cli.tables import Column
 
 
 @dataclass
@@ -69,7 +71,7 @@ def save(contexts: Contexts) -> None:
     fresh.replace(where)
 
 
-def _completed(_ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+def completed(_ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
     try:
         return [name for name in load().nodes if name.startswith(incomplete)]
     except ClientError:
@@ -77,7 +79,7 @@ def _completed(_ctx: click.Context, _parameter: click.Parameter, incomplete: str
         return []
 
 
-@click.group()
+@click.group(cls=Words)
 def context() -> None:
     """Names for nodes, and the one that is used without --node.
 
@@ -111,24 +113,24 @@ def add(obj: tuple[Client, Output], name: str, url: str, token_file: Path | None
 
 
 @context.command()
-@click.argument("name", shell_complete=_completed)
+@click.argument("name", shell_complete=completed)
 @click.pass_obj
 def use(obj: tuple[Client, Output], name: str) -> None:
     """Talks to this node from now on."""
     contexts = load()
-    _known(contexts, name)
+    check_known(contexts, name)
     contexts.current = name
     save(contexts)
     obj[1].say(f"{name} is used from now on")
 
 
 @context.command()
-@click.argument("name", shell_complete=_completed)
+@click.argument("name", shell_complete=completed)
 @click.pass_obj
 def rm(obj: tuple[Client, Output], name: str) -> None:
     """Forgets a name."""
     contexts = load()
-    _known(contexts, name)
+    check_known(contexts, name)
     del contexts.nodes[name]
     contexts.tokens.pop(name, None)
     if contexts.current == name:
@@ -142,12 +144,12 @@ def rm(obj: tuple[Client, Output], name: str) -> None:
 def ls(obj: tuple[Client, Output]) -> None:
     """All names; a star is at the one in use."""
     contexts = load()
-    if obj[1].as_json:
+    if obj[1].for_programs:
         tokens = sorted(contexts.tokens)
         obj[1].data({"current": contexts.current, "nodes": contexts.nodes, "with_token": tokens})
         return
     obj[1].table(
-        ["", "NAME", "NODE", "TOKEN"],
+        [Column(""), Column("NAME", least=8), Column("NODE"), Column("TOKEN", leaves=1)],
         [
             ["*" if name == contexts.current else "", name, url, "kept" if name in contexts.tokens else ""]
             for name, url in contexts.nodes.items()
@@ -155,7 +157,8 @@ def ls(obj: tuple[Client, Output]) -> None:
     )
 
 
-def _known(contexts: Contexts, name: str) -> None:
+def check_known(contexts: Contexts, name: str) -> None:
+    """Raises ClientError where there is no such name."""
     if name not in contexts.nodes:
         known = ", ".join(contexts.nodes) or "none"
         raise ClientError(f"there is no context {name} (there is: {known})", 3)

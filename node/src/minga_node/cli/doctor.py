@@ -44,7 +44,7 @@ def doctor(obj: tuple[Client, Output]) -> None:
     """
     client, output = obj
     findings = list(examine(client))
-    if output.as_json:
+    if output.for_programs:
         output.data([asdict(finding) for finding in findings])
     else:
         for finding in findings:

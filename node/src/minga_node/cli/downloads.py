@@ -6,15 +6,25 @@ from typing import Any
 from urllib.parse import quote
 
 import click
-from rich.table import Table
 
 from minga_node.cli import completion
 from minga_node.cli.client import Client, ClientError
 from minga_node.cli.output import Output, size
+from minga_node.cli.tables import Column, Table
 from minga_node.cli.watching import show, watch_option
 
 SHOWN = 8
 """Digits of an id in the table."""
+COLUMNS = (
+    Column("ID"),
+    Column("NAME", least=16),
+    Column("STATE"),
+    Column("DONE", right=True),
+    Column("SIZE", right=True, leaves=1),
+    Column("RATE", right=True),
+    Column("FROM", leaves=2),
+    Column("WHY", note=True),
+)
 
 
 @click.command()
@@ -41,7 +51,7 @@ def downloads(obj: tuple[Client, Output], cancel: str | None, watch: bool) -> No
     client, output = obj
     if cancel is not None:
         _cancel(client, output, cancel)
-    elif output.as_json:
+    elif output.for_programs:
         output.data(client.get("/api/v1/downloads")["downloads"])
     else:
         show(output, lambda: _table(client, output), watch)
@@ -54,7 +64,7 @@ def _cancel(client: Client, output: Output, digits: str) -> None:
         raise ClientError(f"{len(matching) or 'no'} downloads begin with {digits}", 3)
     path = f"/api/v1/downloads/{quote(matching[0], safe='')}"
     client.delete(path)
-    if output.as_json:
+    if output.for_programs:
         output.data(client.get(path))
     output.say(f"{matching[0][:SHOWN]} cancelled")
 
@@ -62,7 +72,7 @@ def _cancel(client: Client, output: Output, digits: str) -> None:
 def _table(client: Client, output: Output) -> Table:
     rows: list[dict[str, Any]] = client.get("/api/v1/downloads")["downloads"]
     return output.make_table(
-        ["ID", "NAME", "STATE", "DONE", "SIZE", "RATE", "FROM", "WHY"],
+        COLUMNS,
         [
             [
                 row["id"][:SHOWN],
@@ -76,7 +86,6 @@ def _table(client: Client, output: Output) -> Table:
             ]
             for row in rows
         ],
-        right=["DONE", "SIZE", "RATE"],
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from minga_node.cli.client import Client
-from minga_node.cli.output import Output, as_json, echo, size
+from minga_node.cli.output import Output, as_json, echo, for_programs, size
 
 
 @click.command()
@@ -20,7 +20,7 @@ from minga_node.cli.output import Output, as_json, echo, size
 def events(obj: tuple[Client, Output], follow: bool, kind: str, count: int | None) -> None:
     """What happens in the network from now on.
 
-    Files, peers, transfers, wants and jobs. With --json each line is a CloudEvent.
+    Files, peers, transfers, wants and jobs. With --json each line is a CloudEvent (with -o yaml too).
 
     \b
     Examples:
@@ -30,17 +30,14 @@ def events(obj: tuple[Client, Output], follow: bool, kind: str, count: int | Non
     del follow
     client, output = obj
     seen = 0
-    try:
-        for event in client.events("/api/v1/events"):
-            key = event["type"].removeprefix("dev.minga.")
-            if not fnmatch(key, kind):
-                continue
-            echo(as_json(event) if output.as_json else _line(key, event))
-            seen += 1
-            if seen == count:
-                return
-    except KeyboardInterrupt:
-        return
+    for event in client.events("/api/v1/events"):
+        key = event["type"].removeprefix("dev.minga.")
+        if not fnmatch(key, kind):
+            continue
+        echo(as_json(for_programs(event)) if output.for_programs else _line(key, event))
+        seen += 1
+        if seen == count:
+            return
 
 
 def _line(key: str, event: dict[str, Any]) -> str:

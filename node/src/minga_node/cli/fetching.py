@@ -84,7 +84,7 @@ class Fetching:
             self._overall.add(count)
         if where != "-":
             self._out.say(f"{where}  {size(count)}, {about}")
-        return {"name": name, "content_id": identity, "size": count, "path": where}
+        return {"name": name, "id": identity, "size": count, "path": where}
 
     def _follow(self, wanted: Wanted) -> dict[str, Any]:
         asked = {**wanted.asked(), "limit": self._limit}

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import quote
 
 import click
 
 from minga_node.cli import completion
-from minga_node.cli.client import Client, ClientError
+from minga_node.cli.client import Client, ClientError, file_path
 from minga_node.cli.filters import asked, filters
 from minga_node.cli.output import Output, echo, size, when
+from minga_node.cli.tables import Column
+
+COLUMNS = (
+    Column("NAME", least=20),
+    Column("SIZE", right=True),
+    Column("MODIFIED", leaves=2),
+    Column("ID", leaves=1),
+    Column("HOLDERS", names=True),
+)
 
 
 @click.command()
@@ -75,27 +83,24 @@ def find(client: Client, query: str, limit: int | None = None, **parameters: Any
 
 def show(obj: tuple[Client, Output], rows: list[dict[str, Any]]) -> None:
     _, output = obj
-    if output.as_json:
+    if output.for_programs:
         output.data(rows)
     elif rows:
         output.table(
-            ["NAME", "SIZE", "MODIFIED", "ID", "HOLDERS"],
+            COLUMNS,
             [
                 [row["name"], size(row["size"]), when(row["modified"]), row["id"][:12], holders(row)]
                 for row in rows
             ],
-            right=["SIZE"],
         )
 
 
 def holders(row: dict[str, Any]) -> str:
-    """Who has it, in one cell."""
-    online = [h["peer"] for h in row["holders"] if h["online"] and h["complete"]]
-    partial = sum(h["online"] and not h["complete"] for h in row["holders"])
-    shown = ", ".join(online[:4]) + (f" and {len(online) - 4} more" if len(online) > 4 else "")
-    if partial:
-        shown += f"{' ' if shown else ''}(+{partial} partial)"
-    return shown or "nobody online"
+    """Who has it and is online: those that have all of it first."""
+    online = [holder for holder in row["holders"] if holder["online"]]
+    complete = [holder["peer"] for holder in online if holder["complete"]]
+    partial = [f"{holder['peer']} (partial)" for holder in online if not holder["complete"]]
+    return ", ".join([*complete, *partial]) or "nobody online"
 
 
 @click.command()
@@ -112,7 +117,7 @@ def info(obj: tuple[Client, Output], name: str) -> None:
     rows = client.get("/api/v1/files", name=name)["files"]
     if not rows:
         raise ClientError(f"nobody shares {name}", 3)
-    if output.as_json:
+    if output.for_programs:
         output.data(rows)
         return
     for row in rows:
@@ -142,10 +147,10 @@ def rm(obj: tuple[Client, Output], names: tuple[str, ...]) -> None:
     client, output = obj
     removed = []
     for name in names:
-        client.delete(f"/files/{quote(name)}")
+        client.delete(file_path(name))
         removed.append({"name": name})
         output.say(f"{name} removed")
-    if output.as_json:
+    if output.for_programs:
         output.data(removed)
 
 

@@ -115,7 +115,7 @@ def get(
             fetched += pool.map(lambda item: fetching.one(item, digest), rest)
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
-    if out.as_json and output != "-":
+    if out.for_programs and output != "-":
         out.data(fetched)
 
 

@@ -20,6 +20,8 @@ FORWARDING = re.compile(r"Forwarding from 127\.0\.0\.1:(\d+)")
 def forwarded(network: str, namespace: str | None, token: str = "") -> Iterator[Target]:
     """REST of a P2PNetwork of the current kubeconfig; without a token, with that of its binding.
 
+    ``network`` may name one of its pods too: ``library/library-0``.
+
     Raises:
         ClientError: kubectl is missing, or says no.
     """
@@ -27,7 +29,9 @@ def forwarded(network: str, namespace: str | None, token: str = "") -> Iterator[
     if kubectl is None:
         raise ClientError("--kube needs kubectl on the PATH")
     where = ["--namespace", namespace] if namespace is not None else []
-    command = [kubectl, "port-forward", f"service/{network}", ":rest", "--address", "127.0.0.1", *where]
+    network, _, pod = network.partition("/")
+    to = f"pod/{pod}" if pod else f"service/{network}"
+    command = [kubectl, "port-forward", to, ":rest", "--address", "127.0.0.1", *where]
     process = subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -38,8 +42,8 @@ def forwarded(network: str, namespace: str | None, token: str = "") -> Iterator[
         match = FORWARDING.match(process.stdout.readline())
         if match is None:
             process.wait(10)
-            reason = " ".join(process.stderr.read().split()) or "it gave no reason"
-            raise ClientError(f"kubectl cannot reach the network {network}: {reason}", 6)
+            what = f"the pod {pod}" if pod else f"the network {network}"
+            raise ClientError(f"kubectl cannot reach {what}: {last_line(process.stderr.read())}", 6)
         token, problem = (token, "") if token else _bound(kubectl, network, where)
         yield Target(f"http://127.0.0.1:{match[1]}", token, problem)
     finally:
@@ -55,8 +59,13 @@ def _bound(kubectl: str, network: str, where: list[str]) -> tuple[str, str]:
     command = [kubectl, "get", "secret", name, "--output", "json", *where]
     found = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     if found.returncode != 0:
-        reason = " ".join(found.stderr.split()) or "it gave no reason"
-        return "", f"kubectl cannot read it from the Secret {name}: {reason}"
+        return "", f"kubectl cannot read it from the Secret {name}: {last_line(found.stderr)}"
     data = json.loads(found.stdout).get("data") or {}
     encoded = data.get("write-token") or data.get("read-token") or ""
     return b64decode(encoded).decode(), f"the Secret {name} has none"
+
+
+def last_line(said: str) -> str:
+    """What kubectl says in the end: what it says before repeats it, once for each try."""
+    lines = [" ".join(line.split()) for line in said.splitlines() if line.strip()]
+    return lines[-1] if lines else "it gave no reason"

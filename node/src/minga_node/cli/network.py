@@ -8,15 +8,27 @@ from urllib.parse import quote
 
 import click
 from rich.console import Group, RenderableType
-from rich.table import Table
 
 from minga_node.cli import completion
 from minga_node.cli.client import Client
 from minga_node.cli.output import Output, counted, plain, size
+from minga_node.cli.tables import Column, Table
 from minga_node.cli.watching import show, watch_option
 
 LOOK_SECONDS = 0.5
 """Time between the two looks that a rate needs."""
+COLUMNS = (
+    Column("PEER", least=12),
+    Column("STATE"),
+    Column("FILES", right=True, leaves=1),
+    Column("SIZE", right=True, leaves=2),
+    Column("RECEIVES", right=True),
+    Column("SENDS", right=True),
+    Column("LAG", right=True, leaves=3),
+    Column("LAST HEARD", right=True, leaves=4),
+    Column("ADDRESS", leaves=5),
+    Column("VERSION", leaves=6),
+)
 
 
 @click.command()
@@ -46,8 +58,8 @@ def peers(obj: tuple[Client, Output], forget: str | None, watch: bool) -> None:
         output.say(f"{forget} is forgotten")
         return
     rates = Rates(client)
-    if output.as_json:
-        output.data(_with_rates(client.get("/api/v1/peers")["peers"], rates))
+    if output.for_programs:
+        output.data(_all(client, rates))
         return
     show(output, lambda: _peers(client, output, rates), watch)
 
@@ -92,12 +104,20 @@ def _with_rates(found: list[dict[str, Any]], rates: Rates) -> list[dict[str, Any
     ]
 
 
-def _peers(client: Client, output: Output, rates: Rates) -> Table:
+def _all(client: Client, rates: Rates) -> list[dict[str, Any]]:
+    """All nodes of the network with the same keys, the one that is asked first: its ``self`` is true."""
     node = client.get("/api/v1/node")
-    own = {**node, "state": "this node", "silent": None, "lag": 0}
-    found = _with_rates([own, *client.get("/api/v1/peers")["peers"]], rates)
+    others = client.get("/api/v1/peers")["peers"]
+    own = {**node, "state": "alive", "silent": 0.0, "lag": 0, "answers": "yes"}
+    keys = others[0] if others else own
+    rows = [{key: own.get(key) for key in keys}, *others]
+    return [{"self": row["id"] == node["id"], **row} for row in _with_rates(rows, rates)]
+
+
+def _peers(client: Client, output: Output, rates: Rates) -> Table:
+    found = _all(client, rates)
     return output.make_table(
-        ["PEER", "STATE", "FILES", "SIZE", "RECEIVES", "SENDS", "LAG", "LAST HEARD", "ADDRESS", "VERSION"],
+        COLUMNS,
         [
             [
                 peer["id"] + (" (seed)" if peer["seed"] else ""),
@@ -107,17 +127,18 @@ def _peers(client: Client, output: Output, rates: Rates) -> Table:
                 f"{size(peer['receives'])}/s" if peer["receives"] else "",
                 f"{size(peer['sends'])}/s" if peer["sends"] else "",
                 str(peer["lag"] or ""),
-                f"{peer['silent']:.1f} s ago" if peer["silent"] is not None else "",
+                "" if peer["self"] else f"{peer['silent']:.1f} s ago",
                 f"{peer['host']}:{peer['rest_port']}",
                 peer["version"],
             ]
             for peer in found
         ],
-        right=["FILES", "SIZE", "RECEIVES", "SENDS", "LAG", "LAST HEARD"],
     )
 
 
 def _state(peer: dict[str, Any]) -> str:
+    if peer["self"]:
+        return "this node"
     # A node of an earlier release does not say whether a peer answers.
     said = {"not here": ", does not answer us", "nobody": ", answers nobody"}.get(
         peer.get("answers", "yes"), ""
@@ -138,7 +159,7 @@ def status(obj: tuple[Client, Output], watch: bool) -> None:
       minga --json status
     """
     client, output = obj
-    if output.as_json:
+    if output.for_programs:
         output.data(client.get("/api/v1/node"))
         return
     rates = Rates(client)

@@ -1,28 +1,27 @@
-"""How results look: tables and progress for people, JSON for programs."""
+"""How results look: tables and progress for people, JSON and YAML for programs."""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Sequence
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import click
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TaskProgressColumn,
-    TimeRemainingColumn,
-)
-from rich.table import Table
 from rich.text import Text
 
+from minga_node.cli.amounts import size
+from minga_node.cli.bars import Bars
+from minga_node.cli.tables import UNLIMITED, Column, Table
 from minga_node.visible import visible, visible_json
+
+__all__ = ["Column", "Output", "as_json", "counted", "echo", "for_programs", "plain", "size", "when"]
+
+FORMS = ("table", "wide", "json", "yaml")
+TIMES = {"asked", "created", "ended", "expires", "finished", "modified", "since", "started", "updated"}
+"""Keys of REST whose values are milliseconds since 1970."""
 
 
 def echo(text: str, *, err: bool = False) -> None:
@@ -35,21 +34,51 @@ def as_json(data: Any, indent: int | None = None) -> str:
     return visible_json(json.dumps(data, ensure_ascii=False, indent=indent))
 
 
+def for_programs(data: Any) -> Any:
+    """The same with times as RFC 3339 has them, in UTC; one that is not there yet is null."""
+    if isinstance(data, dict):
+        return {
+            key: _time(value) if key in TIMES and isinstance(value, int) else for_programs(value)
+            for key, value in data.items()
+        }
+    return [for_programs(each) for each in data] if isinstance(data, list) else data
+
+
+def _time(milliseconds: int) -> str | None:
+    if isinstance(milliseconds, bool) or milliseconds <= 0:
+        return None
+    moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
 class Output:
-    def __init__(self, *, as_json: bool, quiet: bool) -> None:
-        self.as_json = as_json
+    """Prints results in one of :data:`FORMS`."""
+
+    def __init__(self, form: str = "table", *, quiet: bool = False) -> None:
+        self.form = form
+        self.for_programs = form in {"json", "yaml"}
         self.quiet = quiet
+        self._bars: Bars | None = None
         # Columns would be cut at 80 when the output is a pipe.
-        self._bars: Progress | None = None
-        self.console = Console(width=None if sys.stdout.isatty() else 10_000, highlight=False)
+        everything = form == "wide" or not sys.stdout.isatty()
+        self.console = Console(width=UNLIMITED if everything else None, highlight=False)
 
     def data(self, data: Any) -> None:
-        """JSON on standard output."""
-        click.echo(as_json(data, indent=2))
+        """JSON or YAML on standard output."""
+        said = for_programs(data)
+        if self.form == "yaml":
+            # Most commands need none, and start sooner without.
+            import yaml
+
+            click.echo(
+                yaml.safe_dump(json.loads(as_json(said)), sort_keys=False, allow_unicode=True), nl=False
+            )
+        else:
+            click.echo(as_json(said, indent=2))
 
     def say(self, line: str) -> None:
         """A result in words."""
-        if self.quiet or self.as_json:
+        if self.quiet or self.for_programs:
             return
         if self._bars is not None and not self._bars.disable and sys.stdout.isatty():
             # Above the bars, which stay the last thing on the screen.
@@ -59,64 +88,26 @@ class Output:
 
     def hint(self, line: str) -> None:
         """Something that helps but is no result: on standard error."""
-        if not self.quiet and not self.as_json:
+        if not self.quiet and not self.for_programs:
             echo(line, err=True)
 
-    def table(
-        self, columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[str] = ()
-    ) -> None:
+    def table(self, columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:
         """Prints rows under headings."""
-        self.console.print(self.make_table(columns, rows, right=right))
+        self.console.print(self.make_table(columns, rows), soft_wrap=self.form == "wide")
 
-    @staticmethod
-    def make_table(
-        columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[str] = ()
-    ) -> Table:
+    def make_table(self, columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> Table:
         """Rows under headings; names are shown as they are, never read as markup."""
-        table = Table(box=None, pad_edge=False, header_style="bold")
-        for column in columns:
-            table.add_column(
-                column, justify="right" if column in right else "left", no_wrap=True, overflow="ellipsis"
-            )
-        for row in rows:
-            table.add_row(*map(plain, row))
-        return table
+        return Table(columns, rows, everything=self.form == "wide")
 
-    def progress(self) -> Progress:
+    def progress(self) -> Bars:
         """Bars on standard error, so that standard output can be a pipe."""
         console = Console(stderr=True)
-        self._bars = Progress(
-            Words(lambda task: task.description),
-            BarColumn(),
-            TaskProgressColumn(),
-            DownloadColumn(binary_units=True),
-            SpeedColumn(),
-            TimeRemainingColumn(),
-            Words(lambda task: str(task.fields["note"])),
+        self._bars = Bars(
             console=console,
-            disable=self.quiet or self.as_json or not console.is_terminal,
+            disable=self.quiet or self.for_programs or not console.is_terminal,
             transient=False,
         )
         return self._bars
-
-
-class Words(ProgressColumn):
-    """What a task says of itself."""
-
-    def __init__(self, words: Callable[[Task], str]) -> None:
-        super().__init__()
-        self._words = words
-
-    def render(self, task: Task) -> Text:
-        return plain(self._words(task))
-
-
-class SpeedColumn(ProgressColumn):
-    """Bytes a second, in the units of everything else."""
-
-    def render(self, task: Task) -> Text:
-        speed = task.finished_speed or task.speed
-        return Text(f"{size(speed)}/s" if speed is not None else "", style="progress.data.speed")
 
 
 def plain(text: str, *, lines: bool = False) -> Text:
@@ -127,15 +118,6 @@ def plain(text: str, *, lines: bool = False) -> Text:
 def counted(count: int, what: str) -> str:
     """``1 file``, ``2 files``."""
     return f"{count} {what}{'' if count == 1 else 's'}"
-
-
-def size(count: float) -> str:
-    """Bytes for people, in binary units."""
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if count < 1024:
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1024
-    return f"{count:.1f} TiB"
 
 
 def when(milliseconds: int) -> str:

@@ -43,9 +43,7 @@ class Source:
 
 
 @click.command()
-@click.argument(
-    "paths", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=True, allow_dash=True)
-)
+@click.argument("paths", nargs=-1, required=True)
 @click.option("--as", "name", metavar="NAME", help="Name in the network; by default the file's own.")
 @click.option("--recursive", "-r", is_flag=True, help="Put folders with all that is in them.")
 @click.pass_obj
@@ -65,6 +63,8 @@ def put(obj: tuple[Client, Output], paths: tuple[str, ...], name: str | None, re
     client, output = obj
     if name is not None and len(paths) > 1:
         raise click.UsageError("--as goes with one file")
+    if name is not None:
+        _check_as(name)
     skipped: list[tuple[str, str]] = []
     sources = list(_plan(paths, name, recursive, skipped))
     small = [source for source in sources if source.size is not None and source.size <= SMALLEST_PIECE]
@@ -84,7 +84,7 @@ def put(obj: tuple[Client, Output], paths: tuple[str, ...], name: str | None, re
                 "are shared, and the same command goes on with the rest",
                 130,
             ) from None
-    if output.as_json:
+    if output.for_programs:
         output.data(sending.results)
     if refused := [*skipped, *sending.refused]:
         raise ClientError("\n".join(f"{name}: {reason}" for name, reason in refused))
@@ -170,12 +170,24 @@ class _Counted(io.RawIOBase):
         return chunk
 
 
+def _check_as(name: str) -> None:
+    """Raises ClientError where no file of a network can have this name."""
+    try:
+        check_name(name)
+    except InvalidName as error:
+        raise ClientError(f"--as: {error}", 2) from None
+
+
 def _plan(
     paths: Sequence[str], name: str | None, recursive: bool, skipped: list[tuple[str, str]]
 ) -> Iterator[Source]:
     """What to send; ``skipped`` gets what of folders is not, and why."""
     for given in paths:
         path = Path(given)
+        if given != "-" and not path.exists():
+            raise ClientError(f"{given} does not exist on this machine", 2)
+        if given != "-" and not os.access(path, os.R_OK):
+            raise ClientError(f"{given} is not readable", 2)
         if given == "-":
             if name is None:
                 raise click.UsageError("standard input needs a name: --as NAME")

@@ -11,8 +11,34 @@ import click
 from minga_node.cli import completion
 from minga_node.cli.client import Client, ClientError
 from minga_node.cli.output import Output, when
+from minga_node.cli.tables import Column
 
 POLL_SECONDS = 0.5
+WANTS = (
+    Column("WANT"),
+    Column("WHAT", least=16),
+    Column("STATE"),
+    Column("HOLDER", least=12),
+    Column("UNTIL", leaves=1),
+)
+REPLICATIONS = (
+    Column("ID"),
+    Column("NAME", least=16),
+    Column("COPIES"),
+    Column("STATE"),
+    Column("AT IT", names=True, leaves=1),
+    Column("PROBLEM", note=True),
+)
+LETTERS = (Column("SINCE"), Column("QUEUE"), Column("REASON"), Column("BODY", note=True))
+JOBS = (
+    Column("JOB"),
+    Column("WHAT"),
+    Column("NAME", least=16),
+    Column("PEER", least=8),
+    Column("STATE"),
+    Column("SINCE", leaves=1),
+    Column("PROBLEM", note=True),
+)
 
 
 @click.command()
@@ -33,7 +59,7 @@ def want(obj: tuple[Client, Output], what: str, fetch: bool, days: float) -> Non
     client, output = obj
     key = "id" if re.fullmatch("[0-9a-f]{64}", what) else "name"
     made = client.post("/api/v1/wants", {key: what, "fetch": fetch, "seconds": max(1, int(days * 86400))})
-    if output.as_json:
+    if output.for_programs:
         output.data(made)
     else:
         output.say(f"{made['id'][:12]}  {made['state']}, until {when(made['expires'])}")
@@ -54,11 +80,11 @@ def wants(obj: tuple[Client, Output], withdraw: str | None) -> None:
     found = client.get("/api/v1/wants")["wants"]
     if withdraw is not None:
         found = [client.delete(f"/api/v1/wants/{_one(found, withdraw, 'wants')}")]
-    if output.as_json:
+    if output.for_programs:
         output.data(found)
         return
     output.table(
-        ["WANT", "WHAT", "STATE", "HOLDER", "UNTIL"],
+        WANTS,
         [
             [
                 each["id"][:12],
@@ -99,7 +125,7 @@ def replicate(obj: tuple[Client, Output], content_id: str, copies: int, wait: bo
             output.hint(f"waits: {said}")
         time.sleep(POLL_SECONDS)
         made = client.get(f"/api/v1/replications/{made['id']}")
-    if output.as_json:
+    if output.for_programs:
         output.data(made)
     else:
         output.say(f"{made['name']}  {_holders(made)}, {made['state']}")
@@ -122,11 +148,11 @@ def replications(obj: tuple[Client, Output], cancel: str | None) -> None:
     found = client.get("/api/v1/replications")["replications"]
     if cancel is not None:
         found = [client.delete(f"/api/v1/replications/{_one(found, cancel, 'replications')}")]
-    if output.as_json:
+    if output.for_programs:
         output.data(found)
         return
     output.table(
-        ["ID", "NAME", "COPIES", "STATE", "AT IT", "PROBLEM"],
+        REPLICATIONS,
         [
             [
                 each["id"][:12],
@@ -200,21 +226,21 @@ def dead_letters(obj: tuple[Client, Output], limit: int) -> None:
     """
     client, output = obj
     found = client.get("/api/v1/dead-letters", limit=limit)["letters"]
-    if output.as_json:
+    if output.for_programs:
         output.data(found)
         return
     output.table(
-        ["SINCE", "QUEUE", "REASON", "BODY"],
+        LETTERS,
         [[when(each["since"]), each["queue"], each["reason"], each["body"][:200]] for each in found],
     )
 
 
 def _show_jobs(output: Output, found: list[dict[str, Any]]) -> None:
-    if output.as_json:
+    if output.for_programs:
         output.data(found)
         return
     output.table(
-        ["JOB", "WHAT", "NAME", "PEER", "STATE", "SINCE", "PROBLEM"],
+        JOBS,
         [
             [
                 each["id"][:12],

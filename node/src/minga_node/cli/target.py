@@ -18,6 +18,20 @@ class Target:
     """Why there is no token, where one might have been found."""
 
 
+def of_context(name: str, named: str = "", inherited: str = "") -> Target:
+    """The node of a context, with the token that was named, else the one that is kept for it.
+
+    Args:
+        inherited: the token of the environment, for a node that has none of its own.
+
+    Raises:
+        ClientError: there is no such context, or the file is not one of ours.
+    """
+    saved = contexts.load()
+    contexts.check_known(saved, name)
+    return Target(saved.nodes[name], named or saved.tokens.get(name) or inherited)
+
+
 def chosen(named: str | None, token: str = "") -> Target:
     """The node that was named, else the context in use, else the local network's, else port 5000 here.
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from minga_node.cli.client import ClientError
+from minga_node.cli.kube import last_line
 from minga_node.token_files import GRANTS_FILE
 
 TRIES = 3
@@ -119,13 +120,13 @@ class SecretStore:
             if done.returncode == 0:
                 return
             if "(Conflict)" not in done.stderr or attempt == TRIES:
-                raise ClientError(f"kubectl cannot change the Secret {self._name}: {_reason(done)}")
+                raise ClientError(f"kubectl cannot change the Secret {self._name}: {last_line(done.stderr)}")
 
     def _get(self, kind: str, name: str) -> dict[str, Any]:
         done = self._run("get", kind, name, "--output", "json")
         if done.returncode != 0:
             status = 3 if "(NotFound)" in done.stderr else 1
-            raise ClientError(f"kubectl cannot read the {kind} {name}: {_reason(done)}", status)
+            raise ClientError(f"kubectl cannot read the {kind} {name}: {last_line(done.stderr)}", status)
         found: dict[str, Any] = json.loads(done.stdout)
         return found
 
@@ -137,8 +138,3 @@ class SecretStore:
 def _text(secret: dict[str, Any]) -> str:
     encoded = (secret.get("data") or {}).get(GRANTS_FILE, "")
     return b64decode(encoded).decode(errors="replace")
-
-
-def _reason(done: subprocess.CompletedProcess[str]) -> str:
-    lines = [line for line in done.stderr.splitlines() if line.strip()]
-    return lines[-1] if lines else "it gave no reason"

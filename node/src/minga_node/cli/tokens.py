@@ -10,11 +10,20 @@ import click
 
 from minga_node.access import KnownToken
 from minga_node.cli.client import Client, ClientError
+from minga_node.cli.groups import Words
 from minga_node.cli.output import Output, echo
+from minga_node.cli.tables import Column
 from minga_node.cli.token_stores import DirectoryStore, GrantStore, SecretStore
 from minga_node.grants import MOST_PREFIXES, Grant, Scope
 from minga_node.token_files import grant_line, lines, new_id, new_token, noted_grants, prefixes
 
+COLUMNS = (
+    Column("ID"),
+    Column("MAY"),
+    Column("NAMES", least=16),
+    Column("EXPIRES"),
+    Column("NOTE", note=True),
+)
 UNITS_SECONDS = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
 where = click.option(
@@ -40,7 +49,7 @@ class Duration(click.ParamType):  # type: ignore[type-arg,unused-ignore]
         )
 
 
-@click.group()
+@click.group(cls=Words)
 def token() -> None:
     """Makes tokens for some names or some time, lists, revokes.
 
@@ -94,7 +103,7 @@ def create(
 
     _store(ctx, directory).change(add)
     out = _output(ctx)
-    if out.as_json:
+    if out.for_programs:
         out.data({**_described(grant, note), "token": made})
         return
     echo(made)
@@ -108,12 +117,12 @@ def list_tokens(ctx: click.Context, directory: Path | None) -> None:
     """All tokens that were made by `minga token create`, with what each may do."""
     found = _parsed(_store(ctx, directory).read())
     out = _output(ctx)
-    if out.as_json:
+    if out.for_programs:
         out.data({"tokens": [_described(known.grant, note) for known, note in found]})
         return
     now = time.time()
     out.table(
-        ["ID", "MAY", "NAMES", "EXPIRES", "NOTE"],
+        COLUMNS,
         [
             [
                 known.grant.id,
@@ -154,7 +163,7 @@ def _store(ctx: click.Context, directory: Path | None) -> GrantStore:
     if directory is not None:
         return DirectoryStore(directory)
     if network is None:
-        raise click.UsageError("say whose tokens: --directory DIR, or --kube NETWORK before `token`")
+        raise click.UsageError("say whose tokens: --directory DIR, or --kube NETWORK")
     return SecretStore(network, said.get("namespace"))
 
 

@@ -35,5 +35,5 @@ def show(output: Output, render: Callable[[], RenderableType], watch: bool) -> N
                     live.update(render(), refresh=True)
                 except ClientError as error:
                     live.update(plain(str(error)), refresh=True)
-        except KeyboardInterrupt:
-            return
+        finally:
+            live.stop()
