@@ -23,18 +23,24 @@ PAGES: Mapping[str, Callable[[], str]] = {
 }
 
 
-def filled(text: str) -> str:
-    """The text with every figure between its two marks made anew."""
-    return figures.filled(text, figures.figures(figures.HOME.read_text(encoding="utf-8")))
+def repeating() -> list[Path]:
+    """Pages that repeat figures or defaults: all but those that are made as a whole."""
+    written = (path for path in HERE.parent.rglob("*.md") if path.parent != HERE)
+    return sorted([README, *(path for path in written if "<!-- /" in path.read_text(encoding="utf-8"))])
 
 
 def files() -> dict[Path, str]:
     """Every file that comes from the code, as it should be."""
+    known, defaults = figures.known(), figures.defaults()
+
+    def filled(text: str) -> str:
+        return figures.filled(text, known, defaults)
+
     found = {HERE / name: page().rstrip() + "\n" for name, page in PAGES.items()}
     return {
         **found,
         HERE.parent / "events.schema.json": schema.text(),
-        README: filled(README.read_text(encoding="utf-8")),
+        **{path: filled(path.read_text(encoding="utf-8")) for path in repeating()},
     }
 
 

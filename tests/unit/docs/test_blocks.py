@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tests.docs import blocks
@@ -35,7 +37,8 @@ four
 """
 
 
-INSTALLS = "changes the Python that you install into; the images are built by the same command"
+NEEDED = {"Docker", "a cloud", "kind"}
+"""What a block may need that no test has."""
 
 
 def test_each_block_runs_where_the_comment_before_it_says() -> None:
@@ -57,16 +60,12 @@ def test_a_block_that_would_be_passed_over_in_silence_is_an_error(text: str) -> 
         blocks.parse("page.md", text)
 
 
-def test_only_these_blocks_are_not_run() -> None:
-    found = {
-        (block.page, block.reason) for path in blocks.PAGES for block in blocks.read(path).of(Kind.NOT_RUN)
-    }
-    assert found == {
-        ("quick-start.md", "needs Docker and kind"),
-        ("how-to/tracing.md", INSTALLS),
-        ("how-to/tracing.md", "needs Docker"),
-        ("how-to/without-kubernetes.md", INSTALLS),
-    }
+def test_only_what_needs_docker_or_a_cloud_is_not_run() -> None:
+    reasons = {block.reason for path in blocks.PAGES for block in blocks.read(path).of(Kind.NOT_RUN)}
+    for reason in reasons:
+        word, _, needed = reason.partition(" ")
+        assert word == "needs"
+        assert set(re.split(r" and |, ", needed)) <= NEEDED
 
 
 def test_every_page_has_commands_that_are_run() -> None:
