@@ -141,8 +141,8 @@ API = (
         "Kinds that the operator may not watch. Networks that need such a kind are left as they are.",
         [
             Query(
-                f"max by (kind, namespace) (minga_operator_unwatched{{{WHERE}}}) > 0",
-                "{{kind}} {{namespace}}",
+                f"max by (kind, watched_namespace) (minga_operator_unwatched{{{WHERE}}}) > 0",
+                "{{kind}} {{watched_namespace}}",
             )
         ],
         width=12,

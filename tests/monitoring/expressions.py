@@ -52,6 +52,13 @@ class Expression:
         return {label.strip() for part in by for label in part.split(",")} | self.legend_labels
 
     @property
+    def pinned(self) -> set[str]:
+        """Labels that every metric named has with one value, by a matcher."""
+        matchers = re.findall(r"\bminga[_:][\w:]*\s*(?:\{([^}]*)\})?", self.text)
+        found = [set(re.findall(r'(\w+)="[^"]*"', part)) for part in matchers]
+        return set.intersection(*found) if found else set()
+
+    @property
     def legend_labels(self) -> set[str]:
         return set(re.findall(r"\{\{(\w+)\}\}", self.legend))
 

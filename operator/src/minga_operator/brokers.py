@@ -7,7 +7,7 @@ import secrets
 from base64 import b64decode
 from dataclasses import dataclass
 
-from minga_operator import credentials, metrics
+from minga_operator import credentials
 from minga_operator.cache import Cache
 from minga_operator.children import Children
 from minga_operator.credentials import Login
@@ -17,10 +17,9 @@ from minga_operator.errors import (
     MissingCluster,
     MissingSecret,
     OperatorError,
-    Unavailable,
 )
 from minga_operator.kinds import POD, RABBITMQ_CLUSTER, SECRET
-from minga_operator.kube import Kube, WriteConflict
+from minga_operator.kube import Kube
 from minga_operator.network import ROTATE_AT, Credentials, Network
 from minga_operator.resources import amqp, broker, common
 from minga_operator.resources.common import Object
@@ -93,7 +92,7 @@ class Brokers:
         if before.get("uri") != wanted["uri"]:
             news = f"The broker's credentials are {'other ones' if there else 'made'}"
         if write and (changes or (network.rotate_at and _asked(there) != network.rotate_at)):
-            self._save(network, there, broker.credentials_secret(network, wanted))
+            self._children.save(SECRET, there, broker.credentials_secret(network, wanted))
         found = Credentials(login.username, login.password, cookie, tuple(wanted["retired"].split("\n")[:-1]))
         return Found(found, _digest(wanted["uri"]), error, changes, news)
 
@@ -131,7 +130,7 @@ class Brokers:
                 f" kubectl delete pod -l {common.INSTANCE}={network.name},{common.COMPONENT}={common.BROKER}"
             )
         if write and cookie != found:
-            self._save(network, there, broker.cookie_secret(network, cookie))
+            self._children.save(SECRET, there, broker.cookie_secret(network, cookie))
         return cookie
 
     def _lacking(self, network: Network) -> OperatorError | None:
@@ -149,25 +148,6 @@ class Brokers:
         if adopt:
             return self._children.made_once(network, SECRET, name)
         return self._cache.get(SECRET, network.key, name) or self._kube.find(SECRET, network.namespace, name)
-
-    def _save(self, network: Network, there: Object | None, wanted: Object) -> None:
-        """Makes a Secret that is not applied again, or changes what it holds."""
-        name = wanted["metadata"]["name"]
-        try:
-            if there is None:
-                saved = self._kube.create(SECRET, wanted)
-            else:
-                # Of a Secret that has changed meanwhile we would overwrite what we have not read.
-                metadata = {
-                    "resourceVersion": there["metadata"]["resourceVersion"],
-                    "annotations": wanted["metadata"].get("annotations", {}),
-                }
-                patch = {"metadata": metadata, "data": wanted["data"]}
-                saved = self._kube.merge(SECRET, network.namespace, name, patch)
-        except WriteConflict as conflict:
-            raise Unavailable(f"Secret {name} has just changed: {conflict}") from conflict
-        metrics.WRITES.labels("Secret", "patch" if there else "create").inc()
-        self._cache.put(saved)
 
 
 def _asked(secret: Object | None) -> str:

@@ -10,9 +10,9 @@ from minga_operator import metrics
 from minga_operator.cache import Cache
 from minga_operator.compare import APPLIED, applied, differences, owner, projection, settled, stamped
 from minga_operator.crd import GROUP, KIND
-from minga_operator.errors import NameTaken, Refused, Waiting
+from minga_operator.errors import NameTaken, Refused, Unavailable, Waiting
 from minga_operator.kinds import BY_NAME, WATCHED, ObjectKind
-from minga_operator.kube import Invalid, Kube
+from minga_operator.kube import Invalid, Kube, WriteConflict
 from minga_operator.network import Network
 from minga_operator.resources.common import INSTANCE, MANAGED, Object, digest, owner_reference
 from minga_operator.workqueue import Key
@@ -52,6 +52,8 @@ class Children:
                 raise Refused(f"{kind.name} {name}: {invalid}", invalid.status) from invalid
             self._recreate(kind, target, live, say)
             return True
+        except WriteConflict as conflict:
+            raise Unavailable(f"{kind.name} {name} has just changed: {conflict}") from conflict
         except Refused as refused:
             raise Refused(f"{kind.name} {name}: {refused}", refused.status) from refused
         metrics.WRITES.labels(kind.name, "apply").inc()
@@ -102,15 +104,47 @@ class Children:
 
         Raises:
             NameTaken: it is somebody else's.
-            Waiting, Unavailable: not now.
+            Waiting, Unavailable: not now, or it has changed since it was read.
         """
         live = self._live(network, kind, name, made_once=True)
         if live is None or owner(live) is not None:
             return live
         metadata = live["metadata"]
         references = [*(metadata.get("ownerReferences") or ()), owner_reference(network)]
-        patch = {"metadata": {"uid": metadata["uid"], "ownerReferences": references}}
-        found = self._kube.merge(kind, network.namespace, name, patch)
+        return self._patch(kind, live, {"metadata": {"ownerReferences": references}})
+
+    def save(self, kind: ObjectKind, live: Object | None, wanted: Object) -> Object:
+        """Makes an object that is never applied, or changes the values and annotations of ``live``.
+
+        Keys that ``wanted`` does not have stay. Returns the object as the API server has it now.
+
+        Raises:
+            Unavailable: it was made, changed or deleted since ``live`` was read.
+            Refused: the API server does not accept it.
+        """
+        if live is not None:
+            notes = wanted["metadata"].get("annotations", {})
+            return self._patch(kind, live, {"metadata": {"annotations": notes}, "data": wanted["data"]})
+        try:
+            found = self._kube.create(kind, wanted)
+        except WriteConflict as conflict:
+            name = wanted["metadata"]["name"]
+            raise Unavailable(f"{kind.name} {name} has just been made: {conflict}") from conflict
+        metrics.WRITES.labels(kind.name, "create").inc()
+        self._cache.put(found)
+        return found
+
+    def _patch(self, kind: ObjectKind, live: Object, patch: Object) -> Object:
+        """Changes exactly this state of an object: a later one holds what we have not read."""
+        metadata = live["metadata"]
+        exactly = {key: metadata[key] for key in ("uid", "resourceVersion")}
+        patch = {**patch, "metadata": {**patch["metadata"], **exactly}}
+        try:
+            found = self._kube.merge(kind, metadata["namespace"], metadata["name"], patch)
+        except Refused as refused:
+            if refused.status not in {404, 409}:
+                raise
+            raise Unavailable(f"{kind.name} {metadata['name']} has just changed: {refused}") from refused
         metrics.WRITES.labels(kind.name, "patch").inc()
         self._cache.put(found)
         return found

@@ -11,6 +11,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 from minga_operator import metrics
 from minga_operator.cache import Cache
@@ -53,16 +54,27 @@ class Follower:
         """Set after the first list, or the first refusal."""
         self._refused = ""
         self._stopped = threading.Event()
+        self._lock = threading.Lock()
+        """Held while the gauge is set: what is shown last is what is so."""
+        self._thread = threading.Thread(target=self._run, name=f"watch-{self._what}", daemon=True)
         self._delay = _FIRST_DELAY
 
     def start(self) -> None:
         """Begins."""
         self._show()
-        threading.Thread(target=self._run, name=f"watch-{self._what}", daemon=True).start()
+        self._thread.start()
 
     def stop(self) -> None:
-        """The thread ends with its current watch."""
-        self._stopped.set()
+        """The thread ends with its current watch, and nobody misses the kind any more."""
+        with self._lock:
+            self._stopped.set()
+            with suppress(KeyError):
+                metrics.UNWATCHED.remove(self._kind.name, self._namespace or "")
+
+    def dead(self) -> str:
+        """The name of the thread if it has ended though nobody asked it to; empty if not."""
+        ended = self._thread.ident and not self._thread.is_alive() and not self._stopped.is_set()
+        return self._thread.name if ended else ""
 
     def _run(self) -> None:
         while not self._stopped.is_set():
@@ -90,6 +102,8 @@ class Follower:
         until = time.monotonic() + self._relist_seconds * random.uniform(0.8, 1.2)
         began = time.monotonic()
         with self._kube.watch(self._kind, self._namespace, version) as events:
+            if self._stopped.is_set():
+                return
             # Who may list and not watch would be left with a list that grows old.
             self._cache.listed(self._kind, self._namespace, items, int(version))
             self._can()
@@ -128,6 +142,8 @@ class Follower:
             self._turned()
 
     def _cannot(self, why: str) -> None:
+        if self._stopped.is_set():
+            return
         if self._refused != why:
             _log.warning(
                 "%s cannot be watched: %s; the rest goes on, and this is tried again every %.0f s",
@@ -143,7 +159,9 @@ class Follower:
             self._turned()
 
     def _show(self) -> None:
-        metrics.UNWATCHED.labels(self._kind.name, self._namespace or "").set(bool(self._refused))
+        with self._lock:
+            if not self._stopped.is_set():
+                metrics.UNWATCHED.labels(self._kind.name, self._namespace or "").set(bool(self._refused))
 
     def _warn(self, error: OperatorError) -> None:
         _log.warning("watching %s: %s; again in %.0f s", self._what, error, self._delay)

@@ -24,10 +24,14 @@ class _Quiet(WSGIRequestHandler):
 
 
 class Health:
-    """Tells a dead event loop (nothing is watched any more) from a reconcile that does not end."""
+    """Asks the parts whether they are at work, and event loops for a sign of life.
 
-    def __init__(self, problem: Callable[[], str]) -> None:
-        self._problem = problem
+    Args:
+        parts: each returns why the process should be restarted; empty when it need not.
+    """
+
+    def __init__(self, *parts: Callable[[], str]) -> None:
+        self._parts = list(parts)
         self._beats: dict[asyncio.AbstractEventLoop, float] = {}
         self._metrics = make_wsgi_app()
         self.stage: Callable[[], tuple[bool, str]] = lambda: (False, "starting")
@@ -36,6 +40,10 @@ class Health:
     def at(self, stage: tuple[bool, str]) -> None:
         """From now on this is so."""
         self.stage = lambda: stage
+
+    def watch(self, part: Callable[[], str]) -> None:
+        """From now on that part is asked too."""
+        self._parts.append(part)
 
     def serve(self, port: int) -> None:
         """Answers on that port from now on."""
@@ -59,7 +67,7 @@ class Health:
                 self._beats.pop(loop, None)
             elif silence > _DEAD_SECONDS:
                 return f"the event loop has been silent for {silence:.0f} s"
-        return self._problem()
+        return "; ".join(problem for part in list(self._parts) if (problem := part()))
 
     def _answer(self, environ: Environment, start: Start) -> Iterable[bytes]:
         path = environ["PATH_INFO"]

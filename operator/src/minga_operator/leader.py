@@ -78,6 +78,7 @@ class Election:
         self._seen = Seen()
         self._until = float("-inf")
         self._stopped = threading.Event()
+        self._threads: list[threading.Thread] = []
 
     def wait(self, stop: threading.Event, another: Callable[[], None] = lambda: None) -> bool:
         """Returns when the lease is ours, or False when told to stop; calls ``another`` while one leads."""
@@ -95,8 +96,17 @@ class Election:
 
     def keep(self, lost: Callable[[], None]) -> None:
         """Renews in the background; calls ``lost``, once, before others may take the lease."""
-        threading.Thread(target=self._renew, name="lease", daemon=True).start()
-        threading.Thread(target=self._expire, args=(lost,), name="lease-timer", daemon=True).start()
+        self._threads = [
+            threading.Thread(target=self._renew, name="lease", daemon=True),
+            threading.Thread(target=self._expire, args=(lost,), name="lease-timer", daemon=True),
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def dead(self) -> str:
+        """Which threads have ended though nobody asked them to; empty when none."""
+        ended = [thread.name for thread in self._threads if not thread.is_alive()]
+        return f"ended: {', '.join(ended)}" if ended and not self._stopped.is_set() else ""
 
     def release(self) -> None:
         """Lets another operator take over at once."""

@@ -88,8 +88,7 @@ def main() -> int:
         election = Election(Kube(kube.configuration), _own_namespace(environment), lease, identity)
         if not election.wait(stop, lambda: health.at((True, "standing by"))):
             return 0
-        kube.may_write = election.leads
-        election.keep(_lost)
+        _keep(election, kube, health)
     _lead(kube, runtime, health, Serving(runtime, health, chosen.namespaces or (None,), identity), stop)
     # Who may still be writing lets the lease run out.
     if runtime.stop() and election is not None:
@@ -104,6 +103,7 @@ def _lead(kube: Kube, runtime: Runtime, health: Health, serving: Serving, stop: 
     health.at((False, "leading, and looking at what there is"))
     runtime.start()
     serving.start()
+    health.watch(serving.dead)
 
     def stage() -> tuple[bool, str]:
         obstacle = serving.problem() or runtime.blind()
@@ -112,6 +112,13 @@ def _lead(kube: Kube, runtime: Runtime, health: Health, serving: Serving, stop: 
     health.stage = stage
     stop.wait()
     serving.stop()
+
+
+def _keep(election: Election, kube: Kube, health: Health) -> None:
+    """Leads as long as the lease is renewed, and not longer."""
+    kube.may_write = election.leads
+    election.keep(_lost)
+    health.watch(election.dead)
 
 
 def _lost() -> None:

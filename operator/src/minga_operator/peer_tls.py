@@ -5,13 +5,12 @@ from __future__ import annotations
 import datetime
 from base64 import b64decode
 
-from minga_operator import certificates, metrics
-from minga_operator.cache import Cache
+from minga_operator import certificates
 from minga_operator.certificates import Bundle, Pair
 from minga_operator.children import Children
-from minga_operator.errors import MissingSecret, Unavailable
+from minga_operator.errors import MissingSecret
 from minga_operator.kinds import SECRET
-from minga_operator.kube import Kube, WriteConflict
+from minga_operator.kube import Kube
 from minga_operator.network import Network
 from minga_operator.resources import common, peer_tls
 from minga_operator.resources.common import Object
@@ -20,8 +19,8 @@ from minga_operator.resources.common import Object
 class CertificateSecrets:
     """Looks after the Secrets that nodes mount. What is in them goes nowhere else."""
 
-    def __init__(self, kube: Kube, cache: Cache, children: Children) -> None:
-        self._kube, self._cache, self._children = kube, cache, children
+    def __init__(self, kube: Kube, children: Children) -> None:
+        self._kube, self._children = kube, children
 
     def ensure(self, network: Network, now: datetime.datetime) -> int:
         """Makes and renews what is ours; returns how many writes that took.
@@ -74,18 +73,9 @@ class CertificateSecrets:
     def _write(
         self, network: Network, name: str, found: Object | None, data: dict[str, str], needed: bool
     ) -> int:
-        if not needed:
-            return 0
-        try:
-            if found is None:
-                written = self._kube.create(SECRET, peer_tls.secret(network, name, data))
-            else:
-                written = self._kube.merge(SECRET, network.namespace, name, {"data": data})
-        except WriteConflict as conflict:
-            raise Unavailable(f"Secret {name} has just been made: {conflict}") from conflict
-        metrics.WRITES.labels("Secret", "patch" if found else "create").inc()
-        self._cache.put(written)
-        return 1
+        if needed:
+            self._children.save(SECRET, found, peer_tls.secret(network, name, data))
+        return int(needed)
 
 
 def _bundle(secret: Object) -> Bundle:

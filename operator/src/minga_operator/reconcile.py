@@ -23,7 +23,7 @@ from minga_operator.events import Events
 from minga_operator.evictions import Evictions
 from minga_operator.kinds import BY_NAME, CLAIM, NEEDED, POD
 from minga_operator.known import Known
-from minga_operator.kube import Kube, WriteConflict
+from minga_operator.kube import Kube
 from minga_operator.network import Network, Plan, Tokens, parse
 from minga_operator.nodes import Nodes
 from minga_operator.observed import Observed
@@ -78,7 +78,7 @@ class Reconciler:
         self._children = Children(kube, cache)
         self._brokers = Brokers(kube, cache, self._children)
         self._tokens = TokenSecrets(kube, cache, self._children)
-        self._certificates = CertificateSecrets(kube, cache, self._children)
+        self._certificates = CertificateSecrets(kube, self._children)
         self._volumes = VolumeClaims(kube, cache, self._events)
         self.known = Known()
         self._observer = Observer(kube, cache, nodes, self.known, self._evictions)
@@ -162,7 +162,7 @@ class Reconciler:
                     network, item, lambda *event: self._events.post(network, *event)
                 )
             except Refused as refused:
-                if isinstance(refused, WriteConflict) or not BY_NAME[item["kind"]].apart:
+                if not BY_NAME[item["kind"]].apart:
                     raise
                 partial_error = partial_error or refused
         spare = _spare(network)

@@ -16,7 +16,7 @@ from minga_operator.errors import InternalError, OperatorError, Unavailable, Wai
 from minga_operator.evictions import Evictions
 from minga_operator.follower import Follower
 from minga_operator.kinds import NEEDED, NETWORK, WATCHED, ObjectKind
-from minga_operator.kube import Kube, WriteConflict
+from minga_operator.kube import Kube
 from minga_operator.nodes import Nodes
 from minga_operator.planning import Settings
 from minga_operator.reconcile import Reconciler
@@ -119,6 +119,7 @@ class Runtime:
         if oldest > _STUCK_SECONDS:
             return f"a reconcile has been running for {oldest:.0f} s"
         dead = [thread.name for thread in self._threads if not thread.is_alive()]
+        dead += [name for follower in list(self._followers.values()) if (name := follower.dead())]
         return f"ended: {', '.join(dead)}" if dead and not self._stopped.is_set() else ""
 
     def _spawn(self, target: object, name: str) -> None:
@@ -137,7 +138,7 @@ class Runtime:
         began = time.perf_counter()
         try:
             result = self.reconciler.reconcile(key)
-        except (Unavailable, Waiting, WriteConflict) as error:
+        except (Unavailable, Waiting) as error:
             outcome = "waiting"
             delay = self.queue.retry(key)
             _log.info("%s/%s: %s; again in %.1f s", *key, error, delay)

@@ -6,12 +6,11 @@ import re
 import secrets
 from base64 import b64decode
 
-from minga_operator import metrics
 from minga_operator.cache import Cache
 from minga_operator.children import Children
-from minga_operator.errors import MissingSecret, Unavailable
+from minga_operator.errors import MissingSecret
 from minga_operator.kinds import SECRET
-from minga_operator.kube import Kube, WriteConflict
+from minga_operator.kube import Kube
 from minga_operator.network import Network, Tokens
 from minga_operator.resources import access, common
 from minga_operator.resources.common import Object
@@ -64,28 +63,15 @@ class TokenSecrets:
         return Tokens(read, write), not (read and write)
 
     def _own(self, network: Network) -> Object:
-        name = common.tokens_name(network)
-        found = self._children.made_once(network, SECRET, name)
-        if found is not None:
-            return self._whole(network, found)
-        try:
-            found = self._kube.create(SECRET, access.new_tokens(network, Tokens(_new(), _new())))
-        except WriteConflict as conflict:
-            raise Unavailable(f"Secret {name} has just been made: {conflict}") from conflict
-        metrics.WRITES.labels("Secret", "create").inc()
-        self._cache.put(found)
-        return found
-
-    def _whole(self, network: Network, found: Object) -> Object:
         """What a person put in place of a token stays; what is none is made anew."""
-        lacking = [key for key in access.KEYS if not _first(found, key)]
-        if not lacking:
+        found = self._children.made_once(network, SECRET, common.tokens_name(network))
+        lacking = [key for key in access.KEYS if not _first(found or {}, key)]
+        if found is not None and not lacking:
             return found
-        data = {key: common.base64(_new()) for key in lacking}
-        found = self._kube.merge(SECRET, network.namespace, common.tokens_name(network), {"data": data})
-        metrics.WRITES.labels("Secret", "patch").inc()
-        self._cache.put(found)
-        return found
+        wanted = access.new_tokens(network, Tokens(_new(), _new()))
+        if found is not None:
+            wanted["data"] = {key: wanted["data"][key] for key in lacking}
+        return self._children.save(SECRET, found, wanted)
 
 
 def _new() -> str:

@@ -196,6 +196,12 @@ def test_it_names_only_metrics_and_labels_that_are_exported(expression: Expressi
     assert expression.grouped <= anywhere
 
 
+@pytest.mark.parametrize("expression", expressions.everything(), ids=lambda one: one.where)
+def test_nothing_is_told_apart_by_a_label_that_has_one_value_here(expression: Expression) -> None:
+    """The operator's own namespace is not the one of what it watches: that has a label of its own."""
+    assert expression.grouped.isdisjoint(expression.pinned)
+
+
 def test_every_metric_is_looked_at() -> None:
     """What no panel and no rule shows, nobody sees."""
     shown = {name for one in expressions.everything() for name, _ in one.selectors}
