@@ -11,7 +11,7 @@ from minga_operator.network import Network, Plan
 from minga_operator.observed import Observed, Verdict
 from minga_operator.resources import common
 from minga_operator.resources.common import Object
-from minga_operator.verdicts import FINAL, WRONG, counts, verdicts
+from minga_operator.verdicts import FINAL, WRONG, counts, stalls, verdicts
 
 TYPES = (
     "Ready",
@@ -95,17 +95,20 @@ def status(
 
 
 def defect(previous: Mapping[str, Any], generation: int, error: OperatorError, now: str) -> Object:
-    """What is said when the status itself cannot be told: the conditions of before, but for two."""
-    told = {"Ready", "Reconciled"}
+    """What is said when the status itself cannot be told: the conditions of before, but for four.
+
+    As ever, of Ready, Reconciling and Stalled one is true.
+    """
+    stalled = stalls(previous, "Reconciled", error.reason, now)
+    told = {"Ready": False, "Reconciling": not stalled, "Stalled": stalled, "Reconciled": False}
+    before = {item["type"]: item for item in previous.get("conditions") or ()}
     conditions = []
     for type_ in TYPES:
-        old: Object = next((item for item in previous.get("conditions") or () if item["type"] == type_), {})
         if type_ in told:
-            new = {"type": type_, "status": "False", "reason": error.reason, "message": str(error)}
-            since = old.get("lastTransitionTime") if old.get("status") == "False" else None
-            conditions.append(new | {"lastTransitionTime": since or now, "observedGeneration": generation})
-        elif old:
-            conditions.append(dict(old))
+            verdict = Verdict(type_, told[type_], error.reason, str(error))
+            conditions.append(_condition(verdict, before.get(type_, {}), generation, now))
+        elif type_ in before:
+            conditions.append(dict(before[type_]))
     return {"conditions": conditions, "phase": "Degraded", "observedGeneration": generation}
 
 
@@ -160,20 +163,25 @@ def _generation(network: Network) -> int | None:
 
 def _conditions(network: Network, given: Sequence[Verdict], now: str) -> list[Object]:
     before = {item["type"]: item for item in network.status.get("conditions") or ()}
-    found = []
-    for verdict in given:
-        state = "Unknown" if verdict.status is None else str(verdict.status)
-        old = before.get(verdict.type, {})
-        since = old.get("lastTransitionTime") if old.get("status") == state else None
-        condition = {
-            "type": verdict.type,
-            "status": state,
-            "reason": verdict.reason,
-            "message": verdict.message,
-            "lastTransitionTime": since or now,
-        }
-        generation = network.generation if verdict.type == "Paused" else _generation(network)
-        if generation is not None:
-            condition["observedGeneration"] = generation
-        found.append(condition)
-    return found
+    return [
+        _condition(
+            verdict,
+            before.get(verdict.type, {}),
+            network.generation if verdict.type == "Paused" else _generation(network),
+            now,
+        )
+        for verdict in given
+    ]
+
+
+def _condition(verdict: Verdict, old: Mapping[str, Any], generation: int | None, now: str) -> Object:
+    state = "Unknown" if verdict.status is None else str(verdict.status)
+    since = old.get("lastTransitionTime") if old.get("status") == state else None
+    found = {
+        "type": verdict.type,
+        "status": state,
+        "reason": verdict.reason,
+        "message": verdict.message,
+        "lastTransitionTime": since or now,
+    }
+    return found if generation is None else found | {"observedGeneration": generation}

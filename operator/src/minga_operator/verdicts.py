@@ -7,6 +7,7 @@ Conditions are positive: True is well. But for two, which are as kstatus has the
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from minga_operator.draining import seconds_between
 from minga_operator.errors import CannotWatch, OperatorError
@@ -99,18 +100,24 @@ def _reconciling(network: Network, ready: Verdict, stalled: Verdict) -> Verdict:
 def _stalled(network: Network, groups: Sequence[Verdict], now: str) -> Verdict:
     """Whether somebody has to do something."""
     for verdict in (groups[-1], *groups[:-1]):
-        lasting = verdict.reason in WRONG and _lasts(network, verdict, now) >= STALLED_SECONDS
-        if verdict.status is False and (verdict.reason in FINAL or lasting):
+        if verdict.status is False and stalls(network.status, verdict.type, verdict.reason, now):
             return Verdict("Stalled", True, verdict.reason, verdict.message)
     return Verdict("Stalled", False, "NotStalled", "Nothing keeps the operator from its work")
 
 
-def _lasts(network: Network, verdict: Verdict, now: str) -> float:
-    """Seconds for which the status has been saying that this is not well."""
-    for item in network.status.get("conditions") or ():
-        if item["type"] == verdict.type and item["status"] == "False":
-            return seconds_between(str(item["lastTransitionTime"]), now)
-    return 0.0
+def stalls(previous: Mapping[str, Any], type_: str, reason: str, now: str) -> bool:
+    """Whether a condition that is False for this reason, and was so in the status before, needs somebody."""
+    if reason in FINAL:
+        return True
+    since = next(
+        (
+            str(item["lastTransitionTime"])
+            for item in previous.get("conditions") or ()
+            if item["type"] == type_ and item["status"] == "False"
+        ),
+        now,
+    )
+    return reason in WRONG and seconds_between(since, now) >= STALLED_SECONDS
 
 
 def _not_evicted(network: Network, observed: Observed, now: str) -> Verdict:

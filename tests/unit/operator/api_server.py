@@ -183,7 +183,9 @@ def api_server() -> Iterator[ApiServer]:
                 old = state.objects.get((plural, namespace, name))
                 if self.command == "PATCH" and names[1:] == ["status"]:
                     state.status_writes += 1
-                if self.command == "POST":
+                if self.command == "POST" and old is not None:
+                    self.answer(409, {"message": "it exists already"})
+                elif self.command == "POST":
                     self.answer(201, state.write(plural, body))
                 elif self.command == "PATCH" and "merge" not in self.headers["Content-Type"]:
                     self.answer(200, state.write(plural, body))

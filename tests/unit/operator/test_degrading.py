@@ -10,6 +10,7 @@ import pytest
 
 from minga_operator import follower, metrics
 from minga_operator.brokers import Brokers
+from minga_operator.cache import Cache
 from minga_operator.errors import Refused
 from minga_operator.kinds import BY_NAME, NETWORK, POD, SECRET, STATEFUL_SET
 from minga_operator.planning import Settings
@@ -112,6 +113,19 @@ def test_a_namespace_that_is_lost_stops_no_other(server: ApiServer, runtimes: li
     assert unwatched("Pod", "shelf") == 0
 
 
+def test_nobody_misses_a_kind_that_is_not_followed_any_more(server: ApiServer) -> None:
+    server.forbid(INGRESS)
+    found = follower.Follower(server.kube, Cache(lambda _: None), INGRESS, "away")
+    found.start()
+    wait_for(lambda: ("Ingress", "away") in metrics.UNWATCHED._metrics, "its sample")
+    wait_for(lambda: unwatched("Ingress", "away") == 1, "that it is missed")
+    found.stop()
+    assert ("Ingress", "away") not in metrics.UNWATCHED._metrics
+    found._cannot("a refusal that was on its way")
+    assert ("Ingress", "away") not in metrics.UNWATCHED._metrics
+    assert found.dead() == ""
+
+
 def test_an_operator_that_may_see_nothing_is_at_work_for_nobody(
     server: ApiServer, runtimes: list[Runtime]
 ) -> None:
@@ -172,6 +186,7 @@ def test_a_defect_of_the_status_itself_is_told_too(
     begin(server, runtimes)
     wait_for(lambda: server.conditions(LIBRARY).get("Reconciled") == ("False", "InternalError"), "a word")
     assert server.conditions(LIBRARY)["Ready"] == ("False", "InternalError")
+    assert server.conditions(LIBRARY)["Reconciling"] == ("True", "InternalError")
     wait_for(lambda: tries >= 3, "a third try")
     assert len(traces(caplog)) == 1
 

@@ -12,11 +12,15 @@ from collections.abc import Iterator
 import pytest
 from kubernetes import client
 
-from minga_operator import health, runtime
+from minga_operator import health, main, runtime
+from minga_operator.follower import Follower
 from minga_operator.health import Health
+from minga_operator.kinds import POD
 from minga_operator.kube import Kube
+from minga_operator.leader import Election
 from minga_operator.planning import Settings
 from minga_operator.runtime import Runtime
+from minga_operator.serving import Serving
 from tests.waiting import wait_for
 
 
@@ -115,3 +119,38 @@ def test_a_worker_that_is_gone_is_told(idle: Runtime) -> None:
     wait_for(lambda: idle.problem() == "ended: worker-0", "the worker's name", 10)
     idle.stop()
     assert idle.problem() == ""
+
+
+def ends(*_: object) -> None:
+    """In place of what a thread should do for ever."""
+
+
+def test_a_watch_that_is_gone_is_told(idle: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Follower, "_run", ends)
+    monkeypatch.setattr(runtime, "WATCHED", [POD])
+    idle._discover()
+    wait_for(lambda: idle.problem() == "ended: watch-pods", "its name", 10)
+
+
+def test_liveness_asks_who_serves_and_who_keeps_the_lease(
+    idle: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found, stop = Health(), threading.Event()
+    monkeypatch.setattr(Serving, "_serve", ends)
+    monkeypatch.setattr(Election, "_renew", ends)
+    monkeypatch.setattr(Election, "_expire", ends)
+    monkeypatch.setattr(main, "_await_definition", ends)
+    monkeypatch.setattr(idle, "start", ends)
+    served = Serving(idle, found, (None,), "me")
+    kube = Kube(client.Configuration())
+    main._keep(Election(kube, "shelf", "minga", "me"), kube, found)
+    wait_for(lambda: found.ailment() == "ended: lease, lease-timer", "who keeps the lease", 10)
+    thread = threading.Thread(target=main._lead, args=(kube, idle, found, served, stop))
+    thread.start()
+    try:
+        wait_for(
+            lambda: found.ailment() == "ended: lease, lease-timer; ended: networks-all", "who serves", 10
+        )
+    finally:
+        stop.set()
+        thread.join(10)

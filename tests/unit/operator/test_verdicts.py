@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from minga_operator import status
-from minga_operator.errors import InvalidSpec, MissingSecret, NameTaken, OperatorError, Waiting
+from minga_operator.errors import InternalError, InvalidSpec, MissingSecret, NameTaken, OperatorError, Waiting
 from minga_operator.observed import Observed, Said
 from tests.unit.operator.networks import NOW, network, plan
 from tests.unit.operator.test_status import healthy, peers, pod, waiting
@@ -52,6 +52,26 @@ def test_one_of_the_three_is_so(
     observed: Observed, error: OperatorError | None, expected: tuple[str, ...]
 ) -> None:
     assert trio(conditions(observed, error)) == expected
+
+
+@pytest.mark.parametrize(
+    ("error", "now", "expected"),
+    [
+        (InvalidSpec("spec.seeds: no"), NOW, ("False", "False", "True")),
+        (InternalError(KeyError("x")), NOW, ("False", "True", "False")),
+        (InternalError(KeyError("x")), MINUTES_11, ("False", "False", "True")),
+    ],
+)
+def test_it_is_so_also_when_the_status_cannot_be_told(
+    error: OperatorError, now: str, expected: tuple[str, ...]
+) -> None:
+    before = status.status(network(), plan(network()), healthy(), None, None, NOW)
+    before = before | status.defect(before, 7, error, NOW)
+    found = {item["type"]: item for item in status.defect(before, 8, error, now)["conditions"]}
+    assert trio(found) == expected
+    assert found["SeedsReady"]["observedGeneration"] == 7
+    for kind in ("Ready", "Reconciling", "Stalled", "Reconciled"):
+        assert (found[kind]["reason"], found[kind]["observedGeneration"]) == (error.reason, 8)
 
 
 def test_what_does_not_mend_itself_within_ten_minutes_is_stalled() -> None:
