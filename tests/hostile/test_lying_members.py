@@ -11,7 +11,7 @@ import pytest
 
 from minga_node.errors import MingaError
 from minga_node.membership import Push
-from minga_node.membership.crowd import OF_AN_ADDRESS, OF_AN_UNPROVEN
+from minga_node.membership.crowd import MOST_AT_AN_ADDRESS, MOST_TOLD_BY_AN_UNPROVEN_NODE
 from minga_node.membership.messages import Reconcile
 from minga_node.membership.scuttlebutt import Digest
 from minga_node.metrics import GOSSIP_REFUSED
@@ -126,7 +126,7 @@ def test_who_has_proven_nothing_tells_of_few_others(nodes: Nodes, calls: GossipC
     target = network[0].peer.grpc_target
     calls.push(target, Push("test", record("liar"), peers=invented))
     known = network[0].membership._view.known
-    assert sum(id_.startswith("nobody") for id_ in known) == OF_AN_UNPROVEN
+    assert sum(id_.startswith("nobody") for id_ in known) == MOST_TOLD_BY_AN_UNPROVEN_NODE
     network[0].index.publish([file("after the crowd")])
     until(lambda: all("after the crowd" in node.names() for node in network), 15)
 
@@ -138,11 +138,11 @@ def test_a_flood_of_newcomers_from_one_address_takes_nobodys_place(nodes: Nodes,
     meet(network)
     until(lambda: all(len(_proven(node)) == 2 for node in network))
     target = network[0]
-    for number in range(2 * OF_AN_ADDRESS):
+    for number in range(2 * MOST_AT_AN_ADDRESS):
         # Where this machine is quick enough, some are told to come again.
         try_to(calls.join, target.peer.grpc_target, "test", record(f"nobody-{number}"))
     known = target.membership._view.known
-    assert sum(id_.startswith("nobody") for id_ in known) <= OF_AN_ADDRESS
+    assert sum(id_.startswith("nobody") for id_ in known) <= MOST_AT_AN_ADDRESS
     assert len(_proven(target)) == 2
     network[1].index.publish([file("after the flood")])
     until(lambda: all("after the flood" in node.names() for node in network), 30)

@@ -76,7 +76,7 @@ def test_the_probes_tell_of_a_piece_listener_that_is_dead(
     node: Node, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
     """Only a restart brings it back, which is the kubelet's part: it asks /healthz."""
-    monkeypatch.setattr("minga_node.workers.SHOWN_AFTER", 1.0)
+    monkeypatch.setattr("minga_node.workers.SHOWN_AFTER_SECONDS", 1.0)
     assert answers(node, "/healthz") == (200, "")
     go_on = threading.Event()
     if how == "ends":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -41,13 +40,21 @@ def modules() -> tuple[Module, ...]:
     return tuple(sorted(found))
 
 
-def imports(module: Module) -> Iterator[tuple[int, str]]:
+@cache
+def imports(module: Module) -> tuple[tuple[int, str], ...]:
     """The line and the module of everything that a module imports, also inside of functions."""
-    names = {each.name for each in modules()}
+    names = _names()
+    found: list[tuple[int, str]] = []
     for node in ast.walk(module.tree):
         if isinstance(node, ast.Import):
-            yield from ((node.lineno, alias.name) for alias in node.names)
+            found += ((node.lineno, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             for alias in node.names:
                 submodule = f"{node.module}.{alias.name}"
-                yield node.lineno, submodule if submodule in names else node.module
+                found.append((node.lineno, submodule if submodule in names else node.module))
+    return tuple(found)
+
+
+@cache
+def _names() -> frozenset[str]:
+    return frozenset(module.name for module in modules())

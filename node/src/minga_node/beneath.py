@@ -15,12 +15,12 @@ from contextlib import suppress
 from functools import lru_cache
 
 NR_OPENAT2 = 437
-"""The same on every architecture that Linux got since calls are numbered alike; ENOSYS elsewhere."""
-NO_MAGICLINKS, NO_SYMLINKS, BENEATH = 0x02, 0x04, 0x08
-NOREPLACE, EXCHANGE = 1, 2
+"""The number of the system call, the same on every architecture that is new enough; ENOSYS elsewhere."""
+NO_MAGICLINKS, NO_SYMLINKS, BENEATH = 0x02, 0x04, 0x08  # flags of openat2
+NOREPLACE, EXCHANGE = 1, 2  # flags of renameat2
 FOLDER = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-AT_EMPTY_PATH = 0x1000
-STATX_BTIME = 0x800
+AT_EMPTY_PATH = 0x1000  # flag of statx
+STATX_BTIME = 0x800  # flag of statx
 LACKING = {errno.ENOSYS, errno.EINVAL, errno.EPERM, errno.EOPNOTSUPP}
 """What a kernel, a file system or a container's filter says of a call that it does not have."""
 

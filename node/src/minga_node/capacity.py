@@ -19,16 +19,16 @@ from pathlib import Path
 from minga_node.disk import disk_errors
 from minga_node.errors import StorageFull
 
-_BLOCK = 512
+_BLOCK_BYTES = 512
 """Unit of ``st_blocks``, whatever the file system's own is."""
 _KEPT_SECONDS = 5.0
 """How long a count holds at least."""
-_UNIT = 4096
+_UNIT_BYTES = 4096
 """What a file takes on most file systems is a multiple of this."""
-_SHARE = 20
+_KEPT_FACTOR = 20
 """A count holds this many times as long as it took: a huge directory must not keep a core busy."""
-_SHARE_ANEW = 4
-"""The same for who would be refused by it."""
+_KEPT_FACTOR_IF_REFUSED = 4
+"""A count holds this many times as long as it took, where somebody would be refused by it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,7 @@ class Capacity:
         """
         room = self.room(name, path)
         try:
-            room.more(-(-size // _UNIT) * _UNIT)
+            room.more(-(-size // _UNIT_BYTES) * _UNIT_BYTES)
             yield room
         finally:
             room.close()
@@ -164,8 +164,8 @@ class Capacity:
         if now >= (self._until_anew if anew else self._until):
             self._counted = _count(self._directory, {room.path for room in self._rooms})
             took = self._clock() - now
-            self._until = now + took + max(_KEPT_SECONDS, _SHARE * took)
-            self._until_anew = now + took + _SHARE_ANEW * took
+            self._until = now + took + max(_KEPT_SECONDS, _KEPT_FACTOR * took)
+            self._until_anew = now + took + _KEPT_FACTOR_IF_REFUSED * took
             self._since = 0
         return self._counted + self._since + sum(room.taken for room in self._rooms)
 
@@ -183,7 +183,7 @@ def _count(directory: Path, besides: Collection[str | None] = ()) -> int:
                     found = entry.stat(follow_symlinks=False)
                     if found.st_dev != device or entry.path in mounted or entry.path in besides:
                         continue
-                    total += found.st_blocks * _BLOCK
+                    total += found.st_blocks * _BLOCK_BYTES
                     if entry.is_dir(follow_symlinks=False):
                         folders.append(entry.path)
                 except FileNotFoundError:

@@ -26,13 +26,13 @@ from blake3 import blake3
 from minga_node.errors import Conflict, VerificationFailed
 
 MAGIC = b"MINGA\x00\x00\x01"
-DIGEST = 32
+DIGEST_BYTES = 32
 HEADER = struct.Struct(">8sQI")
-SMALLEST_PIECE = 64 * 1024
-LARGEST_PIECE = 32 * 1024 * 1024
+SMALLEST_PIECE_BYTES = 64 * 1024
+LARGEST_PIECE_BYTES = 32 * 1024 * 1024
 MOST_PIECES = 2048
-READ = 1024 * 1024
-PARALLEL_FROM = 64 * 1024 * 1024
+READ_BYTES = 1024 * 1024
+PARALLEL_FROM_BYTES = 64 * 1024 * 1024
 
 
 def piece_size(size: int) -> int:
@@ -42,8 +42,8 @@ def piece_size(size: int) -> int:
     only be passed on once all of it is here, so with half of them each hop through a swarm takes twice as
     long (docs/performance.md). Frozen: equal content must have an equal id wherever it is published.
     """
-    piece = SMALLEST_PIECE
-    while piece < LARGEST_PIECE and -(-size // piece) >= MOST_PIECES:
+    piece = SMALLEST_PIECE_BYTES
+    while piece < LARGEST_PIECE_BYTES and -(-size // piece) >= MOST_PIECES:
         piece *= 2
     return piece
 
@@ -60,9 +60,10 @@ class Manifest:
     digests: bytes
 
     def __post_init__(self) -> None:
-        if self.size < 0 or len(self.digests) != DIGEST * self.pieces:
+        if self.size < 0 or len(self.digests) != DIGEST_BYTES * self.pieces:
             raise VerificationFailed(
-                f"a content of {self.size} bytes has {self.pieces} pieces, not {len(self.digests) / DIGEST:g}"
+                f"a content of {self.size} bytes has {self.pieces} pieces, "
+                f"not {len(self.digests) / DIGEST_BYTES:g}"
             )
 
     @cached_property
@@ -79,7 +80,7 @@ class Manifest:
         return blake3(self.encode()).hexdigest()
 
     def digest(self, piece: int) -> bytes:
-        return self.digests[piece * DIGEST : (piece + 1) * DIGEST]
+        return self.digests[piece * DIGEST_BYTES : (piece + 1) * DIGEST_BYTES]
 
     def span(self, piece: int) -> tuple[int, int]:
         """First byte of a piece and the one after its last."""
@@ -114,7 +115,7 @@ class Manifest:
     @classmethod
     def of_one_piece(cls, content: bytes | bytearray | memoryview) -> Manifest:
         """The manifest of a content that is at most one piece of the smallest size."""
-        if len(content) > SMALLEST_PIECE:
+        if len(content) > SMALLEST_PIECE_BYTES:
             raise ValueError(f"{len(content)} bytes are more than one piece")
         return cls(len(content), blake3(content).digest() if len(content) else b"")
 
@@ -139,7 +140,7 @@ def hash_open(descriptor: int, name: str, *, cancelled: Callable[[], bool] = lam
     size = os.fstat(descriptor).st_size
     piece = piece_size(size)
     pieces = -(-size // piece)
-    workers = min(4, os.cpu_count() or 1) if size >= PARALLEL_FROM else 1
+    workers = min(4, os.cpu_count() or 1) if size >= PARALLEL_FROM_BYTES else 1
     if workers == 1:
         digests = _hash_pieces(descriptor, size, range(pieces), cancelled)
     else:
@@ -155,7 +156,7 @@ def hash_open(descriptor: int, name: str, *, cancelled: Callable[[], bool] = lam
 
 def _hash_pieces(descriptor: int, size: int, pieces: range, cancelled: Callable[[], bool]) -> bytes:
     piece = piece_size(size)
-    buffer = memoryview(bytearray(min(READ, piece, max(size, 1))))
+    buffer = memoryview(bytearray(min(READ_BYTES, piece, max(size, 1))))
     digests = []
     for number in pieces:
         hasher = blake3()

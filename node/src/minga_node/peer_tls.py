@@ -22,7 +22,7 @@ from minga_node.versions import LOOK_SECONDS, Versions, versions
 
 log = logging.getLogger(__name__)
 
-LARGEST = 1 << 20
+LARGEST_FILE_BYTES = 1 << 20
 EXPLAIN_SECONDS = 3.0
 
 
@@ -132,7 +132,7 @@ class PeerTls:
             path = self._path(file)
             try:
                 with path.open("rb") as stream:
-                    contents.append(stream.read(LARGEST))
+                    contents.append(stream.read(LARGEST_FILE_BYTES))
             except OSError as error:
                 raise ConfigError(f"peer_tls_directory: cannot read {path}: {error.strerror}") from None
         try:

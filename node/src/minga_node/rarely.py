@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-SHARE = 50
+KEPT_FACTOR = 50
 """A figure that took a second to find is kept for this many: its search costs at most 2 % of a core."""
 LEAST_SECONDS = 1.0
 
@@ -29,5 +29,5 @@ class Rarely(Generic[T]):
             if began >= self._until:
                 self._last = self._find()
                 took = self._clock() - began
-                self._until = began + max(LEAST_SECONDS, SHARE * took)
+                self._until = began + max(LEAST_SECONDS, KEPT_FACTOR * took)
             return self._last

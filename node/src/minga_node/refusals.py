@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 SAY_SECONDS = 60.0
 """Refusals of one host for one reason are logged once in so long."""
 EXPIRED = 10
-"""X509_V_ERR_CERT_HAS_EXPIRED."""
+"""The number of OpenSSL's X509_V_ERR_CERT_HAS_EXPIRED."""
 
 _HERE = {
     "PEER_DID_NOT_RETURN_A_CERTIFICATE": ("no-certificate", "it shows no certificate"),

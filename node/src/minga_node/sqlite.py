@@ -10,9 +10,9 @@ from pathlib import Path
 
 from minga_node.errors import MingaError, StorageFailed, StorageFull
 
-MOST = 8
+MOST_CONNECTIONS = 8
 """Connections for reading: two descriptors and a cache each."""
-PATIENCE = 1.0
+PATIENCE_SECONDS = 1.0
 """Seconds to wait for one of them, before one more is opened for this once."""
 BUSY_SECONDS = 30.0
 """How long a statement waits for another process that holds the database."""
@@ -87,7 +87,9 @@ class Readers:
 
     def take(self) -> sqlite3.Connection:
         with self._change:
-            self._change.wait_for(lambda: self._closed or self._free or self._open < MOST, PATIENCE)
+            self._change.wait_for(
+                lambda: self._closed or self._free or self._open < MOST_CONNECTIONS, PATIENCE_SECONDS
+            )
             if self._closed:
                 raise sqlite3.ProgrammingError("it is closed")
             if self._free:
@@ -106,7 +108,7 @@ class Readers:
     def give_back(self, connection: sqlite3.Connection, good: bool) -> None:
         with self._change:
             self._change.notify()
-            if good and not self._closed and self._open <= MOST:
+            if good and not self._closed and self._open <= MOST_CONNECTIONS:
                 self._free.append(connection)
                 return
             self._open -= 1

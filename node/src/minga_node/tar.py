@@ -18,11 +18,11 @@ from minga_node.model import Attributes
 MEDIA_TYPE = "application/x-tar"
 ID = "MINGA.id"
 """Keyword of the extended header that holds the content's id (vendor keywords are in capitals)."""
-BLOCK = 512
-END = bytes(2 * BLOCK)
-LONGEST_EXTENSION = 64 * 1024
+BLOCK_BYTES = 512
+END = bytes(2 * BLOCK_BYTES)
+LONGEST_EXTENSION_BYTES = 64 * 1024
 """Bytes of an extended header that are read at most."""
-READ = 1024 * 1024
+READ_BYTES = 1024 * 1024
 
 
 class TarSource(Protocol):
@@ -43,7 +43,7 @@ def header(name: str, size: int, modified_ms: int, identity: str = "", *, execut
 
 def padding(size: int) -> bytes:
     """What comes after them."""
-    return bytes(-size % BLOCK)
+    return bytes(-size % BLOCK_BYTES)
 
 
 class _Reader:
@@ -61,7 +61,7 @@ class _Reader:
         parts = [data]
         missing = size - len(data)
         while missing:
-            self._buffer = self._source.read(max(READ, missing))
+            self._buffer = self._source.read(max(READ_BYTES, missing))
             if not self._buffer:
                 raise BadRequest("the archive is cut off")
             self._at = min(missing, len(self._buffer))
@@ -97,8 +97,8 @@ class TarMember:
     def skip(self) -> None:
         """Goes on behind it."""
         while self._left:
-            self.read(READ)
-        self._reader.exactly(-self.size % BLOCK)
+            self.read(READ_BYTES)
+        self._reader.exactly(-self.size % BLOCK_BYTES)
 
 
 def members(source: TarSource) -> Iterator[TarMember]:
@@ -110,7 +110,7 @@ def members(source: TarSource) -> Iterator[TarMember]:
     reader = _Reader(source)
     extended: dict[str, str] = {}
     while True:
-        block = reader.exactly(BLOCK)
+        block = reader.exactly(BLOCK_BYTES)
         if not any(block):
             return
         info = _parse(block)
@@ -174,10 +174,10 @@ def _parse(block: bytes) -> tarfile.TarInfo:
 
 
 def _extension(reader: _Reader, info: tarfile.TarInfo) -> bytes:
-    if info.size > LONGEST_EXTENSION:
+    if info.size > LONGEST_EXTENSION_BYTES:
         raise BadRequest(f"the archive has an extended header of {info.size} bytes")
     data = reader.exactly(info.size)
-    reader.exactly(-info.size % BLOCK)
+    reader.exactly(-info.size % BLOCK_BYTES)
     return data
 
 

@@ -17,9 +17,9 @@ from minga_node.access import KnownToken, known_token
 from minga_node.grants import MOST_PREFIXES, Grant, Scope
 from minga_node.names import MAX_BYTES
 
-SHORTEST = 20
+LEAST_TOKEN_CHARACTERS = 20
 """Characters of a token: base64 says 6 bits with each, hex 4."""
-LONGEST = 512
+MOST_TOKEN_CHARACTERS = 512
 """Characters of a token."""
 MOST_NOTE = 200
 """Characters of a grant's note."""
@@ -47,9 +47,10 @@ def tokens(text: str) -> list[str]:
     """
     found = []
     for number, token in lines(text):
-        if not SHORTEST <= len(token) <= LONGEST:
+        if not LEAST_TOKEN_CHARACTERS <= len(token) <= MOST_TOKEN_CHARACTERS:
             raise ValueError(
-                f"line {number} has {len(token)} characters: expected a token of {SHORTEST} to {LONGEST}"
+                f"line {number} has {len(token)} characters: expected a token of "
+                f"{LEAST_TOKEN_CHARACTERS} to {MOST_TOKEN_CHARACTERS}"
             )
         if not _TOKEN.fullmatch(token):
             raise ValueError(f"line {number} is no token: expected letters, digits and ._~+/- without spaces")

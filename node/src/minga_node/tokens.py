@@ -16,7 +16,7 @@ from minga_node.versions import LOOK_SECONDS, Versions, versions
 
 log = logging.getLogger(__name__)
 
-LARGEST = 4 << 20
+LARGEST_FILE_BYTES = 4 << 20
 """Bytes of a file."""
 
 
@@ -105,9 +105,9 @@ class TokenDirectory:
         path = self._directory / name
         try:
             with path.open("rb") as stream:
-                text = stream.read(LARGEST + 1)
-            if len(text) > LARGEST:
-                raise ValueError(f"it has more than {LARGEST >> 20} MiB")
+                text = stream.read(LARGEST_FILE_BYTES + 1)
+            if len(text) > LARGEST_FILE_BYTES:
+                raise ValueError(f"it has more than {LARGEST_FILE_BYTES >> 20} MiB")
             return parse(text.decode())
         except FileNotFoundError:
             return None

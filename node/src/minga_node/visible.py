@@ -8,7 +8,7 @@ _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 """Control characters (Unicode's Cc), the two other ends of a line, and what is no character at all."""
 _UNSAFE_IN_LINES = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 """The same without the line feed and the tab."""
-LONGEST = 4_096
+MOST_MESSAGE_CHARACTERS = 4_096
 """Characters of one log message that are shown."""
 
 
@@ -22,7 +22,7 @@ def visible_json(encoded: str) -> str:
     return _UNSAFE_IN_LINES.sub(lambda match: f"\\u{ord(match[0]):04x}", encoded)
 
 
-def shortened(text: str, longest: int = LONGEST) -> str:
+def shortened(text: str, longest: int = MOST_MESSAGE_CHARACTERS) -> str:
     """The beginning of a text that is too long, and how long it was."""
     return text if len(text) <= longest else f"{text[:longest]}… ({len(text)} characters)"
 

@@ -18,10 +18,10 @@ from minga_node.metrics import WORKER_FAILING, WORKER_FAILURES
 
 log = logging.getLogger(__name__)
 
-FIRST_PAUSE = 0.5
+FIRST_PAUSE_SECONDS = 0.5
 """Seconds before the second try; twice as long each time."""
-LONGEST_PAUSE = 30.0
-SHOWN_AFTER = 10.0
+LONGEST_PAUSE_SECONDS = 30.0
+SHOWN_AFTER_SECONDS = 10.0
 """Seconds of nothing but failures, and more than one, after which a node counts as not ready. What passes
 sooner, such as a lock of the database or a want of descriptors, is no reason to send its clients away.
 """
@@ -37,7 +37,7 @@ Clock = Callable[[], float]
 
 def pause_after(failures: int) -> float:
     """Seconds before the next try, after so many failures in a row."""
-    return float(min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(failures - 1, 16)))
+    return float(min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0 ** min(failures - 1, 16)))
 
 
 class Worker:
@@ -62,7 +62,7 @@ class Worker:
         interval: float | None = None,
         delay: float | None = 0.0,
         stuck_after: float | None = STUCK_SECONDS,
-        longest_pause: float = LONGEST_PAUSE,
+        longest_pause: float = LONGEST_PAUSE_SECONDS,
         clock: Clock = time.monotonic,
     ) -> None:
         self.name = name
@@ -131,7 +131,7 @@ class Worker:
         if not self.alive:
             return f"{self.name} has ended"
         failing = self._failing_since
-        if failing is not None and self.failures > 1 and self._clock() - failing >= SHOWN_AFTER:
+        if failing is not None and self.failures > 1 and self._clock() - failing >= SHOWN_AFTER_SECONDS:
             return f"{self.name} fails: {self.error}"
         since = self._busy_since
         if since is not None and self._stuck_after is not None:

@@ -11,7 +11,7 @@ import pytest
 
 from minga_node.index import Index
 from minga_node.index.log import tables
-from minga_node.membership.compaction import TOMBSTONES, Compaction
+from minga_node.membership.compaction import MOST_VERSIONS_BEHIND, Compaction
 from minga_node.membership.scuttlebutt import Digest, need
 from minga_node.store import Store
 from tests.support.churn import BATCH, READER, churn, rows
@@ -76,7 +76,7 @@ def test_a_million_versions_leave_a_log_and_its_copy_as_small_as_its_files(pair:
             reader.logs.compact("writer", floor)
         most.append((rows(writer), rows(reader), pages(writer)))
     assert writer.logs.own.version > VERSIONS
-    bound = 2 * BATCH + TOMBSTONES + 3 * BATCH
+    bound = 2 * BATCH + MOST_VERSIONS_BEHIND + 3 * BATCH
     assert max(most)[0] <= bound
     assert max(mine for _, mine, _ in most) <= bound
     half = len(most) // 2

@@ -54,7 +54,7 @@ def tell_until_blocked(speaker: End) -> list[str]:
 def test_it_is_said_why_the_broker_takes_nothing_and_what_waits_is_told_afterwards(
     broker: PrivateBroker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, resource: str, words: str
 ) -> None:
-    monkeypatch.setattr("minga_node.mom.address.HEARTBEAT", 1)
+    monkeypatch.setattr("minga_node.mom.address.HEARTBEAT_SECONDS", 1)
     monkeypatch.setattr("minga_node.mom.declaration_check.LOOK_SECONDS", 1.0)
     monkeypatch.setattr("minga_node.mom.session.ANSWER_SECONDS", 1.0)
     speaker = End(tmp_path, "speaker", broker.url).start()

@@ -46,7 +46,7 @@ def replicated(monkeypatch: pytest.MonkeyPatch) -> None:
         return Queue(queue.name, arguments)
 
     monkeypatch.setattr(Topology, "event_queue", quorum)
-    monkeypatch.setattr("minga_node.mom.address.HEARTBEAT", 2)
+    monkeypatch.setattr("minga_node.mom.address.HEARTBEAT_SECONDS", 2)
 
 
 class Talk:

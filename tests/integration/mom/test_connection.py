@@ -115,7 +115,7 @@ def test_no_more_messages_are_taken_than_can_wait(broker: PrivateBroker, tmp_pat
 def test_a_broker_that_went_silent_is_noticed_by_its_heartbeats(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("minga_node.mom.address.HEARTBEAT", 2)
+    monkeypatch.setattr("minga_node.mom.address.HEARTBEAT_SECONDS", 2)
     with private(tmp_path / "broker") as broker:
         end = End(tmp_path, "a", broker.url).start()
         groups = [process.pid for process in broker._processes]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from minga_node.server.remembered import LARGEST, MOST, MOST_PEERS, Remembered
+from minga_node.server.remembered import LARGEST_ANSWER_BYTES, MOST_ANSWERS, MOST_PEERS, Remembered
 
 
 class Index:
@@ -53,10 +53,10 @@ def test_few_and_small_answers_are_kept() -> None:
     index.online = {f"{number}": True for number in range(MOST_PEERS + 1)}
     remembered = index.remembered()
     remembered.put(b"many peers", 1, index.online, b"body")
-    remembered.put(b"long", 1, {}, bytes(LARGEST + 1))
+    remembered.put(b"long", 1, {}, bytes(LARGEST_ANSWER_BYTES + 1))
     assert (remembered.get(b"many peers"), remembered.get(b"long")) == (None, None)
     remembered.put(b"first", 1, {}, b"body")
-    for number in range(MOST - 1):
+    for number in range(MOST_ANSWERS - 1):
         remembered.put(b"%d" % number, 1, {}, b"body")
     assert remembered.get(b"first") == b"body"
     remembered.put(b"one more", 1, {}, b"body")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from minga_node.errors import StorageFailed, StorageFull
-from minga_node.sqlite import MOST, PATIENCE
+from minga_node.sqlite import MOST_CONNECTIONS, PATIENCE_SECONDS
 from minga_node.store import Store
 
 STEPS = ["CREATE TABLE t (n INTEGER PRIMARY KEY);"]
@@ -171,7 +171,7 @@ def test_many_who_read_at_once_share_few_connections(path: Path) -> None:
     for thread in threads:
         thread.join()
     assert len(done) == 40
-    assert descriptors(path) - before <= 2 * MOST
+    assert descriptors(path) - before <= 2 * MOST_CONNECTIONS
     store.close()
     assert descriptors(path) == 0
 
@@ -180,7 +180,7 @@ def test_whoever_holds_all_connections_locks_nobody_up(path: Path) -> None:
     """Who reads may wait for the writer, and the writer may want to read."""
     store = Store(path)
     store.migrate("t", STEPS)
-    reading = threading.Barrier(MOST + 1)
+    reading = threading.Barrier(MOST_CONNECTIONS + 1)
 
     def read_then_write(n: int) -> None:
         with store.read():
@@ -188,17 +188,17 @@ def test_whoever_holds_all_connections_locks_nobody_up(path: Path) -> None:
             with store.write() as db:
                 db.execute("INSERT INTO t VALUES (?)", (n,))
 
-    threads = [threading.Thread(target=read_then_write, args=(n,)) for n in range(MOST)]
+    threads = [threading.Thread(target=read_then_write, args=(n,)) for n in range(MOST_CONNECTIONS)]
     with store.write():
         for thread in threads:
             thread.start()
         reading.wait(30)
         began = time.monotonic()
         assert numbers(store) == []
-        assert time.monotonic() - began < PATIENCE + 5
+        assert time.monotonic() - began < PATIENCE_SECONDS + 5
     for thread in threads:
         thread.join(30)
-    assert numbers(store) == list(range(MOST))
+    assert numbers(store) == list(range(MOST_CONNECTIONS))
     before = descriptors(path)
     for _ in range(20):
         numbers(store)

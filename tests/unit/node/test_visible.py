@@ -12,7 +12,7 @@ import pytest
 
 from minga_node import cli
 from minga_node.log_setup import HumanFormatter, JsonFormatter
-from minga_node.visible import LONGEST, shortened, visible, visible_json
+from minga_node.visible import MOST_MESSAGE_CHARACTERS, shortened, visible, visible_json
 
 EVIL = "x\n12:00:00 INFO    forged\x1b[2J\x9b31m\u2028\x7f\r\ud800"
 
@@ -54,9 +54,9 @@ def test_a_log_message_is_one_line_without_control_characters(
 
 @pytest.mark.parametrize("formatter", [HumanFormatter(), JsonFormatter()])
 def test_a_log_message_has_a_bound(formatter: logging.Formatter) -> None:
-    assert len(formatter.format(record("x" * 7_000_000))) < LONGEST + 300
-    assert len(formatter.format(record("x" * 100_000, error=True))) < 3 * LONGEST
-    assert shortened("x" * LONGEST) == "x" * LONGEST
+    assert len(formatter.format(record("x" * 7_000_000))) < MOST_MESSAGE_CHARACTERS + 300
+    assert len(formatter.format(record("x" * 100_000, error=True))) < 3 * MOST_MESSAGE_CHARACTERS
+    assert shortened("x" * MOST_MESSAGE_CHARACTERS) == "x" * MOST_MESSAGE_CHARACTERS
 
 
 def test_every_command_prints_through_one_place() -> None:

@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 
 from minga_node.errors import StorageFailed
-from minga_node.workers import LONGEST_PAUSE, SHOWN_AFTER, Loop, Worker, Workers, pause_after
+from minga_node.workers import LONGEST_PAUSE_SECONDS, SHOWN_AFTER_SECONDS, Loop, Worker, Workers, pause_after
 from tests.waiting import wait_for
 
 
@@ -54,7 +54,7 @@ def started() -> Iterator[Callable[[Worker], Worker]]:
 
 def test_pauses_grow_and_have_an_end() -> None:
     assert [pause_after(n) for n in (1, 2, 3, 4)] == [0.5, 1.0, 2.0, 4.0]
-    assert pause_after(7) == pause_after(10_000) == LONGEST_PAUSE
+    assert pause_after(7) == pause_after(10_000) == LONGEST_PAUSE_SECONDS
 
 
 def test_whatever_a_step_raises_is_counted_and_followed_by_a_pause() -> None:
@@ -88,7 +88,7 @@ def test_it_survives_what_it_raises_and_says_so_meanwhile(started: Callable[[Wor
     started(worker)
     wait_for(lambda: worker.failures > 1, "it has failed twice")
     assert workers.problems() == [], "which may be a moment"
-    clock.now += SHOWN_AFTER
+    clock.now += SHOWN_AFTER_SECONDS
     assert workers.problems() == ["w fails: ValueError: bad day"]
     work.error = None
     wait_for(lambda: work.done > 3, "it works again")
@@ -103,14 +103,14 @@ def test_failures_in_a_row_count_from_the_first_of_them() -> None:
     for _ in range(3):
         work.error = ValueError("bad day")
         worker.once()
-        clock.now += SHOWN_AFTER - 1
+        clock.now += SHOWN_AFTER_SECONDS - 1
         worker.once()
         assert worker.problem() == ""
         work.error = None
         worker.once()
     work.error = ValueError("bad day")
     worker.once()
-    clock.now += SHOWN_AFTER
+    clock.now += SHOWN_AFTER_SECONDS
     assert worker.problem() == "", "it has been tried once"
     worker.once()
     assert worker.problem() == "w fails: ValueError: bad day"
@@ -204,7 +204,7 @@ def test_a_loop_is_run_again_when_it_raises_or_just_returns(started: Callable[[W
     loop = started(Loop("l", run, clock=clock))
     wait_for(lambda: loop.failures == 2, "it was run again")
     assert loop.problem() == ""
-    clock.now += SHOWN_AFTER
+    clock.now += SHOWN_AFTER_SECONDS
     wait_for(lambda: loop.problem() == "l fails: RuntimeError: it ended by itself", "it says so")
     wait_for(lambda: len(runs) == 3, "and again")
     stop.set()
@@ -226,7 +226,7 @@ def test_a_loop_that_has_been_running_for_a_while_is_well() -> None:
     try:
         wait_for(lambda: loop.failures == 2 and loop._busy_since is not None, "it runs for the third time")
         assert loop.problem() == ""
-        clock.now += SHOWN_AFTER
+        clock.now += SHOWN_AFTER_SECONDS
         assert loop.problem() == "l fails: ValueError: broken"
         loop.beat()
         assert loop.problem() == ""

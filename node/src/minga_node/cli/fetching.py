@@ -15,7 +15,7 @@ from minga_node.cli.client import Client, ClientError
 from minga_node.cli.output import Output, size
 from minga_node.cli.saving import Saver
 from minga_node.errors import BadRequest
-from minga_node.manifest import SMALLEST_PIECE, Manifest
+from minga_node.manifest import SMALLEST_PIECE_BYTES, Manifest
 
 LOOK_SECONDS = 0.5
 NOBODY = ("no holder", "manifest:")
@@ -175,7 +175,7 @@ class Fetching:
         body = member.read(member.size)
         target = self._saver.target(member.name, item.below)
         assert target is not None
-        if len(body) > SMALLEST_PIECE or Manifest.of_one_piece(body).id != item.id:
+        if len(body) > SMALLEST_PIECE_BYTES or Manifest.of_one_piece(body).id != item.id:
             raise ClientError(f"{target}: what came from the node is not what its id says")
         self._saver.write(target, body, member.attributes)
         return self._result(member.name, str(item.id), len(body), str(target), "verified")

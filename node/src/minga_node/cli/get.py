@@ -17,7 +17,7 @@ from minga_node.cli.client import Client, ClientError
 from minga_node.cli.fetching import Fetching, Overall
 from minga_node.cli.output import Output, echo
 from minga_node.cli.saving import Saver, parse_checksum
-from minga_node.manifest import SMALLEST_PIECE
+from minga_node.manifest import SMALLEST_PIECE_BYTES
 
 AT_ONCE = 4
 """Bigger files that one `get` asks the node for at a time."""
@@ -99,7 +99,7 @@ def get(
     if digest is not None:
         digest = _unless_known(client, wanted[0], digest)
     saver = Saver(client, output, len(wanted) > 1 or recursive, limit)
-    small = [item for item in wanted if 0 <= item.size <= SMALLEST_PIECE]
+    small = [item for item in wanted if 0 <= item.size <= SMALLEST_PIECE_BYTES]
     if len(small) < FEW:
         small = []
     with out.progress() as progress, _interruptible(client) as running:

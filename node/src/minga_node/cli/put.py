@@ -20,7 +20,7 @@ from minga_node.cli.client import Client, ClientError
 from minga_node.cli.output import Output, counted
 from minga_node.disk import is_executable
 from minga_node.errors import InvalidName
-from minga_node.manifest import SMALLEST_PIECE
+from minga_node.manifest import SMALLEST_PIECE_BYTES
 from minga_node.model import Attributes
 from minga_node.names import check_name, is_hidden
 
@@ -67,7 +67,7 @@ def put(obj: tuple[Client, Output], paths: tuple[str, ...], name: str | None, re
         _check_as(name)
     skipped: list[tuple[str, str]] = []
     sources = list(_plan(paths, name, recursive, skipped))
-    small = [source for source in sources if source.size is not None and source.size <= SMALLEST_PIECE]
+    small = [source for source in sources if source.size is not None and source.size <= SMALLEST_PIECE_BYTES]
     if len(small) < 2:
         small = []
     in_batches = set(small)

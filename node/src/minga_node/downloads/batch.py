@@ -22,7 +22,7 @@ from minga_node.errors import MingaError, StorageFull
 from minga_node.fetching import Remote
 from minga_node.fetching.partial_file import storage_error
 from minga_node.fetching.small_files import fetch_many
-from minga_node.manifest import SMALLEST_PIECE, Manifest
+from minga_node.manifest import SMALLEST_PIECE_BYTES, Manifest
 from minga_node.streams import Changes, Pause
 from minga_node.uploads import OpenContent
 from minga_node.wire import TokenBucket
@@ -169,7 +169,11 @@ class SmallFileBatch:
         if content is None:
             return None
         try:
-            body = os.pread(content.fileno(), SMALLEST_PIECE, 0) if content.size <= SMALLEST_PIECE else b""
+            body = (
+                os.pread(content.fileno(), SMALLEST_PIECE_BYTES, 0)
+                if content.size <= SMALLEST_PIECE_BYTES
+                else b""
+            )
         finally:
             content.close()
         return body if Manifest.of_one_piece(body).id == content_id else None

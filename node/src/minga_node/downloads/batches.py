@@ -12,7 +12,7 @@ from minga_node import metrics, tracing
 from minga_node.downloads.batch import SmallFile, SmallFileBatch
 from minga_node.downloads.model import Download, DownloadState, Here, held_back_by
 from minga_node.errors import BadRequest, MingaError, NoHolders
-from minga_node.manifest import SMALLEST_PIECE
+from minga_node.manifest import SMALLEST_PIECE_BYTES
 from minga_node.names import check_name
 from minga_node.streams import Pause
 from minga_node.swarm import Why
@@ -135,7 +135,7 @@ class Batches:
         """
         for file in files:
             check_name(file.name)
-            if file.size > SMALLEST_PIECE:
+            if file.size > SMALLEST_PIECE_BYTES:
                 raise BadRequest(f"{file.name} has {file.size} bytes: too many for a batch")
         batch = SmallFileBatch(
             files,

@@ -14,9 +14,9 @@ from minga_node.errors import BadRequest
 from minga_node.events.types import PREFIX, TYPES, Field, Kind
 
 CONTENT_TYPE = "application/cloudevents+json"
-LARGEST = 64 * 1024
-LONGEST_TEXT = 4096
-LONGEST_ATTRIBUTE = 256
+LARGEST_EVENT_BYTES = 64 * 1024
+MOST_TEXT_CHARACTERS = 4096
+MOST_ATTRIBUTE_CHARACTERS = 256
 SOURCE = re.compile(r"/networks/[^/\s]{1,128}/peers/[^/\s]{1,128}")
 TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
@@ -84,7 +84,7 @@ def decode(body: bytes) -> Event:
     Raises:
         BadRequest: not a CloudEvent, of a type nobody knows, or without what its type must have.
     """
-    if len(body) > LARGEST:
+    if len(body) > LARGEST_EVENT_BYTES:
         raise BadRequest(f"a message of {len(body)} bytes")
     try:
         found = json.loads(body)
@@ -99,7 +99,7 @@ def decode(body: bytes) -> Event:
     if not all(isinstance(value, str) and value for value in attributes):
         raise BadRequest("id, type or source is missing")
     id_, type_, source = (str(value) for value in attributes)
-    if len(id_) > LONGEST_ATTRIBUTE or not SOURCE.fullmatch(source):
+    if len(id_) > MOST_ATTRIBUTE_CHARACTERS or not SOURCE.fullmatch(source):
         raise BadRequest("its id or source is not what it should be")
     known = TYPES.get(type_)
     if known is None:
@@ -131,7 +131,7 @@ def traceparent_of(message: Mapping[str, Any]) -> str:
 
 def _check(field: Field, value: Any) -> None:
     good = {
-        Kind.TEXT: isinstance(value, str) and len(value) <= LONGEST_TEXT,
+        Kind.TEXT: isinstance(value, str) and len(value) <= MOST_TEXT_CHARACTERS,
         Kind.BOOLEAN: isinstance(value, bool),
         Kind.INTEGER: isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63,
         Kind.ID: _is_hex(value, 64),

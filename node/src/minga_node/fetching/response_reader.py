@@ -43,7 +43,7 @@ class ResponseReader:
             PeerUnreachable, PeerMisbehaved, BadRequest
         """
         while (end := self._bytes.find(b"\r\n\r\n", self._begin, self._end)) < 0:
-            if self._end - self._begin > http.LARGEST_HEAD:
+            if self._end - self._begin > http.LARGEST_HEAD_BYTES:
                 raise PeerMisbehaved(f"{self._peer_id} sends no end of its header")
             if not (yield from self._receive(1)):
                 if idle():
@@ -77,7 +77,7 @@ class ResponseReader:
         Raises:
             PeerUnreachable, PeerMisbehaved
         """
-        if length > http.LARGEST_HEAD:
+        if length > http.LARGEST_HEAD_BYTES:
             raise PeerMisbehaved(f"{self._peer_id} explains itself at length")
         while length:
             if self._begin == self._end and not (yield from self._receive(1)):

@@ -14,7 +14,7 @@ from itertools import chain, islice
 from minga_node.errors import BadRequest, PeerMisbehaved, PeerUnreachable
 from minga_node.fetching.remote import Remote
 from minga_node.fetching.response_reader import STALL_SECONDS
-from minga_node.manifest import SMALLEST_PIECE, Manifest
+from minga_node.manifest import SMALLEST_PIECE_BYTES, Manifest
 from minga_node.wire import http
 from minga_node.wire.rate_limit import TokenBucket
 
@@ -88,7 +88,7 @@ def fetch_many(
 
 def _answer(reader: io.BufferedIOBase, peer_id: str) -> tuple[str, bytes, float]:
     lines = []
-    while (line := reader.readline(http.LARGEST_HEAD)) not in {b"\r\n", b""}:
+    while (line := reader.readline(http.LARGEST_HEAD_BYTES)) not in {b"\r\n", b""}:
         lines.append(line)
         if len(lines) > 100:
             raise PeerMisbehaved(f"{peer_id} sends no end of its header")
@@ -96,7 +96,7 @@ def _answer(reader: io.BufferedIOBase, peer_id: str) -> tuple[str, bytes, float]
         raise PeerUnreachable(f"{peer_id} closed the connection")
     head = http.parse_head(b"".join(lines)[:-2])
     length = head.fields.get("content-length", "")
-    if not length.isdigit() or int(length) > SMALLEST_PIECE:
+    if not length.isdigit() or int(length) > SMALLEST_PIECE_BYTES:
         raise PeerMisbehaved(
             f"{peer_id} answers {length or 'an unknown number of'} bytes for a small content"
         )

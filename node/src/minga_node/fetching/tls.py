@@ -7,7 +7,7 @@ import ssl
 import threading
 
 from minga_node.fetching.stream import ByteStream
-from minga_node.wire.tls import RECORD, WAITING
+from minga_node.wire.tls import RECORD_BYTES, WAITING
 
 
 class SecureStream(ByteStream):
@@ -39,12 +39,12 @@ class SecureStream(ByteStream):
 
     def wake_at(self, count: int) -> None:
         # A part of a record may have been taken out of the socket already.
-        super().wake_at(max(1, count - RECORD - 512))
+        super().wake_at(max(1, count - RECORD_BYTES - 512))
 
     def _send(self, data: memoryview) -> int:
         with self._lock:
             try:
-                return self._secure.send(data[:RECORD])
+                return self._secure.send(data[:RECORD_BYTES])
             except WAITING:
                 return 0
 

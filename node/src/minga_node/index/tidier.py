@@ -14,7 +14,7 @@ NAMES_AT_ONCE = 4_000
 """Names that one transaction takes into the full-text index: some tens of milliseconds."""
 ROWS_AT_ONCE = 20_000
 """Rows that one transaction takes into the sorted indices: some tenths of a second."""
-FEW = 1_000
+ROWS_AT_LEAST = 1_000
 """Rows that are taken in at once; more are likely a catch-up, whose end is worth waiting for."""
 QUIET_SECONDS = 2.0
 """A catch-up is over when nothing has come for so long."""
@@ -41,7 +41,7 @@ class Tidier:
         """There is something new."""
         now = time.monotonic()
         with self._lock:
-            if rows > FEW:
+            if rows > ROWS_AT_LEAST:
                 if now - self._last > QUIET_SECONDS:
                     self._since = now
                 self._last = now

@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 NOWHERE = "192.0.2.1"
 """An address that nobody has (RFC 5737): the way to it is the default route."""
 LOOPBACK = "127.0.0.1"
-MOST = 8
+MOST_WAYS = 8
 """Others whose ways are looked at."""
 
 
@@ -69,7 +69,7 @@ class OwnAddress:
         """A connection to this address of a seed was made."""
         with self._lock:
             if remote not in self._seeds:
-                self._seeds = [remote, *self._seeds[: MOST - 1]]
+                self._seeds = [remote, *self._seeds[: MOST_WAYS - 1]]
 
     def renew(self, hosts: Iterable[str]) -> bool:
         """Looks again, with the hosts of the nodes that live now; whether another address is told now."""
@@ -81,7 +81,7 @@ class OwnAddress:
         self._elsewhere = any(not is_loopback(host) for host in others)
         if self._fixed is not None:
             return False
-        found = [host for target in others[: 2 * MOST] if (host := self._source(target)) is not None]
+        found = [host for target in others[: 2 * MOST_WAYS] if (host := self._source(target)) is not None]
         if not found and is_loopback(self.host) and (default := self._source(NOWHERE)):
             found = [default]
         before, self.host = self.host, choose(self.host, found)

@@ -19,9 +19,9 @@ from minga_node.membership.stream_rate import StreamRate
 
 log = logging.getLogger(__name__)
 
-ENOUGH = 50_000
+TRANSACTION_ENTRIES = 50_000
 """Entries that are applied in one transaction, about: half a second of work."""
-TOO_MANY = 100_000
+MOST_WAITING_ENTRIES = 100_000
 """Entries that wait for their log's signature; what is longer is taken in parts, unproven till its end."""
 AHEAD = 5
 """Messages that wait to be applied, at most; each has about 2 MiB."""
@@ -118,9 +118,9 @@ class CatchUp:
             parts: list[Delta] = []
             count = 0
             with suppress(queue.Empty):
-                while count < TOO_MANY:
+                while count < MOST_WAITING_ENTRIES:
                     whole = not parts or bool(parts[-1].signature)
-                    if whole and count >= ENOUGH:
+                    if whole and count >= TRANSACTION_ENTRIES:
                         break
                     # Before the end of a log there is nothing to compare it with.
                     last = self._next(box, wait=not parts or not whole)

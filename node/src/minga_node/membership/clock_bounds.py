@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime
 
-from minga_node.index.log import LARGEST
+from minga_node.index.log import LARGEST_INTEGER
 from minga_node.membership.forms import digest_problem, record_problem
 from minga_node.membership.scuttlebutt import Digest
 from minga_node.metrics import GOSSIP_REFUSED
@@ -29,8 +29,8 @@ def digest_fits(digest: Digest) -> bool:
     """Whether a digest may be true."""
     return _counted(digest_problem(digest) is None, "record") and _counted(
         _fit(digest.epoch, digest.heartbeat, digest.started)
-        and digest.version <= LARGEST
-        and digest.compacted <= LARGEST
+        and digest.version <= LARGEST_INTEGER
+        and digest.compacted <= LARGEST_INTEGER
     )
 
 

@@ -8,7 +8,7 @@ from minga_node.index import Index
 from minga_node.membership.scuttlebutt import Digest
 from minga_node.model import Peer
 
-TOMBSTONES = 10_000
+MOST_VERSIONS_BEHIND = 10_000
 """Versions a slow reader may be behind before the tombstones it lacks are dropped (it then starts anew)."""
 
 
@@ -28,6 +28,6 @@ class Compaction:
         own = logs.own
         seen = [self._acknowledged.get(peer.id, (0, 0)) for peer in alive]
         floor = min((version if epoch == own.epoch else 0 for epoch, version in seen), default=own.version)
-        if own.version - max(floor, own.compacted) > TOMBSTONES:
+        if own.version - max(floor, own.compacted) > MOST_VERSIONS_BEHIND:
             floor = own.version
         logs.compact(self._index.self_id, floor)

@@ -12,12 +12,12 @@ from typing import Protocol
 
 MOST_KNOWN = 15_000
 """Nodes that are remembered. Peers take 20,000 digests in a message, and no network is near this."""
-OF_A_PROVEN = 1_000
-"""Unproven nodes that are remembered of those a proven one tells of."""
-OF_AN_UNPROVEN = 16
-"""The same of one that has not answered yet."""
-OF_AN_ADDRESS = 256
-"""The same of those that speak for themselves from one address: beyond that one of them makes room."""
+MOST_TOLD_BY_A_PROVEN_NODE = 1_000
+"""Unproven nodes that are remembered of those that one proven node tells of, at most."""
+MOST_TOLD_BY_AN_UNPROVEN_NODE = 16
+"""Unproven nodes that are remembered of those that one unproven node tells of, at most."""
+MOST_AT_AN_ADDRESS = 256
+"""Nodes that speak for themselves from one address, at most. Beyond that one makes room for the next."""
 AT = "@"
 """Before an address that stands in the place of a teller's name, which has none of it."""
 
@@ -39,11 +39,13 @@ class Crowd:
 
     def may_tell(self, by: str, *, proven: bool) -> bool:
         """Whether one more node that ``by`` tells of is taken."""
-        return len(self._told.get(by, ())) < (OF_A_PROVEN if proven else OF_AN_UNPROVEN)
+        return len(self._told.get(by, ())) < (
+            MOST_TOLD_BY_A_PROVEN_NODE if proven else MOST_TOLD_BY_AN_UNPROVEN_NODE
+        )
 
     def full(self, by: str) -> bool:
         """Whether somebody has to go for one more that speaks for itself from an address."""
-        return by.startswith(AT) and len(self._told.get(by, ())) >= OF_AN_ADDRESS
+        return by.startswith(AT) and len(self._told.get(by, ())) >= MOST_AT_AN_ADDRESS
 
     def too_many(self, known: Mapping[str, CrowdMember]) -> bool:
         return len(known) >= self._most

@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 LONGEST_WAIT = 10.0
 """Seconds between two tries to join, at most."""
-AT_ONCE = 16
+SEEDS_AT_ONCE = 16
 """Seeds that are asked side by side."""
 MOST_SAID = 10
 """Reasons that are logged, each once."""
@@ -64,7 +64,9 @@ class Joining:
     ) -> None:
         self._urls, self._network, self._gossip, self._calls = tuple(urls), network, gossip, calls
         self._contact = contact
-        self._pool = ThreadPoolExecutor(max(1, min(len(self._urls), AT_ONCE)), thread_name_prefix="seeds")
+        self._pool = ThreadPoolExecutor(
+            max(1, min(len(self._urls), SEEDS_AT_ONCE)), thread_name_prefix="seeds"
+        )
         self._self_id, self._online, self._alive = self_id, online, alive
         self._ids: dict[str, str] = {}
         """Who answered at a seed's address."""

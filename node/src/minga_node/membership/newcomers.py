@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
-AT_ONCE = 500
+NEWCOMERS_AT_ONCE = 500
 """Newcomers of one address that are taken one after the other: a rack of nodes behind one router."""
-A_SECOND = 20.0
+NEWCOMERS_PER_SECOND = 20.0
 MOST_ADDRESSES = 10_000
 
 
@@ -22,8 +22,8 @@ class Newcomers:
 
     def may_come(self, address: str, now: float) -> bool:
         """Whether one more is taken; it counts then."""
-        tokens, counted = self._left.pop(address, (float(AT_ONCE), now))
-        tokens = min(float(AT_ONCE), tokens + (now - counted) * A_SECOND)
+        tokens, counted = self._left.pop(address, (float(NEWCOMERS_AT_ONCE), now))
+        tokens = min(float(NEWCOMERS_AT_ONCE), tokens + (now - counted) * NEWCOMERS_PER_SECOND)
         self._left[address] = (tokens - (tokens >= 1), now)
         if len(self._left) > MOST_ADDRESSES:
             self._left.popitem(last=False)

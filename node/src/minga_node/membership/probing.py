@@ -14,10 +14,10 @@ from minga_node.membership.messages import GossipCalls
 from minga_node.model import Peer
 
 PROBE_SECONDS = 2.0
-OTHERS = 3
+PROBING_PEERS = 3
 """Nodes that are asked about another one."""
-AT_ONCE = 8
-MOST = 100
+PROBES_AT_ONCE = 8
+MOST_PROBED_PEERS = 100
 """Peers that one look goes through."""
 
 
@@ -49,7 +49,7 @@ class Probing:
     ) -> None:
         self._calls, self._network, self._self_id = calls, network, self_id
         self._get, self._alive, self._answering = get, alive, answering
-        self._places = threading.Semaphore(AT_ONCE)
+        self._places = threading.Semaphore(PROBES_AT_ONCE)
 
     def serve(self, network: str, id_: str) -> str | None:
         """Whether a peer answers this node; why not.
@@ -75,7 +75,7 @@ class Probing:
             peer for peer in self._alive() if peer.id != id_ and peer.id not in self._answering.failing()
         ]
         said: list[bool] = []
-        for peer in random.sample(others, min(OTHERS, len(others))):
+        for peer in random.sample(others, min(PROBING_PEERS, len(others))):
             try:
                 said.append(not self._calls.probe(peer.grpc_target, self._network, id_))
             except MingaError:
@@ -86,8 +86,8 @@ class Probing:
     def look(self) -> list[Probe]:
         """Every living peer, in both directions; a few seconds."""
         peers = list(self._alive())
-        with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="probe") as pool:
-            return list(pool.map(self._both, random.sample(peers, min(MOST, len(peers)))))
+        with ThreadPoolExecutor(PROBES_AT_ONCE, thread_name_prefix="probe") as pool:
+            return list(pool.map(self._both, random.sample(peers, min(MOST_PROBED_PEERS, len(peers)))))
 
     def _both(self, peer: Peer) -> Probe:
         problem = self._answers(peer)

@@ -23,9 +23,9 @@ from minga_node.workers import Worker
 
 log = logging.getLogger(__name__)
 
-LARGEST = 256 * 1024
+LARGEST_RUMOUR_BYTES = 256 * 1024
 """Bytes of news that are pushed; larger ones wait for the rounds."""
-MANY = LARGEST // ENTRY_BYTES
+MANY = LARGEST_RUMOUR_BYTES // ENTRY_BYTES
 """Entries that are more than so many bytes, however short their names are."""
 PAUSE = 0.01
 """Seconds that news wait for more to go with them."""
@@ -35,7 +35,7 @@ have fetched the same file, what they tell each other goes together, and leaves 
 work."""
 CREDIT = 0.2
 """Seconds of that rest that may be owed."""
-LONGEST = 0.5
+LONGEST_REST_SECONDS = 0.5
 """Seconds that telling is waited for, and that is rested after it, at most."""
 
 
@@ -66,7 +66,7 @@ class RumourSender:
         self._owed, self._told_at = 0.0, time.monotonic()
         """Seconds of rest that are owed, and when it told last."""
         # What is not told now is found in the rounds: a longer pause helps nobody.
-        self.worker = Worker("news", self._step, delay=None, longest_pause=LONGEST)
+        self.worker = Worker("news", self._step, delay=None, longest_pause=LONGEST_REST_SECONDS)
         index.on_change.append(self._changed)
 
     def _changed(self, peer_id: str) -> None:
@@ -94,7 +94,7 @@ class RumourSender:
         _wait_for_half(self._tell(news, again))
         self._told_at = time.monotonic()
         self._owed += REST * (self._told_at - began)
-        self.worker.rest(min(LONGEST, max(0.0, self._owed - CREDIT)))
+        self.worker.rest(min(LONGEST_REST_SECONDS, max(0.0, self._owed - CREDIT)))
 
     def _tell(self, news: set[str], again: Mapping[str, int]) -> list[Future[None]]:
         """Sends news of the logs of some peers on their way."""
@@ -112,7 +112,7 @@ class RumourSender:
             if version < state.compacted or state.version - version > MANY:
                 # Tombstones between the two are gone, or there is more than fits: the rounds bring it.
                 continue
-            delta = self._index.logs.delta(peer_id, version, LARGEST)
+            delta = self._index.logs.delta(peer_id, version, LARGEST_RUMOUR_BYTES)
             if delta is not None and delta.to_version >= state.version:
                 (own if peer_id == self._index.self_id else others).append(delta)
         return [*self._spread(own, own=True), *self._spread(others, own=False)]
@@ -142,6 +142,6 @@ class RumourSender:
 def _wait_for_half(told: Sequence[Future[None]]) -> None:
     """Until as many have heard as show how long it takes; some may never answer."""
     with suppress(TimeoutError):
-        for heard, _ in enumerate(as_completed(told, LONGEST), 1):
+        for heard, _ in enumerate(as_completed(told, LONGEST_REST_SECONDS), 1):
             if 2 * heard >= len(told):
                 return

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 ALL_SECONDS = 600.0
 """Between two exchanges with the same node in which all digests are told."""
-MOST = 20_000
+MOST_PEERS_TOLD = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class ToldDigests:
         before = self._told.pop(peer_id, None)
         if start == 0 or (before is None and not everything):
             return
-        if len(self._told) >= MOST:
+        if len(self._told) >= MOST_PEERS_TOLD:
             self._told.clear()
         at = now if everything or before is None else before.all_at
         self._told[peer_id] = _Told(mine, start, theirs, at)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 STRIKES = 3
-"""Doubtful things a peer may do within :data:`QUARANTINE` before it is refused; certain ones count as all."""
-QUARANTINE = 60.0
-"""Seconds."""
+"""Doubtful things that a peer may do within a quarantine before it is refused; certain ones count as all."""
+QUARANTINE_SECONDS = 60.0
+"""How long a peer is refused, and how long a doubt about it counts."""
 
 
 @dataclass(slots=True)
@@ -19,14 +19,14 @@ class Trust:
         """Notes something; whether the peer is refused from now on."""
         if len(self._strikes) > 10_000:
             self._strikes.clear()
-        recent = [at for at in self._strikes.get(peer_id, []) if now - at < QUARANTINE]
+        recent = [at for at in self._strikes.get(peer_id, []) if now - at < QUARANTINE_SECONDS]
         recent += [now] * (STRIKES if certain else 1)
         self._strikes[peer_id] = recent
         if len(recent) < STRIKES:
             return False
         self._strikes.pop(peer_id)
         self._until = {id_: until for id_, until in self._until.items() if until > now}
-        self._until[peer_id] = now + QUARANTINE
+        self._until[peer_id] = now + QUARANTINE_SECONDS
         return True
 
     def refused(self, peer_id: str, now: float) -> bool:

@@ -12,7 +12,7 @@ from minga_node.membership.known_members import BROKER, GONE, KnownMember, Membe
 from minga_node.membership.scuttlebutt import Digest
 from minga_node.model import Peer, PeerState, PeerStatus
 
-MOST_FORGOTTEN = 20_000
+MOST_FORGOTTEN_NODES = 20_000
 UNPROVEN_SECONDS = 3_600.0
 """That a node is remembered that died before it ever answered here."""
 BEYOND = (2**64, 2**64)
@@ -259,6 +259,6 @@ class View:
         known = self.known.pop(id_, None)
         if known is not None:
             self.crowd.went(id_, known.by)
-            while len(self.forgotten) >= MOST_FORGOTTEN:
+            while len(self.forgotten) >= MOST_FORGOTTEN_NODES:
                 del self.forgotten[next(iter(self.forgotten))]
             self.forgotten[id_] = (known.epoch, known.heartbeat)

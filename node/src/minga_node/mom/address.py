@@ -22,7 +22,7 @@ from pika.exceptions import (
 
 from minga_node.errors import BrokerUnavailable, ConfigError
 
-HEARTBEAT = 10
+HEARTBEAT_SECONDS = 10
 """Seconds; a broker that is silent for twice as long is away."""
 SOCKET_SECONDS = 3
 """To reach it; a lost SYN is sent again after one second (RFC 6298)."""
@@ -71,7 +71,7 @@ class BrokerAddress:
             ConfigError: see :func:`trust`.
         """
         made = pika.URLParameters(self._url)
-        made.heartbeat = HEARTBEAT
+        made.heartbeat = HEARTBEAT_SECONDS
         made.socket_timeout = SOCKET_SECONDS
         # A broker may be out of memory for hours; it is still there, and says when that is over.
         made.blocked_connection_timeout = None

@@ -19,7 +19,7 @@ from minga_node.mom.topology import Topology
 
 log = logging.getLogger(__name__)
 
-MOST = 100
+MOST_LETTERS = 100
 """Letters shown at once."""
 SHOWN = 4096
 """Bytes of a body."""

@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 1.0
 """Before the first redelivery of a job that failed; twice as long each time."""
-LONGEST_RETRY = 30.0
+LONGEST_RETRY_SECONDS = 30.0
 
 
 class Mom:
@@ -169,7 +169,7 @@ class Mom:
                 return
             log.info("job %s failed, again later: %s", event.id, error)
             JOBS.labels(kind, "retried").inc()
-            pause = min(RETRY_SECONDS * 2**delivery.tries, LONGEST_RETRY)
+            pause = min(RETRY_SECONDS * 2**delivery.tries, LONGEST_RETRY_SECONDS)
             # Two nodes that hindered each other do not meet again.
             if self._stop.wait(pause * random.uniform(0.5, 1.0)):
                 return

@@ -13,7 +13,7 @@ from minga_protos.v1 import content_pb2, content_pb2_grpc
 
 MANIFEST_SECONDS = 10.0
 KEEPS_SECONDS = 5.0
-LARGEST_MANIFEST = 64 * 1024 * 1024
+LARGEST_MANIFEST_BYTES = 64 * 1024 * 1024
 
 
 class ContentClient:
@@ -37,7 +37,7 @@ class ContentClient:
             stub = content_pb2_grpc.ContentStub(self._channels.channel(target))
             for message in stub.GetManifest(request, timeout=MANIFEST_SECONDS):
                 encoded += message.part
-                if len(encoded) > LARGEST_MANIFEST:
+                if len(encoded) > LARGEST_MANIFEST_BYTES:
                     raise PeerMisbehaved(f"{peer.id} sends a manifest without end")
         return Manifest.decode(bytes(encoded), content_id)
 

@@ -42,7 +42,7 @@ def digest_from_message(message: index_pb2.Digest) -> Digest:
 
 
 _NO_CONTENT = bytes(32)
-_REMOVED, _PARTIAL = 1, 2
+_REMOVED, _PARTIAL = 1, 2  # flags of an entry
 _FLAGS = ((_PARTIAL, 0), (_REMOVED, _REMOVED))
 """By whether an entry is a tombstone, and whether it is of a complete file."""
 

@@ -16,13 +16,13 @@ from minga_protos.v1 import transfers_pb2, transfers_pb2_grpc
 
 log = logging.getLogger(__name__)
 
-SECONDS = 1.0
+ANSWER_SECONDS = 1.0
 """How long a node has to answer."""
-FRESH = 0.5
+FRESH_SECONDS = 0.5
 """Seconds for which an answer serves everybody who asks."""
-MOST = 128
+MOST_ASKED_NODES = 128
 """Nodes asked at most; of a larger network, random ones."""
-AT_ONCE = 16
+CALLS_AT_ONCE = 16
 TAKE_SECONDS = 10.0
 
 
@@ -56,22 +56,22 @@ class Transfers:
         self._channels, self._own, self._alive = channels, own, alive
         self._lock = threading.Lock()
         self._last: tuple[Flow, ...] = ()
-        self._at = -FRESH
+        self._at = -FRESH_SECONDS
 
     def flows(self) -> tuple[Flow, ...]:
         """What every node receives; a node that does not answer in time is left out."""
         with self._lock:
-            if time.monotonic() - self._at >= FRESH:
+            if time.monotonic() - self._at >= FRESH_SECONDS:
                 self._last = self._ask()
                 self._at = time.monotonic()
             return self._last
 
     def _ask(self) -> tuple[Flow, ...]:
         peers = list(self._alive())
-        if len(peers) > MOST:
-            peers = random.sample(peers, MOST)
+        if len(peers) > MOST_ASKED_NODES:
+            peers = random.sample(peers, MOST_ASKED_NODES)
         flows = list(self._own())
-        with ThreadPoolExecutor(AT_ONCE, "flows") as pool:
+        with ThreadPoolExecutor(CALLS_AT_ONCE, "flows") as pool:
             for answer in pool.map(self._of, peers):
                 flows.extend(answer)
         return tuple(flows)
@@ -80,7 +80,7 @@ class Transfers:
         try:
             with grpc_errors(peer.grpc_target):
                 stub = transfers_pb2_grpc.TransfersStub(self._channels.channel(peer.grpc_target))
-                answer = stub.ListReceived(transfers_pb2.ListReceivedRequest(), timeout=SECONDS)
+                answer = stub.ListReceived(transfers_pb2.ListReceivedRequest(), timeout=ANSWER_SECONDS)
         except MingaError as error:
             log.debug("%s does not tell its transfers: %s", peer.id, error)
             return ()

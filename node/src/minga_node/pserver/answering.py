@@ -36,9 +36,9 @@ served as long as nobody else wants its place."""
 CALLS, CALLS_OF_ONE = 1024, 256
 STREAMS, STREAMS_OF_ONE = 512, 128
 """Answers that last until somebody ends them, at a time."""
-SMALL = 64 * 1024
+SMALL_BYTES = 64 * 1024
 """Bytes of a request up to which many are looked at together; of bigger ones it is one after the other."""
-LONGEST_REASON = 500
+MOST_REASON_CHARACTERS = 500
 
 _CODES: tuple[tuple[type[MingaError], grpc.StatusCode], ...] = (
     (BadRequest, grpc.StatusCode.INVALID_ARGUMENT),
@@ -87,7 +87,7 @@ class CallRunner:
                 code = grpc.StatusCode.OK
             except _Refused as error:
                 code = error.code
-                await context.abort(code, str(error)[:LONGEST_REASON])
+                await context.abort(code, str(error)[:MOST_REASON_CHARACTERS])
             finally:
                 # Only registered methods get here, so the label is bounded.
                 GRPC_REQUESTS.labels(method, code.name).inc()
@@ -122,7 +122,7 @@ class CallRunner:
                 around = Context(
                     lambda: end(_Refused(grpc.StatusCode.CANCELLED, "ended here")), self._pool, who
                 )
-                if len(raw) <= SMALL:
+                if len(raw) <= SMALL_BYTES:
                     await self._handle(handler, raw, context, around)
                 else:
                     async with self._big:

@@ -18,7 +18,7 @@ from minga_node.wire import piece_set as sets
 from minga_protos.v1 import content_pb2, content_pb2_grpc
 
 NAME = "minga.v1.Content"
-PART = 256 * 1024
+PART_BYTES = 256 * 1024
 
 
 class Subscribe(Protocol):
@@ -46,8 +46,8 @@ class ContentService(content_pb2_grpc.ContentServicer):
         if manifest is None:
             raise NotFound("this manifest is not known here")
         encoded = manifest.encode()
-        for start in range(0, len(encoded), PART):
-            yield content_pb2.GetManifestResponse(part=encoded[start : start + PART])
+        for start in range(0, len(encoded), PART_BYTES):
+            yield content_pb2.GetManifestResponse(part=encoded[start : start + PART_BYTES])
 
     async def Follow(  # type: ignore[override]  # noqa: N802
         self, request: content_pb2.FollowRequest, context: Context

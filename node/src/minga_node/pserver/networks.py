@@ -19,8 +19,8 @@ NAMED: tuple[Any, ...] = (
 """Requests whose first field is the network's name."""
 _READERS = {message.FromString for message in NAMED}
 _TAG = 1 << 3 | 2
-"""Field 1, of a length (protobuf's wire format)."""
-LONGEST = 128
+"""The number of the field and its kind in one: field 1, of a length (protobuf's wire format)."""
+LONGEST_NAME_BYTES = 128
 
 
 def check(raw: bytes, parse: Callable[[bytes], Any], network: str | None) -> None:
@@ -30,7 +30,13 @@ def check(raw: bytes, parse: Callable[[bytes], Any], network: str | None) -> Non
     Raises:
         Conflict: another network is named.
     """
-    if network is None or parse not in _READERS or len(raw) < 2 or raw[0] != _TAG or raw[1] >= LONGEST:
+    if (
+        network is None
+        or parse not in _READERS
+        or len(raw) < 2
+        or raw[0] != _TAG
+        or raw[1] >= LONGEST_NAME_BYTES
+    ):
         return
     named = raw[2 : 2 + raw[1]].decode(errors="replace")
     if named != network:

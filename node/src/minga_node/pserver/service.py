@@ -24,7 +24,7 @@ Register = Callable[[grpc.Server], None]
 """Adds one servicer to a server, as the generated ``add_…_to_server`` do."""
 T = TypeVar("T")
 
-SHARE = 4
+DESCRIPTORS_FRACTION = 4
 """Connections take a quarter of the descriptors at most."""
 CONNECTIONS = 4096
 OLDEST, GRACE = 3_600_000, 600_000
@@ -35,7 +35,7 @@ START_SECONDS = 10.0
 
 
 def _options(tls: PeerTls | None) -> list[tuple[str, int]]:
-    most = max(16, min(CONNECTIONS, descriptors.limit() // SHARE))
+    most = max(16, min(CONNECTIONS, descriptors.limit() // DESCRIPTORS_FRACTION))
     return [
         ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
         ("grpc.max_metadata_size", 16 * 1024),

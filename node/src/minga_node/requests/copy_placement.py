@@ -10,8 +10,8 @@ import hashlib
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-HEADROOM = 1.1
-"""Of the size must be free: a node is not filled to the brim."""
+HEADROOM_FACTOR = 1.1
+"""So many times its size must be free for a copy: a node is not filled to the brim."""
 
 
 def lot(content_id: str, peer_id: str) -> float:
@@ -46,7 +46,7 @@ def place(
     missing = copies - len(busy)
     if missing <= 0:
         return ()
-    fits = [peer for peer, free in room.items() if free >= size * HEADROOM and peer not in busy]
+    fits = [peer for peer, free in room.items() if free >= size * HEADROOM_FACTOR and peer not in busy]
     return sorted(fits, key=lambda peer: (-math.log(lot(content_id, peer)) / max(room[peer], 1), peer))[
         :missing
     ]

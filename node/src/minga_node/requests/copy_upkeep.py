@@ -16,7 +16,7 @@ from minga_node.workers import Worker
 log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 1.0
-SHARE = 50
+REST_FACTOR = 50
 """A look that took a second is followed by so many seconds without one: it costs at most 2 % of a core."""
 PAGE = 1000
 """Contents that one look considers; the next look goes on behind them."""
@@ -65,7 +65,7 @@ class CopyUpkeep:
         began = time.monotonic()
         if self._joined():
             self._look(began)
-        return max(LOOK_SECONDS, SHARE * (time.monotonic() - began))
+        return max(LOOK_SECONDS, REST_FACTOR * (time.monotonic() - began))
 
     def _look(self, now: float) -> None:
         away = self._presence.away()

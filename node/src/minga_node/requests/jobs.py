@@ -23,7 +23,7 @@ CREATE INDEX sent_jobs_asked ON sent_jobs (asked);
 CREATE INDEX sent_jobs_replication ON sent_jobs (replication);
 """,
 )
-LONGEST_ID = 100
+MOST_ID_CHARACTERS = 100
 NAMES = uuid.UUID("b2e3c5a4-6d0f-4f0e-9d57-8a1f5d4a7c21")
 """Of ids of jobs that are too long to be part of another id (RFC 9562, version 5)."""
 REMEMBERED = 1000
@@ -187,7 +187,9 @@ class Jobs:
     def _tell(self, key: str, job: Event, **more: str) -> None:
         # Always the same for the same job, and never longer than others take.
         told = (
-            job.text("job") if len(job.text("job")) <= LONGEST_ID else uuid.uuid5(NAMES, job.text("job")).hex
+            job.text("job")
+            if len(job.text("job")) <= MOST_ID_CHARACTERS
+            else uuid.uuid5(NAMES, job.text("job")).hex
         )
         event = make(
             self._network, key, job.text("id"), f"{told}.{key}",

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from minga_node.requests.copy_placement import lot
 
-AT_ONCE = 32
+NODES_AT_ONCE = 32
 """Contents that one node has copied at the same time; each receiver takes them one by one."""
 SETTLE_SECONDS = 3.0
 """So long a content must have had too few copies: what has just changed is not known everywhere yet."""
@@ -93,4 +93,4 @@ class Keeper:
             for content, since in self._since.items()
             if content in short and now - since >= SETTLE_SECONDS and content not in busy
         )
-        return [content for _, content in ripe[: max(0, AT_ONCE - len(busy))]]
+        return [content for _, content in ripe[: max(0, NODES_AT_ONCE - len(busy))]]

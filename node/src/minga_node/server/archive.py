@@ -23,7 +23,7 @@ from minga_node.server.services import Services
 from minga_node.server.unpacking import Unpacking
 from minga_node.streams import Pause
 
-LISTED = 1000
+LISTED_FILES = 1000
 
 
 class TakenOut(BaseModel):
@@ -42,9 +42,9 @@ class ArchiveOut(BaseModel):
 
     count: int = Field(description="Files that are in this node's library now")
     bytes: int
-    files: list[TakenOut] = Field(description=f"The first {LISTED} of them")
+    files: list[TakenOut] = Field(description=f"The first {LISTED_FILES} of them")
     refused_count: int = Field(description="Entries that were left out")
-    refused: list[RefusedOut] = Field(description=f"The first {LISTED} of those, each with its reason")
+    refused: list[RefusedOut] = Field(description=f"The first {LISTED_FILES} of those, each with its reason")
 
 
 def blueprint(services: Services) -> Blueprint:
@@ -102,7 +102,7 @@ def blueprint(services: Services) -> Blueprint:
         under = request.args.get("under", "").strip("/")
         if under:
             check_name(under)
-        unpacking = Unpacking(services.library, f"{under}/" if under else "", LISTED, granted().writes)
+        unpacking = Unpacking(services.library, f"{under}/" if under else "", LISTED_FILES, granted().writes)
         unpacking.run(request.stream)
         return answer(
             ArchiveOut(

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from minga_node.downloads import Download, DownloadState, SmallFile
 from minga_node.errors import BadRequest, NotFound
 from minga_node.index import Index
-from minga_node.manifest import SMALLEST_PIECE
+from minga_node.manifest import SMALLEST_PIECE_BYTES
 from minga_node.model import FileRow
 from minga_node.names import check_name
 from minga_node.server.access import by_name, for_readers, granted, need_write, readable, still_granted
@@ -34,7 +34,9 @@ class SmallFileIn(BaseModel):
 
     name: str = Field(description="Its name in this node's library afterwards")
     id: str = Field(description="Id of the content")
-    size: int = Field(ge=0, le=SMALLEST_PIECE, description="Bytes: at most one piece of the smallest size")
+    size: int = Field(
+        ge=0, le=SMALLEST_PIECE_BYTES, description="Bytes: at most one piece of the smallest size"
+    )
 
 
 class DownloadIn(BaseModel):

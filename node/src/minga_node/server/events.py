@@ -16,7 +16,7 @@ from minga_node.server.http import AnswerStream
 from minga_node.server.services import Services
 from minga_node.streams import Pause
 
-KEEP_ALIVE = 15.0
+KEEP_ALIVE_SECONDS = 15.0
 """Seconds after which a line is sent though nothing happened: it shows whether the client is still there."""
 
 
@@ -48,7 +48,7 @@ def blueprint(services: Services) -> Blueprint:
         # The client knows at once that it is heard.
         yield b": following\n\n"
         said = time.monotonic()
-        for event in services.feed.follow(KEEP_ALIVE):
+        for event in services.feed.follow(KEEP_ALIVE_SECONDS):
             if services.stopping.is_set() or not still():
                 return
             now = time.monotonic()
@@ -57,7 +57,7 @@ def blueprint(services: Services) -> Blueprint:
             elif event is not None and shows(event, grant):
                 yield b"event: " + event.routing_key.encode() + b"\ndata: " + event.encode() + b"\n\n"
                 said = now
-            elif now - said > KEEP_ALIVE:
+            elif now - said > KEEP_ALIVE_SECONDS:
                 yield b": nothing new\n\n"
                 said = now
 

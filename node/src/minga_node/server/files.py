@@ -32,8 +32,8 @@ from minga_node.server.sending import (
 from minga_node.server.services import Services
 
 CONTENT = "the content; 206 for a range"
-LIMIT = 100
-MOST = 1000
+DEFAULT_ROWS = 100
+MOST_ROWS = 1000
 
 
 def choose(index: Index, name: str, identity: str | None, peer: str | None) -> FileRow:
@@ -91,7 +91,7 @@ def blueprint(services: Services) -> Blueprint:
                     "`network` (default) or `local`",
                     {"type": "string", "enum": ["network", "local"]},
                 ),
-                Parameter("limit", "Rows at most", {"type": "integer", "minimum": 1, "maximum": MOST}),
+                Parameter("limit", "Rows at most", {"type": "integer", "minimum": 1, "maximum": MOST_ROWS}),
                 Parameter("cursor", "`next_cursor` of the answer before"),
                 *FILTERS,
             ),
@@ -118,7 +118,7 @@ def blueprint(services: Services) -> Blueprint:
             Query(
                 text=request.args.get("q", ""),
                 scope=scope,
-                limit=number("limit", LIMIT, 1, MOST),
+                limit=number("limit", DEFAULT_ROWS, 1, MOST_ROWS),
                 cursor=request.args.get("cursor") or None,
                 under=granted().prefixes,
                 **filters(),

@@ -11,7 +11,8 @@ from minga_node.index import SORTS
 from minga_node.server.documented import Parameter
 from minga_node.server.names import number
 
-LARGEST = 10**18 - 1
+LARGEST_NUMBER = 10**18 - 1
+"""The largest number that a filter takes: 18 digits."""
 _NUMBER = {"type": "integer", "minimum": 0}
 _FLAG = {"type": "boolean"}
 _SORTS = [*SORTS, *(f"-{sort}" for sort in SORTS if sort != "relevance")]
@@ -44,8 +45,8 @@ def filters() -> Filters:
     return Filters(
         sort=request.args.get("sort", ""),
         prefix=_flag("prefix"),
-        min_size=number("min_size", 0, 0, LARGEST) if request.args.get("min_size") else None,
-        max_size=number("max_size", 0, 0, LARGEST) if request.args.get("max_size") else None,
+        min_size=number("min_size", 0, 0, LARGEST_NUMBER) if request.args.get("min_size") else None,
+        max_size=number("max_size", 0, 0, LARGEST_NUMBER) if request.args.get("max_size") else None,
         media_type=request.args.get("media_type") or None,
         holder=request.args.get("holder") or None,
         min_holders=number("min_holders", 0, 0, 10**6),

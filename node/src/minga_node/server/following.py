@@ -18,7 +18,7 @@ EVENT_SECONDS = 0.25
 """Time between two events of one download."""
 QUIET_SECONDS = 1.0
 """Time between them while nothing but the time changes."""
-KEPT = 1000
+KEPT_LOOKS = 1000
 """Looks that are kept."""
 
 
@@ -71,7 +71,7 @@ class EventFollowing:
         text = f"event: {download.state}\ndata: {self._encode(download)}\n\n".encode()
         look = _Look(now, download, text)
         with self._lock:
-            if len(self._looks) >= KEPT:
+            if len(self._looks) >= KEPT_LOOKS:
                 self._looks.clear()
             self._looks[identity] = look
         return look

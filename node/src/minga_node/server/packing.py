@@ -10,7 +10,7 @@ from itertools import islice
 from minga_node import tar
 from minga_node.downloads import SmallFile
 from minga_node.errors import MingaError, NotFound
-from minga_node.manifest import SMALLEST_PIECE
+from minga_node.manifest import SMALLEST_PIECE_BYTES
 from minga_node.metrics import BYTES
 from minga_node.model import FileRow
 from minga_node.server.downloads import label
@@ -19,7 +19,7 @@ from minga_node.streams import Pause
 
 log = logging.getLogger(__name__)
 
-BLOCK = 256 * 1024
+BLOCK_BYTES = 256 * 1024
 """Bytes sent at a time, where there are so many."""
 AT_ONCE = 2
 """Bigger files that are fetched while the first of them is sent."""
@@ -49,7 +49,7 @@ class Packing:
         for row in rows:
             if self._library.names_of(row.id):
                 yield from self._local(row.name, row.id)
-            elif row.size <= SMALLEST_PIECE:
+            elif row.size <= SMALLEST_PIECE_BYTES:
                 small.append(SmallFile(row.id, row.name, row.size))
             else:
                 big.append(row)
@@ -94,7 +94,7 @@ class Packing:
             yield tar.header(name, file.size, file.modified_ms, file.id, executable=file.executable)
             left = file.size
             while left:
-                chunk = stream.read(min(left, BLOCK))
+                chunk = stream.read(min(left, BLOCK_BYTES))
                 if not chunk:
                     raise NotFound(f"{name} is being changed")
                 left -= len(chunk)
@@ -117,7 +117,7 @@ def _gathered(parts: Iterable[bytes | Pause | None]) -> Iterator[bytes | Pause]:
             if isinstance(part, bytes):
                 waiting.append(part)
                 size += len(part)
-            if size >= BLOCK or not isinstance(part, bytes):
+            if size >= BLOCK_BYTES or not isinstance(part, bytes):
                 counter.inc(size)
                 yield b"".join(waiting)
                 waiting, size = [], 0

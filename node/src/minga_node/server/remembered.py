@@ -7,8 +7,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping
 from typing import NamedTuple
 
-MOST = 64
-LARGEST = 128 * 1024
+MOST_ANSWERS = 64
+LARGEST_ANSWER_BYTES = 128 * 1024
 """Bytes of an answer; a list of 100 files has some 35,000."""
 MOST_PEERS = 32
 """Whether so many are online is asked quickly."""
@@ -53,10 +53,10 @@ class Remembered:
             version: as it was before the answer was looked for.
             online: the peers that it tells of, and what it says of them.
         """
-        if len(body) > LARGEST or len(online) > MOST_PEERS:
+        if len(body) > LARGEST_ANSWER_BYTES or len(online) > MOST_PEERS:
             return
         with self._lock:
             self._answers[asked] = _Answer(version, online, body)
             self._answers.move_to_end(asked)
-            while len(self._answers) > MOST:
+            while len(self._answers) > MOST_ANSWERS:
                 self._answers.popitem(last=False)

@@ -19,7 +19,7 @@ from minga_node.server import ranges
 from minga_node.server.http import AnswerStream, FileWrapper
 from minga_node.streams import Pause
 
-BLOCK = 256 * 1024
+BLOCK_BYTES = 256 * 1024
 SENT = BYTES.labels("out", "client")
 MEDIA_TYPE = re.compile(r"[\w!#$&^.+-]{1,127}/[\w!#$&^.+-]{1,127}", re.ASCII)
 """RFC 6838, 4.2."""
@@ -99,7 +99,7 @@ def from_file(
     stream.seek(start)
     SENT.inc(end - start)
     return _respond(
-        FileWrapper(stream, BLOCK, _unchanged(stream)), start, end, size, bounds is not None, fields
+        FileWrapper(stream, BLOCK_BYTES, _unchanged(stream)), start, end, size, bounds is not None, fields
     )
 
 

@@ -8,7 +8,7 @@ from contextlib import suppress
 from minga_node import tar
 from minga_node.errors import BadRequest, Conflict, MingaError
 from minga_node.library import Library
-from minga_node.manifest import SMALLEST_PIECE
+from minga_node.manifest import SMALLEST_PIECE_BYTES
 from minga_node.model import Attributes, LocalFile
 from minga_node.names import check_name
 
@@ -70,7 +70,7 @@ class Unpacking:
         if not self._may_write(name):
             self._refuse(name, "the token may not write this name")
             return
-        if member.size <= SMALLEST_PIECE:
+        if member.size <= SMALLEST_PIECE_BYTES:
             self._group.append((name, member.read(member.size)))
             self._attributes[name] = member.attributes
             if len(self._group) == GROUP:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from minga_node.peer_tls import PeerTls
 from minga_node.refusals import refusal
 from minga_node.uploads.connection import UploadConnection
-from minga_node.wire.tls import RECORD, WAITING
+from minga_node.wire.tls import RECORD_BYTES, WAITING
 
 HANDSHAKE_SECONDS = 5.0
 CHUNK = 256 * 1024
@@ -52,9 +52,9 @@ class SecureConnection(UploadConnection):
 
     def receive(self) -> bytes:
         try:
-            found = self.secure.recv(RECORD)
+            found = self.secure.recv(RECORD_BYTES)
             while self.secure.pending():
-                found += self.secure.recv(RECORD)
+                found += self.secure.recv(RECORD_BYTES)
         except WAITING:
             raise BlockingIOError from None
         return found
@@ -68,7 +68,7 @@ class SecureConnection(UploadConnection):
                 if not self._chunk:
                     break
                 # The same bytes again after a full socket, as OpenSSL wants it.
-                count = self.secure.send(self._chunk[:RECORD])
+                count = self.secure.send(self._chunk[:RECORD_BYTES])
                 self._chunk = self._chunk[count:]
                 head = min(count, len(self.pending))
                 self.pending = self.pending[head:]

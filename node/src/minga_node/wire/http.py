@@ -11,7 +11,7 @@ from minga_node.model import NODE_NAME
 from minga_node.wire import piece_set as sets
 from minga_node.wire.piece_set import Pieces
 
-LARGEST_HEAD = 64 * 1024
+LARGEST_HEAD_BYTES = 64 * 1024
 MOST_RANGES = 64
 MOST_NAMES = 64
 PEER = "minga-peer"

@@ -15,7 +15,7 @@ from minga_node.tracing import TRACEPARENT
 from minga_node.wire import http
 
 ID_DIGITS = frozenset("0123456789abcdef")
-LONGEST_PEER = 253
+MOST_PEER_CHARACTERS = 253
 
 
 class PieceRequest(NamedTuple):
@@ -54,14 +54,14 @@ def heads(read: bytearray) -> Iterator[PieceRequest | Refusal]:
 
     After a refusal that closes there are no more: what follows cannot be trusted to begin where it seems to.
     """
-    while (end := read.find(b"\r\n\r\n")) >= 0 and end <= http.LARGEST_HEAD:
+    while (end := read.find(b"\r\n\r\n")) >= 0 and end <= http.LARGEST_HEAD_BYTES:
         head = bytes(read[:end])
         del read[: end + 4]
         found = understand(head)
         yield found
         if isinstance(found, Refusal) and found.closing:
             return
-    if max(end, len(read)) > http.LARGEST_HEAD:
+    if max(end, len(read)) > http.LARGEST_HEAD_BYTES:
         yield Refusal("431 Request Header Fields Too Large", closing=True)
 
 
@@ -82,7 +82,7 @@ def understand(data: bytes) -> PieceRequest | Refusal:
         return Refusal("405 Method Not Allowed", closing=closing, allow="GET, HEAD")
     path, _, content_id = target.partition("?")[0].rpartition("/")
     known = path == "/pieces" and len(content_id) == 64 and ID_DIGITS.issuperset(content_id)
-    peer = fields.get(http.PEER, "")[:LONGEST_PEER]
+    peer = fields.get(http.PEER, "")[:MOST_PEER_CHARACTERS]
     rate = fields.get(http.RATE, "")
     return PieceRequest(
         content_id if known else "",

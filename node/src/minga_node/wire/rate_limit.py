@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 BURST_SECONDS = 0.2
-SMALLEST_BURST = 64 * 1024
+SMALLEST_BURST_BYTES = 64 * 1024
 HOLDS_SECONDS = 1.0
 """How long after a wait a limit still counts as what holds back."""
 
@@ -30,7 +30,7 @@ class TokenBucket:
         self.rate = rate
         self.above = above
         self._clock = clock
-        self._burst = max(rate * BURST_SECONDS, SMALLEST_BURST) if rate else 0.0
+        self._burst = max(rate * BURST_SECONDS, SMALLEST_BURST_BYTES) if rate else 0.0
         self._tokens = self._burst
         self._at = clock()
         self._lock = threading.Lock()

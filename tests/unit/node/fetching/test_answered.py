@@ -6,10 +6,10 @@ import pytest
 
 from minga_node.errors import MingaError
 from minga_node.fetching.holder_connection import answered
-from minga_node.manifest import SMALLEST_PIECE, Manifest
+from minga_node.manifest import SMALLEST_PIECE_BYTES, Manifest
 from minga_node.swarm import PieceFetch
 
-PIECE = SMALLEST_PIECE
+PIECE = SMALLEST_PIECE_BYTES
 SIZE = 9 * PIECE + 100
 MANIFEST = Manifest(SIZE, bytes(10 * 32))
 ASK = PieceFetch(1, "holder", (range(2, 5), range(7, 10)))

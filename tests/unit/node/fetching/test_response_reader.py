@@ -13,7 +13,7 @@ from minga_node.fetching.response_reader import STALL_SECONDS, ResponseReader
 from minga_node.fetching.steps import Steps, Wait
 from minga_node.fetching.stream import ByteStream
 from minga_node.wire import TokenBucket
-from minga_node.wire.http import LARGEST_HEAD, Head
+from minga_node.wire.http import LARGEST_HEAD_BYTES, Head
 
 T = TypeVar("T")
 HEAD = b"HTTP/1.1 206 Partial Content\r\nContent-Length: 5000\r\n\r\n"
@@ -141,7 +141,7 @@ def test_a_head_longer_than_the_buffer_is_read_and_one_without_end_is_not() -> N
     play(it.head(busy))
     assert bytes(play(it.fill(5000))[0]) == BODY
     with pytest.raises(PeerMisbehaved, match="no end"):
-        play(incoming(*[b"a" * 1000] * (LARGEST_HEAD // 1000 + 2)).head(busy))
+        play(incoming(*[b"a" * 1000] * (LARGEST_HEAD_BYTES // 1000 + 2)).head(busy))
 
 
 def test_an_explanation_is_skipped_and_a_long_one_is_not_taken() -> None:
@@ -149,4 +149,4 @@ def test_an_explanation_is_skipped_and_a_long_one_is_not_taken() -> None:
     play(it.skip(500))
     assert play(it.head(busy))[0] is not None
     with pytest.raises(PeerMisbehaved, match="length"):
-        play(it.skip(LARGEST_HEAD + 1))
+        play(it.skip(LARGEST_HEAD_BYTES + 1))

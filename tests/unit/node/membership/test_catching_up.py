@@ -57,7 +57,7 @@ def test_everything_is_applied_in_order() -> None:
 
 
 def test_one_transaction_has_a_bounded_number_of_entries(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(catching_up, "TOO_MANY", 2)
+    monkeypatch.setattr(catching_up, "MOST_WAITING_ENTRIES", 2)
     applied = Applied()
     catch(CatchUp(), lambda: parts(50), applied)
     assert applied.largest <= 2
@@ -149,8 +149,8 @@ def runs(stream: Iterator[Part]) -> list[tuple[list[str], int, bool]]:
 
 
 def test_a_transaction_ends_where_something_is_signed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(catching_up, "ENOUGH", 10)
-    monkeypatch.setattr(catching_up, "TOO_MANY", 100)
+    monkeypatch.setattr(catching_up, "TRANSACTION_ENTRIES", 10)
+    monkeypatch.setattr(catching_up, "MOST_WAITING_ENTRIES", 100)
     seen = runs(chain(log("a", 30, 3), log("b", 30, 3), log("c", 2, 3)))
     assert sum(entries for _, entries, _ in seen) == 62
     assert not any(middle for _, _, middle in seen)
@@ -158,8 +158,8 @@ def test_a_transaction_ends_where_something_is_signed(monkeypatch: pytest.Monkey
 
 
 def test_only_a_log_that_is_too_long_is_taken_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(catching_up, "ENOUGH", 10)
-    monkeypatch.setattr(catching_up, "TOO_MANY", 20)
+    monkeypatch.setattr(catching_up, "TRANSACTION_ENTRIES", 10)
+    monkeypatch.setattr(catching_up, "MOST_WAITING_ENTRIES", 20)
     assert runs(log("a", 50, 5)) == [(["a"], 20, True), (["a"], 20, True), (["a"], 10, False)]
 
 

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from minga_node.membership.crowd import AT, OF_A_PROVEN, OF_AN_ADDRESS, OF_AN_UNPROVEN, Crowd
+from minga_node.membership.crowd import (
+    AT,
+    MOST_AT_AN_ADDRESS,
+    MOST_TOLD_BY_A_PROVEN_NODE,
+    MOST_TOLD_BY_AN_UNPROVEN_NODE,
+    Crowd,
+)
 from minga_node.membership.goodbyes import Goodbye
 from minga_node.membership.known_members import BROKER
-from minga_node.membership.newcomers import A_SECOND, AT_ONCE, MOST_ADDRESSES, Newcomers
+from minga_node.membership.newcomers import MOST_ADDRESSES, NEWCOMERS_AT_ONCE, NEWCOMERS_PER_SECOND, Newcomers
 from minga_node.membership.view import View
 from tests.support.writer import Writer
 
@@ -22,16 +28,16 @@ def add(view: View, id_: str, by: str, now: float, *, alive: bool = False) -> bo
 
 def test_who_has_answered_may_tell_of_more() -> None:
     crowd = Crowd()
-    for n in range(OF_AN_UNPROVEN):
+    for n in range(MOST_TOLD_BY_AN_UNPROVEN_NODE):
         assert crowd.may_tell("a", proven=False)
         crowd.came(str(n), "a")
     assert not crowd.may_tell("a", proven=False)
     assert crowd.may_tell("a", proven=True)
     assert crowd.may_tell("b", proven=False)
-    for n in range(OF_A_PROVEN):
+    for n in range(MOST_TOLD_BY_A_PROVEN_NODE):
         crowd.came(f"more-{n}", "a")
     assert not crowd.may_tell("a", proven=True)
-    for n in range(OF_A_PROVEN):
+    for n in range(MOST_TOLD_BY_A_PROVEN_NODE):
         crowd.went(f"more-{n}", "a")
     assert crowd.may_tell("a", proven=True)
 
@@ -57,17 +63,17 @@ def test_who_speaks_for_itself_makes_room_for_others_of_its_address() -> None:
     add(view, "good", AT + "198.18.0.1", 0.0, alive=True)
     view.prove("good")
     add(view, "other", AT + "198.18.0.2", 0.0, alive=True)
-    for n in range(OF_AN_ADDRESS + 50):
+    for n in range(MOST_AT_AN_ADDRESS + 50):
         assert add(view, f"loud-{n}", AT + "198.18.0.1", 1.0 + n, alive=True)
-    assert len(view.known) == OF_AN_ADDRESS + 2
-    assert {"good", "other", f"loud-{OF_AN_ADDRESS + 49}"} <= view.known.keys()
+    assert len(view.known) == MOST_AT_AN_ADDRESS + 2
+    assert {"good", "other", f"loud-{MOST_AT_AN_ADDRESS + 49}"} <= view.known.keys()
 
 
 def test_newcomers_of_one_address_are_taken_at_a_rate() -> None:
     newcomers = Newcomers()
-    assert sum(newcomers.may_come("a", 0.0) for _ in range(2 * AT_ONCE)) == AT_ONCE
+    assert sum(newcomers.may_come("a", 0.0) for _ in range(2 * NEWCOMERS_AT_ONCE)) == NEWCOMERS_AT_ONCE
     assert newcomers.may_come("b", 0.0)
-    assert sum(newcomers.may_come("a", 1.0) for _ in range(2 * AT_ONCE)) == A_SECOND
+    assert sum(newcomers.may_come("a", 1.0) for _ in range(2 * NEWCOMERS_AT_ONCE)) == NEWCOMERS_PER_SECOND
     for n in range(MOST_ADDRESSES):
         newcomers.may_come(str(n), 2.0)
     assert len(newcomers._left) == MOST_ADDRESSES

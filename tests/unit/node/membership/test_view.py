@@ -6,7 +6,7 @@ import pytest
 
 from minga_node.index import LogState
 from minga_node.membership.scuttlebutt import Digest, compare, need
-from minga_node.membership.trust import QUARANTINE, Trust
+from minga_node.membership.trust import QUARANTINE_SECONDS, Trust
 from minga_node.membership.view import View
 from minga_node.model import Peer, PeerState
 
@@ -99,6 +99,6 @@ def test_three_doubts_or_one_certainty_are_a_quarantine_that_ends() -> None:
     trust = Trust()
     assert [trust.strike("a", now) for now in (0.0, 1.0, 2.0)] == [False, False, True]
     assert trust.refused("a", 3.0)
-    assert not trust.refused("a", 2.0 + QUARANTINE)
+    assert not trust.refused("a", 2.0 + QUARANTINE_SECONDS)
     assert trust.strike("b", 0.0, certain=True)
     assert [trust.strike("c", now) for now in (0.0, 100.0, 200.0)] == [False, False, False]

@@ -8,7 +8,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from minga_node.requests.copy_placement import place
-from minga_node.requests.keeping import AT_ONCE, SETTLE_SECONDS, Copy, Keeper, Scarce, caretaker, missing
+from minga_node.requests.keeping import (
+    NODES_AT_ONCE,
+    SETTLE_SECONDS,
+    Copy,
+    Keeper,
+    Scarce,
+    caretaker,
+    missing,
+)
 
 DELAY = 300.0
 DETECTION = 15
@@ -55,7 +63,7 @@ def test_so_many_at_once_and_no_more() -> None:
     short = [Scarce(f"{n:04}", (Copy("a", 1, 0),)) for n in range(500)]
     keeper.look(0, short, ())
     asked = keeper.look(SETTLE_SECONDS, short, ())
-    assert len(asked) == AT_ONCE
+    assert len(asked) == NODES_AT_ONCE
     assert len(keeper.look(SETTLE_SECONDS, short, asked[:-3])) == 3
 
 
@@ -174,7 +182,7 @@ def test_what_is_published_is_copied_once_as_often_as_wanted() -> None:
     network.run(300)
     assert network.copies() == {3: 100}
     assert network.made == 200
-    assert network.most_at_once <= AT_ONCE
+    assert network.most_at_once <= NODES_AT_ONCE
     assert max(len(node.has) for node in network.nodes.values()) < 2 * 30, "spread over all"
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from minga_node.uploads.connection import QueuedUpload, Served
 from minga_node.uploads.responses import answer
-from minga_node.wire.http import LARGEST_HEAD
+from minga_node.wire.http import LARGEST_HEAD_BYTES
 from minga_node.wire.piece_request import PieceRequest, Refusal, heads
 from minga_node.wire.piece_set import Pieces
 
@@ -75,7 +75,7 @@ def test_a_path_that_names_no_content_is_no_error_here(path: str) -> None:
         (head("GET / HTTP/2.0"), "400", True),
         (head(f"GET /pieces/{ID} HTTP/1.1", "Content-Length: 5"), "413", True),
         (head(f"PUT /pieces/{ID} HTTP/1.1"), "405", False),
-        (b"x" * (LARGEST_HEAD + 1), "431", True),
+        (b"x" * (LARGEST_HEAD_BYTES + 1), "431", True),
     ],
 )
 def test_what_is_not_served_is_refused(data: bytes, status: str, closing: bool) -> None:

@@ -15,7 +15,7 @@ name replaces it; a tombstone until all live nodes have seen it.
 """
 
 from minga_node.index.log.deltas import ENTRY_BYTES, wire_bytes
-from minga_node.index.log.entries import LARGEST, Entries, Entry
+from minga_node.index.log.entries import LARGEST_INTEGER, Entries, Entry
 from minga_node.index.log.keys import Keys
 from minga_node.index.log.log_state import MOST_ENTRIES, Delta, LogState, check_delta
 from minga_node.index.log.logs import Logs
@@ -24,7 +24,7 @@ from minga_node.index.log.signing import KEY, SIGNED, statement, verified
 __all__ = [
     "ENTRY_BYTES",
     "KEY",
-    "LARGEST",
+    "LARGEST_INTEGER",
     "MOST_ENTRIES",
     "SIGNED",
     "Delta",

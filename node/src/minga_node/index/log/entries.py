@@ -11,9 +11,9 @@ from minga_node.index.fold import fold_all
 from minga_node.index.log.signing import set_hash
 from minga_node.names import all_shareable, is_shareable
 
-LARGEST = 2**63 - 1
-"""Largest integer that SQLite keeps."""
-_MEDIA_TYPE = 255
+LARGEST_INTEGER = 2**63 - 1
+"""The largest whole number that SQLite keeps."""
+_MEDIA_TYPE_CHARACTERS = 255
 
 
 class Entry(NamedTuple):
@@ -101,10 +101,10 @@ class Entries(Sequence[Entry]):
             not {0 if content is None else len(content) for content in contents} <= {0, 32}
             or b"" in contents
             or min(sizes) < 0
-            or max(sizes) > LARGEST
-            or min(modified) < -LARGEST
-            or max(modified) > LARGEST
-            or max(map(len, set(media_types))) > _MEDIA_TYPE
+            or max(sizes) > LARGEST_INTEGER
+            or min(modified) < -LARGEST_INTEGER
+            or max(modified) > LARGEST_INTEGER
+            or max(map(len, set(media_types))) > _MEDIA_TYPE_CHARACTERS
         ):
             return "an entry that is none"
         return ""

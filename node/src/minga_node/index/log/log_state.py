@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from minga_node.errors import PeerMisbehaved
-from minga_node.index.log.entries import LARGEST, Entries, Entry
+from minga_node.index.log.entries import LARGEST_INTEGER, Entries, Entry
 from minga_node.index.log.signing import SIGNED
 
 MOST_ENTRIES = 50_000
@@ -54,13 +54,13 @@ def check_delta(delta: Delta) -> None:
     who = f"a delta of {delta.peer_id[:128]!r}"
     if not delta.peer_id or len(delta.peer_id) > 128:
         raise PeerMisbehaved(f"{who}: not a peer's id")
-    if not 0 < delta.epoch <= LARGEST:
+    if not 0 < delta.epoch <= LARGEST_INTEGER:
         raise PeerMisbehaved(f"{who}: epoch {delta.epoch}")
-    if not 0 <= delta.from_version <= delta.to_version <= LARGEST:
+    if not 0 <= delta.from_version <= delta.to_version <= LARGEST_INTEGER:
         raise PeerMisbehaved(f"{who}: versions {delta.from_version} to {delta.to_version}")
     if delta.reset and delta.from_version:
         raise PeerMisbehaved(f"{who}: a reset that begins at {delta.from_version}")
-    if delta.compacted > LARGEST:
+    if delta.compacted > LARGEST_INTEGER:
         raise PeerMisbehaved(f"{who}: compacted to {delta.compacted}")
     if len(delta.signature) not in {0, SIGNED}:
         raise PeerMisbehaved(f"{who}: a signature of {len(delta.signature)} bytes")

@@ -19,7 +19,7 @@ from minga_node.store import Store
 
 SIGNED_EVERY = 200
 """Entries of the own log for each signature: who hears of them one by one can check them before long."""
-MANY = 5_000
+CATCH_UP_ENTRIES = 5_000
 """Entries in one transaction that are part of a catch-up."""
 FEW_PAGES, MANY_PAGES = 1_000, 16_000
 """Pages of 4 KiB in the write-ahead log before they go to their place."""
@@ -181,7 +181,7 @@ class Logs:
             return {}
         rows = sum(len(part) for batch in batches for part in batch.parts)
         # Pages that many transactions of a catch-up change are written to their place once.
-        db.execute(f"PRAGMA wal_autocheckpoint = {MANY_PAGES if rows > MANY else FEW_PAGES}")
+        db.execute(f"PRAGMA wal_autocheckpoint = {MANY_PAGES if rows > CATCH_UP_ENTRIES else FEW_PAGES}")
         return tables.apply(db, batches)
 
     def _settle(

@@ -11,19 +11,19 @@ from enum import Enum
 from typing import Any
 
 from minga_node.index.search.conditions import Conditions, Row
-from minga_node.index.search.ranks import LAST, relevance
+from minga_node.index.search.ranks import LAST_RANK, relevance
 
-WALK = 0.5e-6
+WALK_SECONDS = 0.5e-6
 """Seconds to look at a row in the order of an index, and to find that its name will not do."""
-LOOK = 3.0e-6
+LOOK_SECONDS = 3.0e-6
 """Seconds to look at the rest of a row whose name will do, far from the one before."""
-CANDIDATE = 2.5e-6
+CANDIDATE_SECONDS = 2.5e-6
 """Seconds to find a row by its number, test and sort it."""
-HELD = 1.5e-6
+HELD_SECONDS = 1.5e-6
 """The same of a row that a holder has: those lie near each other."""
-ASK = 1.5e-6
+ASK_SECONDS = 1.5e-6
 """Seconds more, where it has to be asked who holds a row."""
-TAIL = 0.4e-6
+TAIL_SECONDS = 0.4e-6
 """Seconds to look at a row that an index does not have yet."""
 
 
@@ -89,16 +89,16 @@ class Walk:
 def estimate(wanted: Conditions, sample: Sequence[Row], shape: Shape, walk: Walk) -> list[Estimate]:
     """The ways that can answer, the cheapest first; ``sample`` is in the order of the walk."""
     if not sample:
-        return [Estimate(Way.WALK, shape.total * WALK)]
+        return [Estimate(Way.WALK, shape.total * WALK_SECONDS)]
     weight = shape.total / len(sample)
     tier = walk.tier
 
     def named(row: Row) -> bool:
         return wanted.text_test(row) and (tier is None or relevance(row.folded, tier[1]) == tier[0])
 
-    ask = ASK if wanted.holder is not None or wanted.online is not None else 0.0
-    behind = 0.0 if walk.by_name else shape.unordered * TAIL
-    walked = _walked(wanted, named, sample, walk, walk.limit / weight, LOOK + ask)
+    ask = ASK_SECONDS if wanted.holder is not None or wanted.online is not None else 0.0
+    behind = 0.0 if walk.by_name else shape.unordered * TAIL_SECONDS
+    walked = _walked(wanted, named, sample, walk, walk.limit / weight, LOOK_SECONDS + ask)
     found = [Estimate(Way.WALK, walked * weight + behind)]
     for way, of_it in _candidates(wanted, tier):
         rows = list(filter(of_it, sample))
@@ -107,15 +107,15 @@ def estimate(wanted: Conditions, sample: Sequence[Row], shape: Shape, walk: Walk
         asked = 0.0 if way in {Way.HOLDER, Way.ONLINE} else ask
         if way in {Way.SIZES, Way.COPIES}:
             looked = sum(map(wanted.text_test, rows)) + 0.5
-            seconds = (count * WALK + looked * (LOOK + asked)) * weight
+            seconds = (count * WALK_SECONDS + looked * (LOOK_SECONDS + asked)) * weight
         elif way is Way.HOLDER:
-            seconds = (count * weight if shape.held is None else shape.held) * HELD
+            seconds = (count * weight if shape.held is None else shape.held) * HELD_SECONDS
         else:
-            seconds = count * weight * (CANDIDATE + asked)
+            seconds = count * weight * (CANDIDATE_SECONDS + asked)
         if way in {Way.NAMES, Way.STARTS}:
-            seconds += shape.unnamed * TAIL
+            seconds += shape.unnamed * TAIL_SECONDS
         elif way in {Way.SIZES, Way.TYPE, Way.COPIES}:
-            seconds += shape.unordered * TAIL
+            seconds += shape.unordered * TAIL_SECONDS
         found.append(Estimate(way, seconds))
     return sorted(found, key=lambda each: each.seconds)
 
@@ -126,8 +126,8 @@ def _candidates(wanted: Conditions, tier: tuple[int, str] | None) -> list[tuple[
     terms = wanted.literals()
     if terms:
         found.append((Way.NAMES, lambda row: all(term in row.folded for term in terms)))
-    if tier is not None and tier[0] < LAST:
-        found.append((Way.STARTS, lambda row: relevance(row.folded, tier[1]) < LAST))
+    if tier is not None and tier[0] < LAST_RANK:
+        found.append((Way.STARTS, lambda row: relevance(row.folded, tier[1]) < LAST_RANK))
     if wanted.begins:
         found.append((Way.BEGINS, lambda row: row.folded.startswith(wanted.begins)))
     if ranges := wanted.ranges():
@@ -165,7 +165,7 @@ def _walked(
         ]
     spent, names, others, both = 0.0, 0, 0, 0
     for row in rows:
-        spent += WALK
+        spent += WALK_SECONDS
         fits = wanted.test_but_text(row)
         others += fits
         if named(row):

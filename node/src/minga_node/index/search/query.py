@@ -12,7 +12,7 @@ from minga_node.errors import BadRequest
 from minga_node.index.fold import fold
 
 SORTS = ("relevance", "name", "size", "modified", "holders")
-LONGEST = 512
+MOST_QUERY_CHARACTERS = 512
 
 
 @dataclass(frozen=True, slots=True)

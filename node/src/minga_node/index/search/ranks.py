@@ -11,13 +11,14 @@ from minga_node.index.search.conditions import after_prefix
 
 Clause = tuple[str, list[Any]]
 
-LAST = 2
+LAST_RANK = 2
+"""The number of the last rank: the word is somewhere in the name."""
 
 
 def relevance(folded: str, word: str) -> int:
     if folded == word or folded.endswith(f"/{word}"):
         return 0
-    return 1 if folded.startswith(word) or f"/{word}" in folded else LAST
+    return 1 if folded.startswith(word) or f"/{word}" in folded else LAST_RANK
 
 
 def _is(word: str) -> Clause:
@@ -46,4 +47,4 @@ def rank_of(word: str) -> Clause:
     """The relevance as an expression."""
     is_it, is_values = _is(word)
     begins, begins_values = _begins(word)
-    return f"CASE WHEN {is_it} THEN 0 WHEN {begins} THEN 1 ELSE {LAST} END", is_values + begins_values
+    return f"CASE WHEN {is_it} THEN 0 WHEN {begins} THEN 1 ELSE {LAST_RANK} END", is_values + begins_values

@@ -10,7 +10,7 @@ from typing import Any
 
 from minga_node.index.search.conditions import Row
 
-ROWS = 1024
+SAMPLE_ROWS = 1024
 
 
 class Sample:
@@ -31,7 +31,7 @@ class Sample:
         ).fetchone()
         span = 0 if last is None else last - first + 1
         with self._lock:
-            small = span <= ROWS * 4
+            small = span <= SAMPLE_ROWS * 4
             if small or abs(span - self._span) * 8 > self._span:
                 self._take(db, first or 0, span)
                 self._span = span
@@ -48,11 +48,11 @@ class Sample:
 
     def _take(self, db: sqlite3.Connection, first: int, span: int) -> None:
         self._ordered = {}
-        if span <= ROWS * 4:
+        if span <= SAMPLE_ROWS * 4:
             # Small enough that any plan will do.
             self.rows, self.total = (), span
             return
-        numbers = sorted(self._random.sample(range(first, first + span), ROWS))
+        numbers = sorted(self._random.sample(range(first, first + span), SAMPLE_ROWS))
         marks = ",".join(map(str, numbers))
         held: dict[int, set[int]] = {}
         for file, log in db.execute(f"SELECT file, log FROM held WHERE file IN ({marks})"):
@@ -65,4 +65,4 @@ class Sample:
             )
         )
         # Numbers that are no longer used make the span larger than the index.
-        self.total = span * len(self.rows) // ROWS
+        self.total = span * len(self.rows) // SAMPLE_ROWS

@@ -19,8 +19,8 @@ from minga_node.index.log.logs import Logs
 from minga_node.index.search.conditions import Conditions, conditions
 from minga_node.index.search.orders import BY_NAME, ORDERS, Order
 from minga_node.index.search.plans import Estimate, Shape, Walk, Way, estimate
-from minga_node.index.search.query import LONGEST, Query, read_cursor, write_cursor
-from minga_node.index.search.ranks import LAST, Clause, has_rank, rank_of
+from minga_node.index.search.query import MOST_QUERY_CHARACTERS, Query, read_cursor, write_cursor
+from minga_node.index.search.ranks import LAST_RANK, Clause, has_rank, rank_of
 from minga_node.index.search.rows import RowReader
 from minga_node.index.search.sample import Sample
 from minga_node.index.search.sources import RowSource, source
@@ -34,7 +34,8 @@ COUNTED = 50_000
 
 Found = list[tuple[Any, ...]]
 """Six columns of :data:`~.rows.COLUMNS`, then the key."""
-_KEY = 6
+_KEY_COLUMN = 6
+"""The number of the first column of the key."""
 
 
 class Searcher:
@@ -43,8 +44,8 @@ class Searcher:
         self._sample = Sample()
 
     def search(self, query: Query) -> Page:
-        if len(query.text) > LONGEST:
-            raise BadRequest(f"what to look for has at most {LONGEST} characters")
+        if len(query.text) > MOST_QUERY_CHARACTERS:
+            raise BadRequest(f"what to look for has at most {MOST_QUERY_CHARACTERS} characters")
         if query.limit < 1:
             raise BadRequest(f"limit is {query.limit}: expected at least 1")
         sort, descending = query.order()
@@ -63,14 +64,14 @@ class Searcher:
             cursor = None
             if len(found) > query.limit:
                 found = found[: query.limit]
-                cursor = write_cursor(name, (*pinned, *found[-1][_KEY:]))
+                cursor = write_cursor(name, (*pinned, *found[-1][_KEY_COLUMN:]))
             return Page(self._rows.rows(db, found), cursor)
 
     def _by_relevance(self, run: _Run, query: Query) -> Found:
         (word,) = run.wanted.terms
         kinds = (int, *BY_NAME.kinds)
         rank, *key = read_cursor(query.cursor, "relevance", kinds) if query.cursor else (0,)
-        if not 0 <= rank <= LAST:
+        if not 0 <= rank <= LAST_RANK:
             raise BadRequest("the cursor is not one")
         return run.ranked(word, rank, tuple(key) or None)
 
@@ -178,14 +179,14 @@ class _Run:
 
     def ranked(self, word: str, rank: int, key: tuple[Any, ...] | None) -> Found:
         """Rows by relevance, after a rank and the key within it."""
-        ways = self._ways(BY_NAME, False, None, self._limit, (LAST, word))
+        ways = self._ways(BY_NAME, False, None, self._limit, (LAST_RANK, word))
         candidates = [each for each in ways if each.way is not Way.WALK]
         if not self._rows or candidates[0].seconds <= self._seconds_by_rank(word):
             origin = self._source(candidates, BY_NAME, None)
             if not self._rows or not origin.walks:
                 return self._all_ranked(origin, word, rank, key)
         found: Found = []
-        for tier in range(rank, LAST + 1):
+        for tier in range(rank, LAST_RANK + 1):
             rows = self.page(
                 BY_NAME,
                 False,
@@ -193,7 +194,7 @@ class _Run:
                 tier=(tier, word),
                 limit=self._limit - len(found),
             )
-            found += [(*row[:_KEY], tier, *row[_KEY:]) for row in rows]
+            found += [(*row[:_KEY_COLUMN], tier, *row[_KEY_COLUMN:]) for row in rows]
             if len(found) >= self._limit:
                 break
         return found
@@ -209,7 +210,9 @@ class _Run:
 
     def _seconds_by_rank(self, word: str) -> float:
         """What it costs to look for one rank after the other."""
-        ways = [self._ways(BY_NAME, False, None, self._limit, (tier, word))[0] for tier in range(1, LAST + 1)]
+        ways = [
+            self._ways(BY_NAME, False, None, self._limit, (tier, word))[0] for tier in range(1, LAST_RANK + 1)
+        ]
         return sum(each.seconds for each in ways)
 
     def _ways(
@@ -249,7 +252,7 @@ class _Run:
             clauses.append(clause)
             values += more
         direction = " DESC" if descending else ""
-        order = ", ".join(f"{_KEY + place}{direction}" for place in range(1, len(columns) + 1))
+        order = ", ".join(f"{_KEY_COLUMN + place}{direction}" for place in range(1, len(columns) + 1))
         select = (
             f"SELECT f.file, f.name, f.content, f.size, f.media_type, f.modified, {', '.join(columns)} FROM "
         )
@@ -264,7 +267,7 @@ class _Run:
 
 
 def _key(row: tuple[Any, ...]) -> tuple[Any, ...]:
-    return row[_KEY:]
+    return row[_KEY_COLUMN:]
 
 
 def _where(clauses: Sequence[str]) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from minga_node.index.fold import fold_all
 
-AT_ONCE = 500
+VALUES_AT_ONCE = 500
 """Values in one statement; SQLite takes 32,766."""
 
 
@@ -33,7 +33,7 @@ def shared_ids(db: sqlite3.Connection, ids: Collection[str], log: int | None = N
 
 def _parts(values: Collection[str]) -> Iterator[Sequence[str]]:
     every = list(values)
-    return (every[start : start + AT_ONCE] for start in range(0, len(every), AT_ONCE))
+    return (every[start : start + VALUES_AT_ONCE] for start in range(0, len(every), VALUES_AT_ONCE))
 
 
 def _rows(

@@ -27,9 +27,9 @@ from minga_node.workers import Worker
 
 log = logging.getLogger(__name__)
 
-TICK = 0.25
+TICK_SECONDS = 0.25
 """Seconds between two looks at all deadlines."""
-ACCEPTED = 64
+ACCEPTED_CONNECTIONS = 64
 """Connections that are accepted before others of the pool's events have their turn."""
 QUIET_SECONDS = 60.0
 """After which a new want of descriptors is said again."""
@@ -82,7 +82,7 @@ class HttpServer:
         self._threads_lock = threading.Lock()
         self._busy = 0
         self._stopped = threading.Event()
-        self.clock = Worker("rest clock", self._look, interval=TICK, longest_pause=1.0)
+        self.clock = Worker("rest clock", self._look, interval=TICK_SECONDS, longest_pause=1.0)
         self._paused = False
         """Whether nobody is accepted for want of descriptors."""
         self._said = float("-inf")
@@ -217,7 +217,7 @@ class HttpServer:
 
     def _accept(self) -> None:
         try:
-            for _ in range(ACCEPTED):
+            for _ in range(ACCEPTED_CONNECTIONS):
                 sock, address = self._listener.accept()
                 self._welcome(sock, address[0])
         except (BlockingIOError, InterruptedError):
