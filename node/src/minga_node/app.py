@@ -22,10 +22,10 @@ class Node(NodeParts):
     """One node. It is made, then :meth:`start` lets it serve, then :meth:`stop` ends it for good."""
 
     def start(self) -> None:
-        """Serves, then looks at the library and joins, both in the background.
+        """Begins to serve, then to look at the library and to join; both go on in the background.
 
         Raises:
-            MingaError, OSError: it cannot; it is to be stopped then.
+            MingaError, OSError: the node cannot serve; the caller stops it then.
         """
         BUILD.info({"version": VERSION})
         config = self.config
@@ -42,7 +42,7 @@ class Node(NodeParts):
         self._warn_when_open()
         self.state.start()
         with suppress(MingaError):
-            # Before anybody puts anything.
+            # What an earlier process left goes before anybody puts anything.
             self.library.clean()
         self.http.start(*create_app(self.services))
         self.grpc.start()
@@ -69,7 +69,7 @@ class Node(NodeParts):
             log.warning("REST is open to everybody who reaches this node: tokens_directory is not set")
 
     def stop(self) -> None:
-        """Says goodbye, lets running requests and pieces finish, keeps the state. Takes below ten seconds."""
+        """Says goodbye, lets running requests and pieces finish, and keeps the state; within ten seconds."""
         self.services.stopping.set()
         self.workers.end()
         self.drain.stop()

@@ -63,7 +63,7 @@ class Room:
 
 
 class Capacity:
-    """Thread-safe.
+    """How much this node may still keep. Any thread may ask.
 
     Args:
         directory: where the files are.

@@ -11,7 +11,7 @@ from minga_node import tracing
 from minga_node.visible import shortened, visible, visible_json
 
 MOST_LINES = 200
-"""Of a traceback; the last ones."""
+"""Lines of a traceback that are logged: the last ones."""
 
 
 class HumanFormatter(logging.Formatter):

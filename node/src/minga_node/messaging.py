@@ -129,7 +129,7 @@ class Messaging:
         return self.jobs.list() if self.jobs is not None else ()
 
     def sent_job(self, id_: str) -> SentJob:
-        """Raises NotFound."""
+        """One job that this node asked another to do. Raises NotFound."""
         if self.jobs is None:
             raise NotFound(f"there is no job {id_}")
         return self.jobs.get(id_)

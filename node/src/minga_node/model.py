@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 NODE_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,126}[A-Za-z0-9])?")
-"""Of a node, and of a network: what may stand in a header, in the name of a queue and in a path."""
+"""The form of a node's and of a network's name: it stands in headers, in names of queues and in paths."""
 HOST = re.compile(r"[A-Za-z0-9:._%-]{1,255}")
 """A name, or an address (of IPv6 perhaps with its zone), of a node."""
 

@@ -254,7 +254,7 @@ class NodeParts:
         )
 
     def _room(self) -> int:
-        """Bytes that it can still take."""
+        """Bytes that this node can still take."""
         return 0 if self.library.away() else self.capacity.disk().free
 
     def self_peer(self) -> Peer:
@@ -265,7 +265,7 @@ class NodeParts:
         return self._self
 
     def problems(self) -> list[str]:
-        """Why it is not ready."""
+        """The reasons why this node is not ready; none when it is."""
         found = []
         if not self._started.is_set():
             found.append("the node is starting")
@@ -278,7 +278,7 @@ class NodeParts:
         return found + self.membership.problems + self.workers.problems()
 
     def _adopt(self, files: Sequence[tuple[Path, str, Manifest]]) -> None:
-        """Takes what downloads completed, with the time of modification that it has where it comes from."""
+        """Takes completed downloads into the library, each with the time of modification of its holders."""
         for path, name, manifest in files:
             for row in self.index.by_name(name):
                 if row.id == manifest.id:
@@ -290,7 +290,7 @@ class NodeParts:
                 self.messaging.completed(name, manifest.id, manifest.size)
 
     def _take_over(self, content_id: str, name: str) -> str:
-        """Begins to fetch what a node that leaves asks us to keep; the download's id."""
+        """Begins to fetch what a leaving node asks this one to keep; returns the download's id."""
         if not self.index.by_id(content_id):
             raise NotFound(f"nobody shares the content {content_id}")
         return self.downloads.start(content_id, name).id

@@ -57,13 +57,13 @@ class PeerTls:
             return self.version, self._certificates
 
     def server(self) -> ssl.SSLContext:
-        """For a connection that a peer made."""
+        """The context for a connection that a peer made."""
         with self._lock:
             self._look()
             return self._server
 
     def client(self) -> ssl.SSLContext:
-        """For a connection to a peer."""
+        """The context for a connection to a peer."""
         with self._lock:
             self._look()
             return self._client

@@ -50,7 +50,7 @@ class Outbox:
         """Called once something was added, and that is committed."""
 
     def add(self, events: Iterable[Event], target: str = "") -> None:
-        """Within the caller's transaction, if there is one."""
+        """Adds events, within the caller's transaction if there is one."""
         if tracing.traceparent():
             events = _traced(list(events))
         with self._store.write() as db:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 PREFIX = "dev.minga."
-"""Of all types (reverse DNS, as CloudEvents 1.0 asks for)."""
+"""The beginning of all types (reverse DNS, as CloudEvents 1.0 asks for)."""
 
 
 class Kind(Enum):

@@ -155,7 +155,7 @@ class Index:
         return self._searcher.search(query)
 
     def by_name(self, name: str) -> tuple[FileRow, ...]:
-        """All contents under exactly this name."""
+        """The rows of all contents under exactly this name."""
         with self._store.read() as db:
             return self._rows.select(db, "WHERE folded = ? AND name = ? ORDER BY content", (fold(name), name))
 
@@ -187,7 +187,7 @@ class Index:
     def shared(
         self, names: Collection[str], ids: Collection[str], peer_id: str | None = None
     ) -> tuple[set[str], set[str]]:
-        """Those of the names and of the ids that anybody shares, or that one peer does; online or not.
+        """The names and the ids that anybody shares, or that one peer shares; online or not.
 
         For thousands of them, where :meth:`by_name` and :meth:`by_id` are one query each.
         """

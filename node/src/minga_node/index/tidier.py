@@ -25,7 +25,7 @@ PAUSE = 0.1
 
 
 class Tidier:
-    """One thread; searches look through the rows that it has not reached yet one by one."""
+    """Takes new rows in by the worker ``index-tidier``. Until then searches look at them one by one."""
 
     def __init__(self, store: Store, done: Callable[[], None]) -> None:
         self._store, self._done = store, done
@@ -33,12 +33,12 @@ class Tidier:
         self._last = self._since = -PATIENCE
         """When much came last, and since when it has been coming."""
         self._more = True
-        """Whether it is in the midst of it."""
+        """Whether rows are left that it knows of."""
         self.worker = Worker("index-tidier", self._step)
         self.worker.start()
 
     def wake(self, rows: int) -> None:
-        """There is something new."""
+        """Tells of so many new rows."""
         now = time.monotonic()
         with self._lock:
             if rows > ROWS_AT_LEAST:

@@ -50,10 +50,10 @@ def choose(current: str, found: Sequence[str]) -> str:
 
 
 class OwnAddress:
-    """Thread-safe.
+    """The host that this node tells others to reach it at. Any thread may ask.
 
     Args:
-        fixed: what the configuration says; None where it is to be found.
+        fixed: the configured host; None where the node finds it by itself.
     """
 
     def __init__(

@@ -29,10 +29,10 @@ class _Failing:
 
 
 class Reachability:
-    """Thread-safe.
+    """Which nodes answer the calls of this one. Any thread may ask and tell.
 
     Args:
-        patience: seconds that calls may fail before it is told.
+        patience: seconds that calls to a node may fail before it counts as one that does not answer.
     """
 
     def __init__(self, patience: float) -> None:

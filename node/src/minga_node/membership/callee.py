@@ -23,13 +23,13 @@ MOST_WANTED = 1_000
 
 
 class Callee(Round):
-    """Thread-safe."""
+    """The half of a round that answers. Any number of threads may call at once."""
 
     def admit(self, network: str, sender: Peer, network_id: str = "") -> None:
-        """Looks at who speaks, before anything else that it says.
+        """Judges the sender of a message, before anything that the message says.
 
         Raises:
-            Conflict, Forged: it is not heard.
+            Conflict, Forged: the sender is not heard.
         """
         if network != self._network:
             raise Conflict(f"this is the network {self._network!r}, not {network[:128]!r}")
@@ -213,7 +213,7 @@ class Callee(Round):
 
 
 def _bounded(found: Comparison, mine: Mapping[str, Digest]) -> Comparison:
-    """Without most of those that somebody has heard of and this node has not."""
+    """The comparison with fewer wanted nodes: of those that are unknown here, a thousand at most."""
     unknown = [digest.id for digest in found.wanted if digest.id not in mine]
     if len(unknown) <= MOST_WANTED:
         return found

@@ -28,9 +28,9 @@ AHEAD = 5
 LOOK_SECONDS = 0.5
 
 GIVE_WAY_SECONDS = 2.0
-"""That somebody waits for a slow stream to end, at most; else its peer's next round tries again."""
+"""How long a caller waits for a slow stream to end, at most. The next round with its peer tries again."""
 SLOW_SECONDS = 60.0
-"""That a peer is not asked for a stream after it was slow and others had the same."""
+"""How long a peer is not asked for a stream, after it was slow and others had the same."""
 
 Part = tuple[Delta, ...]
 Apply = Callable[[Sequence[Delta], bool], bool]
@@ -46,7 +46,10 @@ class _Running:
 
 
 class CatchUp:
-    """At most one at a time: two would bring the same. A slow one gives way to one from somebody else."""
+    """The stream by which this node gets what it lacks: one at a time, since two would bring the same.
+
+    A slow stream gives way to a stream from another peer.
+    """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -138,7 +141,7 @@ class CatchUp:
         return came
 
     def _next(self, box: Box, *, wait: bool) -> Part | MingaError | None:
-        """Raises queue.Empty where there is nothing yet, when asked not to wait, or when it is to end."""
+        """The next message. Raises queue.Empty at the end, and where the caller does not wait for one."""
         while True:
             try:
                 return box.get(block=wait, timeout=LOOK_SECONDS)

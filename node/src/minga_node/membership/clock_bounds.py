@@ -21,7 +21,7 @@ OLDEST = 1_704_067_200.0
 """Seconds since 1970, of the year 2024: no clock that is right shows an earlier time."""
 _BEGAN = time.time_ns() - time.monotonic_ns()
 AHEAD_MS = 10 * 366 * 86_400_000
-"""That a clock may be ahead of this one. The bound moves with time, so there is always room above what was
+"""How far a clock may be ahead of this one. The bound moves with time, so there is always room above what was
 accepted: a renewed epoch, or a next heartbeat, is one more."""
 
 
@@ -35,12 +35,12 @@ def digest_fits(digest: Digest) -> bool:
 
 
 def record_fits(peer: Peer) -> bool:
-    """The same of a record, whose signature is for others to check."""
+    """Whether a record may be true; its signature is checked elsewhere."""
     return _counted(record_problem(peer) is None, "record") and _counted(_fit(peer.epoch, peer.started))
 
 
 def why_not(peer: Peer) -> str | None:
-    """In words, why a record does not fit; None where it does."""
+    """The reason why a record cannot be true, in words; None where it may be."""
     if problem := record_problem(peer):
         return problem
     if _fit(peer.epoch, peer.started):

@@ -28,7 +28,7 @@ def goodbye_statement(network: str, goodbye: Goodbye) -> bytes:
 
 
 class Goodbyes:
-    """Signs this node's own, and tells those of others from forged ones. Thread-safe."""
+    """Signs this node's goodbye, and tells the goodbyes of others from forged ones. Any thread may call."""
 
     def __init__(self, keys: Keys, network: str) -> None:
         self._keys, self._network = keys, network

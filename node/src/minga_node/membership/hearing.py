@@ -30,7 +30,7 @@ CONTRADICTED_SECONDS = 60.0
 
 
 class Hearing:
-    """Thread-safe.
+    """Takes in what other nodes say: records, digests, goodbyes, entries. Any thread may call.
 
     Args:
         lock: guards the view.
@@ -100,7 +100,7 @@ class Hearing:
             return self._view.heard_goodbye(goodbye)
 
     def _without_false_goodbyes(self, digests: Sequence[Digest]) -> Sequence[Digest]:
-        """Without those that say, in vain, of a node that it left."""
+        """The digests but for those that tell of a goodbye which its node never signed."""
         if not any(digest.left for digest in digests):
             return digests
         with self.lock:

@@ -27,7 +27,7 @@ MOST_SAID = 10
 SEED_SECONDS = 5.0
 """Time between two looks at seeds that are not among the live peers."""
 HEAR_SECONDS = 0.5
-"""That a node that is not in waits for the first seed that answers."""
+"""How long a node that has not joined waits for the first seed that answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +43,8 @@ class Joining:
 
     Args:
         urls: REST addresses of seeds; none for the first node.
-        online: whether a peer is.
-        alive: how many are.
+        online: whether a peer is online.
+        alive: how many peers are alive.
         protected: whether this node meets others by TLS alone.
         contact: is told the address of each seed that a connection was made to.
     """

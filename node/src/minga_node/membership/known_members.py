@@ -30,7 +30,7 @@ class KnownMember:
     started: int = 0
     left: bool = False
     goodbye: bytes = b""
-    """Its signature of that it left."""
+    """The node's signature of its goodbye."""
     peer: Peer | None = None
     """Its addresses; None while nobody has told them."""
     version: int = 0
@@ -40,7 +40,7 @@ class KnownMember:
     by: str = ""
     """Who told of it first; itself, if nobody else did."""
     changed: int = 0
-    """Where in the history of this view something of it changed last."""
+    """The place in the history of the view where something of this node changed last."""
     resting: bool = False
     """It is gone and all that is known of its log is here: nobody need be told of it again."""
 

@@ -44,7 +44,7 @@ class Membership:
         gossip_seconds: time between two rounds.
         suspect_seconds, dead_seconds: silence after which a peer is suspected, or counts as dead.
         forget_seconds: silence after which a dead peer and its log are dropped.
-        forget_left_seconds: the same of one that said goodbye.
+        forget_left_seconds: time after which a peer that said goodbye, and its log, are dropped.
         protected: whether this node meets others by TLS alone.
         eager: whether news are sent at once by gRPC; False while the broker carries them.
         address: where this node says that it is.
@@ -201,7 +201,7 @@ class Membership:
         return self._gossip.own()
 
     def last_word(self) -> Goodbye:
-        """That this node leaves, with its last heartbeat."""
+        """This node's signed goodbye, with its last heartbeat."""
         with self._lock:
             return self._gossip.goodbyes.sign(self._self_id, self._index.logs.own.epoch, self._view.heartbeat)
 
@@ -230,7 +230,7 @@ class Membership:
         return self._gossip.answer(request)
 
     def blame(self, peer: Peer, error: PeerMisbehaved) -> None:
-        """A peer sent what is not even a message."""
+        """Notes that a peer sent what is not even a message."""
         self._gossip.conduct.blame(peer, error)
 
     def serve(self, request: Fetch, cancel: Callable[[], object]) -> Iterator[Delta]:

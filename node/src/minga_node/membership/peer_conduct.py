@@ -23,7 +23,7 @@ PATIENCE = 20
 
 
 class PeerConduct:
-    """Keeps the count.
+    """Counts what each peer did wrong, and says who is not heard for a while.
 
     Args:
         forget: closes the connection to a target.

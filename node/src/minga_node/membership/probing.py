@@ -33,9 +33,11 @@ class Probe:
 
 
 class Probing:
-    """Args:
-    get: a peer by its id.
-    alive: all that are.
+    """Finds out which nodes reach each other, by asking them and by asking others about them.
+
+    Args:
+        get: a peer by its id.
+        alive: all peers that are alive.
     """
 
     def __init__(

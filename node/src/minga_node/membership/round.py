@@ -26,11 +26,11 @@ from minga_node.membership.view_digests import view_digests
 from minga_node.model import Peer, PeerState
 
 DELTA_BYTES = 2 * 1024 * 1024
-"""Of deltas in one message, about."""
+"""Bytes of deltas in one message, about."""
 
 
 class Round:
-    """Thread-safe."""
+    """What both halves of a round share: the view, the index, and what was heard. Any thread may call."""
 
     def __init__(
         self,

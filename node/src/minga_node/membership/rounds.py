@@ -25,10 +25,11 @@ from minga_node.workers import Worker
 log = logging.getLogger(__name__)
 
 SAVE_SECONDS = 30.0
+"""Time between two times that the members' records are saved."""
 
 
 class Rounds:
-    """A thread of its own; what may wait for others is done by those of a pool.
+    """Begins a round each second, by the worker ``membership``. A pool does what may wait for other nodes.
 
     Args:
         seconds: time between two rounds.

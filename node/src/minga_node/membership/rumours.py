@@ -30,9 +30,8 @@ MANY = LARGEST_RUMOUR_BYTES // ENTRY_BYTES
 PAUSE = 0.01
 """Seconds that news wait for more to go with them."""
 REST = 4
-"""So many times as long as telling took, news wait in the end: where many publish at once, as all do that
-have fetched the same file, what they tell each other goes together, and leaves the processors to other
-work."""
+"""News wait up to so many times as long as the last telling took. Where many nodes publish at once, since all
+of them fetched the same file, their news then travel together and leave the processors to other work."""
 CREDIT = 0.2
 """Seconds of that rest that may be owed."""
 LONGEST_REST_SECONDS = 0.5
@@ -47,7 +46,7 @@ def how_many(peers: int, *, own: bool) -> int:
 
 
 class RumourSender:
-    """One thread that watches the index and pushes what is new."""
+    """Pushes what is new in the index to some peers at once, by the worker ``news``."""
 
     def __init__(
         self,

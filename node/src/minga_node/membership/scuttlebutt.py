@@ -31,12 +31,12 @@ class Digest:
 
     @property
     def address(self) -> tuple[int, int]:
-        """Of two digests of one node the one with more knows its later addresses; nothing of none."""
+        """Orders digests of one node: the larger one knows its later addresses. Empty where it knows none."""
         return (self.epoch, self.started) if self.started else (0, 0)
 
     @property
     def age(self) -> tuple[int, int, bool]:
-        """Of two digests of one node the one with more is the newer word about its life."""
+        """Orders digests of one node: the larger one is the newer word about its life."""
         return (self.epoch, self.heartbeat, self.left)
 
 

@@ -11,7 +11,7 @@ from minga_node.errors import OtherTls, PeerMisbehaved, PeerUnreachable
 from minga_node.model import Peer
 
 MOST_BYTES = 64 * 1024
-"""Of an answer that are read."""
+"""Bytes of a seed's answer that are read, at most."""
 _TIMEOUT = urllib3.Timeout(connect=2.0, read=3.0)
 
 

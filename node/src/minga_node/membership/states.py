@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 
 
 class States:
-    """Thread-safe."""
+    """The state that each peer was last seen in; listeners hear of changes. Any thread may call."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

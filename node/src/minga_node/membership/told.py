@@ -23,7 +23,7 @@ class _Told:
 
 
 class ToldDigests:
-    """Not thread-safe for one peer: each is met once at a time."""
+    """How far each peer and this node have told each other. One thread at a time for each peer."""
 
     def __init__(self) -> None:
         self.start = secrets.randbelow(2**62) + 1

@@ -19,9 +19,9 @@ from minga_node.model import Peer
 log = logging.getLogger(__name__)
 
 ASK_SECONDS = 3.0
-"""Between two questions whether the other one is there."""
+"""Time between two questions whether the twin is still there."""
 TOLD_SECONDS = 60.0
-"""That this node says that it has a twin, after it last heard of it."""
+"""How long this node says that it has a twin, after it last heard of the twin."""
 
 
 def is_twin(own: Peer, other: Peer) -> bool:
@@ -43,7 +43,9 @@ class _Twin:
 
 
 class Twins:
-    """Thread-safe.
+    """Notices a second node that runs with this node's state, and decides which of the two steps aside.
+
+    Any thread may call.
 
     Args:
         own: this node's record.

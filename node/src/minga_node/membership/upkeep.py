@@ -20,15 +20,15 @@ from minga_node.model import Peer
 log = logging.getLogger(__name__)
 
 FOUND_SECONDS = 60.0
-"""That a node waits for somebody to tell it the network's id, before one of them makes it."""
+"""How long a node waits for a peer to tell it the network's id, before one of them makes it."""
 
 
 class MembershipUpkeep:
-    """Thread-safe.
+    """Forgets who is gone for long; settles this node's address and the network's id. Any thread may call.
 
     Args:
         lock: guards the view.
-        alive: all peers that are.
+        alive: all peers that are alive.
         address: where this node says that it is; None where that is settled elsewhere.
         left_seconds, dead_seconds: after which who left, or died, is forgotten.
     """

@@ -14,7 +14,7 @@ from minga_node.model import Peer, PeerState, PeerStatus
 
 MOST_FORGOTTEN_NODES = 20_000
 UNPROVEN_SECONDS = 3_600.0
-"""That a node is remembered that died before it ever answered here."""
+"""How long a node is remembered that died before it ever answered here."""
 BEYOND = (2**64, 2**64)
 """No node's epoch and heartbeat."""
 
@@ -153,7 +153,7 @@ class View:
         known.changed, known.resting = self.sequence, False
 
     def settle(self, logs: Mapping[str, LogState], now: float) -> None:
-        """Finds those of whom nobody need be told again."""
+        """Marks the nodes of which nobody need be told again."""
         for id_, known in self.known.items():
             if known.resting or self._state(known, now) not in GONE:
                 continue
@@ -176,7 +176,7 @@ class View:
         ]
 
     def remember(self, known: Mapping[str, KnownMember]) -> None:
-        """Begins with those of before."""
+        """Begins with the nodes that an earlier process knew."""
         self.known = dict(known)
         for id_, each in known.items():
             if not each.proven:
@@ -212,7 +212,7 @@ class View:
         return PeerState.SUSPECT if silent >= self.suspect else PeerState.ALIVE
 
     def statuses(self, now: float) -> tuple[PeerStatus, ...]:
-        """All whose addresses are known, by id."""
+        """The status of each node whose addresses are known, by id."""
         return tuple(
             PeerStatus(known.peer, self._state(known, now), max(0.0, now - known.heard), known.version)
             for _, known in sorted(self.known.items())
@@ -220,7 +220,7 @@ class View:
         )
 
     def states(self, now: float) -> dict[str, PeerState]:
-        """Of all whose addresses are known."""
+        """The state of each node whose addresses are known."""
         return {id_: self._state(known, now) for id_, known in self.known.items() if known.peer is not None}
 
     def proven(self, id_: str) -> bool:
@@ -236,7 +236,7 @@ class View:
         return found
 
     def status(self, id_: str, now: float) -> PeerStatus | None:
-        """One whose addresses are known."""
+        """The status of one node; None where its addresses are not known."""
         known = self.known.get(id_)
         if known is None or known.peer is None:
             return None
@@ -250,7 +250,7 @@ class View:
         ]
 
     def replace(self, peer: Peer, now: float) -> None:
-        """Another node has the name now."""
+        """Takes another node's record for a name, in the place of the node that had it."""
         self.drop(peer.id)
         self.learn(peer, now)
 

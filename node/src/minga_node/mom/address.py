@@ -57,7 +57,7 @@ class BrokerAddress:
         self._place = self._shown, parts.path, parts.query
 
     def __str__(self) -> str:
-        """Without user and password."""
+        """The address without user and password."""
         return self._shown
 
     def same_place(self, other: BrokerAddress) -> bool:
@@ -81,7 +81,7 @@ class BrokerAddress:
 
 
 def trust(ca_file: Path | None) -> ssl.SSLContext:
-    """Trusts the authorities in a PEM file; without one those of the system.
+    """Trusts the authorities in a PEM file, or the authorities of the system where there is no file.
 
     Raises:
         ConfigError: it cannot be read, or has no certificate.

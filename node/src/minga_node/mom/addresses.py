@@ -12,11 +12,11 @@ from minga_node.mom.address import BrokerAddress
 log = logging.getLogger(__name__)
 
 MOST_BYTES = 64 * 1024
-"""Of a file of addresses."""
+"""Bytes of a file of addresses, at most."""
 
 
 class BrokerAddresses:
-    """Of brokers that are members of one cluster, in the order in which they are tried.
+    """The addresses of brokers that are members of one cluster, in the order in which they are tried.
 
     Args:
         urls: the addresses; none where a file has them.

@@ -21,12 +21,12 @@ log = logging.getLogger(__name__)
 
 MOST_LETTERS = 100
 """Letters shown at once."""
-SHOWN = 4096
-"""Bytes of a body."""
+SHOWN_BYTES = 4096
+"""Bytes of a letter's body that are shown."""
 
 
 class DeadLetters:
-    """Looks through the one connection; every method but :meth:`found` runs in its thread."""
+    """The queue of dead letters, seen by the one connection, in whose thread all but :meth:`found` runs."""
 
     def __init__(self, topology: Topology) -> None:
         self._queue, self._exchange = topology.dead_queue(), topology.dead
@@ -140,5 +140,5 @@ def _letter(properties: BasicProperties, body: bytes) -> Letter:
         str(death.get("queue", "")),
         str(death.get("reason", "")),
         int(when.timestamp() * 1000) if when is not None else 0,
-        body[:SHOWN].decode(errors="replace"),
+        body[:SHOWN_BYTES].decode(errors="replace"),
     )

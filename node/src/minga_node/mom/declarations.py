@@ -21,11 +21,11 @@ Open = Callable[[Callable[[Channel], None]], object]
 
 
 def nothing(_frame: object) -> None:
-    """For answers that only have to come: what was refused closes the channel."""
+    """Takes an answer that only has to come: the broker closes the channel where it refuses."""
 
 
 class Declarations:
-    """Of one node on one connection, in the connection's thread.
+    """Declares the exchanges and queues of one node on one connection, in the connection's thread.
 
     Args:
         open_channel: of the connection.
@@ -92,7 +92,7 @@ class Declarations:
             # Any answer will do: it comes after all the others.
             channel.basic_qos(prefetch_count=1, callback=lambda _frame: end(channel))
 
-        # Those of other nodes are declared again before the next job for each.
+        # The queues of other nodes are declared again before the next job for each of them.
         self._declared = {self._events.name}
         self._open(declare)
 
@@ -141,7 +141,7 @@ class Declarations:
             self._failed(channel, why)
 
     def _declared_otherwise(self, why: Any) -> bool:
-        """Whether our queue of events has other arguments: those of an earlier version, most likely."""
+        """Whether our queue of events has other arguments, most likely from an earlier version."""
         refused = isinstance(why, ChannelClosedByBroker) and why.reply_code == 406
         return refused and f"'{self._events.name}'" in why.reply_text
 

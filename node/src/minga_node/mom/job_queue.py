@@ -20,7 +20,7 @@ from minga_node.mom.topology import Topology
 JOBS_AT_ONCE = 4
 """Jobs of a node that are done side by side: one that waits for its holder keeps no other waiting."""
 ANSWER_SECONDS = 15.0
-"""For the broker to say that jobs come."""
+"""Time for the broker to say that jobs come."""
 SHORTEST_PAUSE, LONGEST_PAUSE = 1.0, 300.0
 """Before it is tried again: on another channel, since the last one may never be answered."""
 LOOK_TWICE_SECONDS = 2.0

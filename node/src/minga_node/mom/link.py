@@ -30,11 +30,11 @@ from minga_node.workers import Loop
 log = logging.getLogger(__name__)
 
 STUCK_SECONDS = 60.0
-"""Without a sign of life of the connection's thread; more than all that the broker owes at a time takes."""
+"""How long the connection's thread may give no sign of life: longer than any answer of the broker takes."""
 WATCH_SECONDS = 1.0
 """Time between two looks at a file of addresses."""
 LEAST_SECONDS = 0.1
-"""Between two tries, however long the first one took."""
+"""Time between two tries, however long the first one took."""
 LASTED_SECONDS = 10.0
 """A connection that lasted so long is no sign of trouble: after it the pauses are short again."""
 

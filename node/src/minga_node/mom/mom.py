@@ -29,7 +29,7 @@ from minga_node.workers import Worker
 log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 1.0
-"""Before the first redelivery of a job that failed; twice as long each time."""
+"""Pause before the first redelivery of a job that failed; each one is twice as long as the last."""
 LONGEST_RETRY_SECONDS = 30.0
 
 
@@ -38,7 +38,7 @@ class Mom:
 
     Args:
         addresses: of brokers, tried in turn.
-        handlers: by routing key, what else than the index wants to know of events.
+        handlers: by routing key, who besides the index gives events an effect.
         work: does a job; returns when its result is verified, raises MingaError when it cannot.
         gave_up: told of a job that failed for the last time, and why.
         on_gap: called with the id of a peer whose events do not follow what is known.

@@ -22,10 +22,10 @@ log = logging.getLogger(__name__)
 UNCONFIRMED = 500
 """Messages that wait for the broker's word, at most."""
 FORGET_SECONDS = 0.02
-"""For which confirmed messages wait for others to leave the outbox with them."""
+"""How long confirmed messages wait for others, to leave the outbox with them."""
 
 CONFIRM_SECONDS = 15.0
-"""For the broker's word on something, before others are told another way."""
+"""How long the broker may take to confirm a message, before peers are told another way."""
 REFUSED_SECONDS = 1.0
 """Pause after a message that the broker could not keep."""
 
@@ -56,7 +56,7 @@ class Publisher:
         self._unconfirmed: dict[int, tuple[int, float]] = {}
         """Sequence in the outbox, and when it was sent, by delivery tag."""
         self._spans: dict[int, tracing.Span] = {}
-        """Of traced messages that wait for the broker's word, by delivery tag."""
+        """Spans of the traced messages that wait for the broker's word, by delivery tag."""
         self._returned: set[int] = set()
         """Sequences in the outbox of jobs that no queue took."""
         self._confirmed: list[int] = []

@@ -33,19 +33,20 @@ log = logging.getLogger(__name__)
 PREFETCH = 256
 """Events that wait for their effect, at most."""
 PUMP_SECONDS = 0.5
+"""Time between two looks at the outbox; what is new is published at once."""
 ANEW_SECONDS = 15.0
 """Time that a queue which should be another one has to become empty."""
 COUNT_SECONDS = 10.0
 """Time between two looks at the number of dead letters."""
 OPEN_SECONDS = 10.0
-"""To reach the broker, and for TLS and AMQP's handshake: pika has a limit for the first of these alone."""
+"""Time to reach the broker and for the handshakes of TLS and AMQP. Pika has a limit for the first alone."""
 ANSWER_SECONDS = 15.0
-"""For the broker to answer, when it takes messages."""
+"""Time for the broker to answer, when it takes messages."""
 DEAD_SECONDS = 3.0
-"""For the queue of dead letters to answer: where its member hangs, all else goes on."""
+"""Time for the queue of dead letters to answer. Where its member hangs, all else goes on."""
 REFUSES = "the broker refuses messages"
 CLOSE_SECONDS = 1.0
-"""For the broker to answer that it has closed; it reads nothing from those that it blocks."""
+"""Time for the broker to answer that it has closed. It reads nothing from a connection that it blocks."""
 
 
 class _Connection(SelectConnection):
@@ -120,7 +121,7 @@ class BrokerSession:
         self._owed.expect(OPEN_SECONDS)
 
     def run(self) -> None:
-        """Until the connection has ended; :attr:`error` says why."""
+        """Returns when the connection has ended; :attr:`error` says why."""
         try:
             self._loop.start()
         finally:
@@ -146,7 +147,7 @@ class BrokerSession:
                 self._loop.add_callback_threadsafe(callback)
 
     def wake(self) -> None:
-        """There is something in the outbox."""
+        """Has the connection publish what is in the outbox."""
         self.call(self._publisher.pump)
 
     def close(self, why: str = "") -> None:

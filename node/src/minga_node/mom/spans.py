@@ -7,7 +7,7 @@ from minga_node.events import Event
 
 
 def span_of(event: Event) -> tracing.Span:
-    """Of the effect that a message has here; none for a message of no trace."""
+    """The span of the effect that a message has here; none where the message belongs to no trace."""
     if not event.traceparent:
         return tracing.NOTHING
     attributes = {

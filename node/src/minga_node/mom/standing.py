@@ -42,7 +42,7 @@ class State:
 
 
 class Standing:
-    """Keeps the state, exports it, and logs what changes: each reason once, however often it is tried."""
+    """Keeps the state of the connection, exports it, and logs its changes: each reason once."""
 
     def __init__(self) -> None:
         self.state = State()

@@ -25,7 +25,7 @@ Handler = Callable[[Event], None]
 
 
 class EventConsumer:
-    """All in one thread.
+    """Gives events their effect, once each, in the thread ``mom-events``.
 
     Args:
         handlers: by routing key, what else than the index wants to know of events.
@@ -51,7 +51,7 @@ class EventConsumer:
             lambda count: GOSSIP_REFUSED.labels("unsigned").inc(count),
         )
         self._left: dict[int, Delivery] = {}
-        """Of the batch at hand, what is not settled."""
+        """The deliveries of the present batch that are not settled yet."""
 
     def take(self, batch: Sequence[Delivery]) -> None:
         """Gives a batch its effect, then settles it.
@@ -159,7 +159,7 @@ class EventConsumer:
 
 
 def _check(event: Event) -> None:
-    """Raises PeerMisbehaved for what is no entry of a log."""
+    """Judges an event of a file. Raises PeerMisbehaved where it cannot be an entry of a log."""
     entry = entry_of(event)
     versions = entry.version - 1, entry.version
     check_delta(Delta(event.text("peer"), event.number("epoch"), *versions, False, 0, [entry]))

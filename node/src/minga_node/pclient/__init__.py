@@ -7,7 +7,8 @@ handed in.
 Threads: calls run in the caller's thread. All streams of the process share one asyncio loop, in the thread
 ``streams``. Asking everybody for their flows takes a pool that ends with the question.
 
-Locks: one guards the table of channels, one the remembered flows. Neither is held during a call.
+Locks: one guards the table of channels, and is never held during a call. One guards the remembered flows; it
+is held while all nodes are asked for them, a second at most, so that one question serves everybody who waits.
 
 Lifetime: a channel lives until its target is forgotten, its credentials change, or the node ends. The loop
 ``streams`` ends with the process.

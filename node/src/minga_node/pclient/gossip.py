@@ -24,7 +24,7 @@ JOIN_SECONDS = 5.0
 ROUND_SECONDS = 10.0
 LEAVE_SECONDS = 2.0
 FETCH_SECONDS = 600.0
-"""Of one stream; what is lacking then comes with the next one."""
+"""Time for one stream; what is lacking then comes with the next one."""
 
 
 class GossipClient:

@@ -29,9 +29,9 @@ from minga_node.pserver.members import Members
 log = logging.getLogger(__name__)
 
 REQUEST_SECONDS = 5.0
-"""In which a request must have come."""
+"""Time in which the whole request must have come."""
 ANSWER_SECONDS = 180.0
-"""In which a caller must take a message of its answer. It holds no thread meanwhile, and a slow link is
+"""Time in which a caller must take a message of its answer. No thread is held meanwhile, and a slow link is
 served as long as nobody else wants its place."""
 CALLS, CALLS_OF_ONE = 1024, 256
 STREAMS, STREAMS_OF_ONE = 512, 128
@@ -60,7 +60,7 @@ class _Refused(Exception):
 
 
 class CallRunner:
-    """Of one server; on its loop.
+    """Runs the calls of one server, on its loop.
 
     Args:
         pool: threads for what may block.
@@ -227,7 +227,7 @@ async def _stepped(messages: Iterator[Any], around: Context) -> AsyncGenerator[A
 
 
 def _span(method: str, context: grpc.aio.ServicerContext[bytes, bytes]) -> tracing.Span:
-    """Of a call that belongs to a trace. Gossip, every second with everybody, belongs to none."""
+    """The span of a call that belongs to a trace. Gossip, every second with everybody, belongs to none."""
     if not tracing.on():
         return tracing.NOTHING
     parent = dict(context.invocation_metadata() or ()).get(tracing.TRACEPARENT)

@@ -10,7 +10,7 @@ from minga_node.uploads.connection_limits import party
 
 
 def caller(peer: str) -> str:
-    """Whose call it is, from what gRPC says of the other end: ``ipv4:198.18.0.7:5000``."""
+    """The party that calls, from gRPC's name of the other end, as ``ipv4:198.18.0.7:5000``."""
     kind, _, address = peer.partition(":")
     if kind not in {"ipv4", "ipv6"}:
         return peer
@@ -18,12 +18,14 @@ def caller(peer: str) -> str:
 
 
 class Calls:
-    """Those under way. Who comes gets a place: of a party that has all that it may have its oldest call ends,
-    and where all places are taken that of the party which has most of them.
+    """The calls under way. A new call always gets a place.
+
+    Where its party has all that it may have, the oldest call of the party ends. Where all places are taken,
+    the oldest call of the party with most calls ends.
 
     Args:
-        most: in all.
-        most_of_one: of one party.
+        most: calls in all.
+        most_of_one: calls of one party.
     """
 
     def __init__(self, most: int, most_of_one: int) -> None:
@@ -55,7 +57,7 @@ class Calls:
         cancel()
 
     def _leave(self, party: str, mark: object) -> None:
-        """Once, whoever ends it."""
+        """Frees the place of a call, once, whoever ends the call."""
         theirs = self._running.get(party, {})
         if theirs.pop(mark, None) is not None:
             self._count -= 1

@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 class Context:
-    """Of one call. ``cancel`` may be called from any thread.
+    """What a service may ask and do about one call. Any thread may call ``cancel``.
 
     Args:
         party: whose call it is, see :func:`.calls.caller`.
@@ -22,11 +22,11 @@ class Context:
         self._cancel, self._pool, self._party = cancel, pool, party
 
     def peer(self) -> str:
-        """Whose call it is."""
+        """The party that calls."""
         return self._party
 
     def cancel(self) -> None:
-        """Ends it."""
+        """Ends the call."""
         self._loop.call_soon_threadsafe(self._cancel)
 
     async def blocking(self, work: Callable[[], T], undo: Callable[[T], object] | None = None) -> T:

@@ -21,11 +21,11 @@ JOIN_SECONDS = 60.0
 """How long a job waits for its node to be in the network, without which it knows of no holder."""
 LOOK_SECONDS = 0.5
 NOBODY_SECONDS = 20.0
-"""For which a job waits for a content that nobody online has."""
+"""How long a job waits for a content that nobody online has."""
 
 
 class OwnCopies:
-    """Holds and drops.
+    """Holds one more copy here, or drops this node's copy so that nothing is lost.
 
     Args:
         joined: whether this node is in the network.

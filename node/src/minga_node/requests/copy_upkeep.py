@@ -21,11 +21,11 @@ REST_FACTOR = 50
 PAGE = 1000
 """Contents that one look considers; the next look goes on behind them."""
 ASIDE_SECONDS = 300.0
-"""For which a content that nobody has room for lets others go first."""
+"""How long a content that nobody has room for lets others go first."""
 
 
 class CopyUpkeep:
-    """Asks for copies of what has too few; never removes any.
+    """Asks for copies of contents that have too few; it never removes any.
 
     Args:
         alive: the other nodes that are online.

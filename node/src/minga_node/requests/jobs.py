@@ -25,17 +25,21 @@ CREATE INDEX sent_jobs_replication ON sent_jobs (replication);
 )
 MOST_ID_CHARACTERS = 100
 NAMES = uuid.UUID("b2e3c5a4-6d0f-4f0e-9d57-8a1f5d4a7c21")
-"""Of ids of jobs that are too long to be part of another id (RFC 9562, version 5)."""
+"""The namespace of jobs' ids that are too long to be part of another id (RFC 9562, version 5)."""
 REMEMBERED = 1000
 """Jobs that are shown, at most; older ones are forgotten once they have ended."""
 
 
 class JobKind(StrEnum):
+    """What a job asks for."""
+
     HOLD = "hold"
     DROP = "drop"
 
 
 class JobState(StrEnum):
+    """What has become of a job that was sent."""
+
     ASKED = "asked"
     DONE = "done"
     FAILED = "failed"
@@ -61,7 +65,7 @@ class SentJob:
 
 
 class Jobs:
-    """Sends jobs, remembers what became of them, and does those of this node.
+    """Sends jobs, remembers what became of them, and does the jobs that this node was given.
 
     Args:
         hold: called with an id, a name and a number of copies; returns when a verified copy is here, or when
@@ -123,7 +127,7 @@ class Jobs:
         return job
 
     def get(self, id_: str) -> SentJob:
-        """Raises NotFound."""
+        """A job that this node sent. Raises NotFound."""
         found = self._select("WHERE id = ?", id_)
         if not found:
             raise NotFound(f"there is no job {id_}")

@@ -15,7 +15,7 @@ from minga_node.requests.copy_placement import lot
 NODES_AT_ONCE = 32
 """Contents that one node has copied at the same time; each receiver takes them one by one."""
 SETTLE_SECONDS = 3.0
-"""So long a content must have had too few copies: what has just changed is not known everywhere yet."""
+"""How long a content must have had too few copies. What has just changed is not known everywhere yet."""
 
 
 @dataclass(frozen=True, slots=True)

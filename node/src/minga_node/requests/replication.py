@@ -46,14 +46,16 @@ LOOK_SECONDS = 1.0
 PATIENCE_SECONDS = 60.0
 """How long a node that is not online may keep a job before another one is asked as well."""
 AGAIN_SECONDS = 600.0
-"""After which a node that gave a job up may be asked once more."""
+"""Time after which a node that gave a job up may be asked once more."""
 LAG_SECONDS = 30.0
-"""For which a job that was done counts as a copy that the index does not show yet."""
+"""How long a job that was done counts as a copy which the index does not show yet."""
 CANDIDATES = 16
 """Nodes whose room is asked for one copy."""
 
 
 class ReplicationState(StrEnum):
+    """What has become of a replication."""
+
     RUNNING = "running"
     COMPLETE = "complete"
     CANCELLED = "cancelled"
@@ -62,6 +64,8 @@ class ReplicationState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Replication:
+    """A request for copies of one content, as it stands now."""
+
     id: str
     content_id: str
     name: str
@@ -81,7 +85,7 @@ class Replication:
 
 
 class Replications:
-    """The requests made at this node.
+    """The replications asked for at this node; the worker ``replication`` gives jobs until each is complete.
 
     Args:
         jobs: None without a broker.
@@ -149,7 +153,7 @@ class Replications:
         return before if before.upkeep else self.get(id_)
 
     def get(self, id_: str) -> Replication:
-        """Raises NotFound."""
+        """One replication of this node. Raises NotFound."""
         found = self._select("WHERE id = ?", id_)
         if not found:
             raise NotFound(f"there is no replication {id_}")

@@ -41,7 +41,7 @@ class Filters(TypedDict):
 
 
 def filters() -> Filters:
-    """Raises BadRequest."""
+    """The filters of a request. Raises BadRequest."""
     return Filters(
         sort=request.args.get("sort", ""),
         prefix=_flag("prefix"),

@@ -48,7 +48,7 @@ class Origins:
 
 
 class EventFollowing:
-    """Makes the streams.
+    """Makes the streams of events; many listeners of one download share one look at it.
 
     Args:
         stopping: ends all of them.
@@ -61,7 +61,7 @@ class EventFollowing:
         self._looks: dict[str, _Look] = {}
 
     def _look(self, identity: str) -> _Look:
-        """As it is now, or was a moment ago. Raises NotFound."""
+        """The download as it is now, or was a moment ago. Raises NotFound."""
         now = time.monotonic()
         with self._lock:
             look = self._looks.get(identity)

@@ -15,13 +15,15 @@ from werkzeug.wsgi import get_host
 
 
 class NoSession(dict[str, Any], SessionMixin):
-    """The one that all requests have."""
+    """An empty session, which all requests share."""
 
 
 _NOBODYS = NoSession()
 
 
 class NoSessions(SessionInterface):
+    """Gives every request the same empty session, and saves none."""
+
     def open_session(self, *_: object) -> SessionMixin:
         return _NOBODYS
 
@@ -30,10 +32,12 @@ class NoSessions(SessionInterface):
 
 
 class LeanFlask(Flask):
+    """The app of REST."""
+
     session_interface: SessionInterface = NoSessions()
 
     def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
-        """Raises SecurityError where the host has characters that no host can have."""
+        """An adapter that knows no routes by host. Raises SecurityError where the host cannot be one."""
         if request is None:
             return None
         environ = request.environ

@@ -39,7 +39,7 @@ METHODS = {"GET", "HEAD", "PUT", "POST", "DELETE", "OPTIONS", "PATCH"}
 
 
 def kind(method: str, target: bytes) -> str:
-    """The lane of a request; "" for the one of most."""
+    """The lane of a request; "" for the general one."""
     if target in {b"/healthz", b"/readyz"}:
         return "probes"
     if target == b"/metrics" or (method == "DELETE" and target.startswith(b"/api/v1/downloads/")):
@@ -77,7 +77,7 @@ def create_app(services: Services) -> tuple[Flask, Early]:
 
 def _measure(app: Flask) -> Callable[[], None]:
     counters: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
-    """Those of what was asked before: as many as there are routes, methods and statuses."""
+    """The metrics of what was asked before: as many as there are routes, methods and statuses."""
 
     @app.before_request
     def _begin() -> None:

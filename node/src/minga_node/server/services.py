@@ -33,6 +33,8 @@ class Messages(Protocol):
 
 @dataclass(frozen=True)
 class Services:
+    """Everything that REST may use of a node."""
+
     config: Config
     capacity: Capacity
     """How much this node may keep."""

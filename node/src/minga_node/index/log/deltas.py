@@ -13,7 +13,7 @@ from minga_node.index.log.table_schema import ENTRY
 ROWS = 20_000
 """Entries in one delta that this node makes, at most."""
 ENTRY_BYTES = 60
-"""Of an entry on the wire, besides its name and media type."""
+"""Bytes of an entry on the wire, besides its name and media type."""
 
 
 def wire_bytes(delta: Delta) -> int:

@@ -18,7 +18,7 @@ from minga_node.metrics import GOSSIP_REFUSED
 from minga_node.store import Store
 
 SIGNED_EVERY = 200
-"""Entries of the own log for each signature: who hears of them one by one can check them before long."""
+"""Entries of the own log for each signature. Whoever hears of them one by one can soon check them."""
 CATCH_UP_ENTRIES = 5_000
 """Entries in one transaction that are part of a catch-up."""
 FEW_PAGES, MANY_PAGES = 1_000, 16_000

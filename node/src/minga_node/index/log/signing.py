@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 WIDTH = 256
 """Bytes of a set's hash."""
 MASK = (1 << (8 * WIDTH)) - 1
-"""Of such a hash as an integer."""
+"""The largest hash, as a whole number."""
 KEY = 32
 """Bytes of a public key, and of a secret one."""
 SIGNED = KEY + 64

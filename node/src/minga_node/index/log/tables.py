@@ -48,7 +48,7 @@ class EntryBatch(NamedTuple):
     fresh: bool
     """The log has had no entry yet, which saves looking for older ones."""
     parts: Sequence[Entries]
-    """In the order of their versions, none of them empty."""
+    """Entries in the order of their versions, no part empty."""
 
 
 def apply(db: sqlite3.Connection, batches: Sequence[EntryBatch]) -> dict[int, int]:
@@ -134,7 +134,7 @@ def _stage(db: sqlite3.Connection, batches: Sequence[EntryBatch]) -> tuple[bool,
 
 
 def _newest(parts: Sequence[Entries]) -> Sequence[Entries]:
-    """Of one name in one log the last word counts."""
+    """The entries that count: of each name in one log the last."""
     last = dict(zip(chain.from_iterable(part.names for part in parts), count(), strict=False))
     if len(last) == sum(map(len, parts)):
         return parts

@@ -1,6 +1,6 @@
 """How to run a search: the ways there are, what each will cost, and the cheapest. Pure.
 
-Times are those of one row, measured with a million of them; what counts is their ratio.
+Times are for one row, measured with a million rows; what counts is their ratio.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ LOOK_SECONDS = 3.0e-6
 CANDIDATE_SECONDS = 2.5e-6
 """Seconds to find a row by its number, test and sort it."""
 HELD_SECONDS = 1.5e-6
-"""The same of a row that a holder has: those lie near each other."""
+"""Seconds to find, test and sort a row that a holder has: its rows lie near each other."""
 ASK_SECONDS = 1.5e-6
 """Seconds more, where it has to be asked who holds a row."""
 TAIL_SECONDS = 0.4e-6
@@ -28,8 +28,10 @@ TAIL_SECONDS = 0.4e-6
 
 
 class Way(Enum):
+    """A way to run a search."""
+
     WALK = "walk"
-    """In the order that is asked for, until the page is full."""
+    """Rows in the order that is asked for, until the page is full."""
     NAMES = "names"
     """All rows that the full-text index finds, sorted."""
     HOLDER = "holder"
@@ -52,6 +54,8 @@ class Way(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
+    """What a way costs."""
+
     way: Way
     seconds: float
 
@@ -78,7 +82,7 @@ class Walk:
     key: Callable[[Row], Any]
     descending: bool
     after: Any
-    """Where the page begins; None for the first."""
+    """The place where the page begins; None for the first."""
     limit: int
     by_name: bool
     """The index of names has every row at once."""

@@ -13,7 +13,7 @@ VALUES_AT_ONCE = 500
 
 
 def shared_names(db: sqlite3.Connection, names: Collection[str], log: int | None = None) -> set[str]:
-    """Those of the names under which there is a content, of any log or of one."""
+    """The names among ``names`` under which a log, or any log, has a content."""
     found: set[str] = set()
     for some in _parts(names):
         rows = _rows(db, "name", "folded", fold_all(some), log)
@@ -22,7 +22,7 @@ def shared_names(db: sqlite3.Connection, names: Collection[str], log: int | None
 
 
 def shared_ids(db: sqlite3.Connection, ids: Collection[str], log: int | None = None) -> set[str]:
-    """Those of the ids (64 hex digits each) whose content there is, of any log or of one."""
+    """The ids among ``ids`` (64 hex digits each) whose content a log, or any log, has."""
     found: set[str] = set()
     for some in _parts(ids):
         beginnings = [bytes.fromhex(id_)[:8] for id_ in some]

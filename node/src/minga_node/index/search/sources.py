@@ -28,9 +28,9 @@ class RowSource:
     clause: str = ""
     clause_values: list[Any] = field(default_factory=list)
     behind: bool = False
-    """Without the rows that the sorted indices lack."""
+    """Whether it lacks the rows that the sorted indices do not have yet."""
     walks: bool = False
-    """In the order that is asked for."""
+    """Whether the rows come in the order that is asked for."""
 
 
 def source(

@@ -61,7 +61,7 @@ class Body:
         self._room: BodyRoom | None = None
 
     def add(self, parts: list[bytes]) -> None:
-        """Raises StorageFull, StorageFailed, ReadOnly."""
+        """Keeps parts of the body. Raises StorageFull, StorageFailed, ReadOnly."""
         for part in parts:
             if self._file is None and self._memory.tell() + len(part) > self._in_memory:
                 self._spill()

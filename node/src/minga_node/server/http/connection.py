@@ -38,8 +38,9 @@ CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 class HttpConnection:
-    """Made for a fresh socket that does not block; all methods but :meth:`take` and :meth:`wake` are the
-    owning thread's.
+    """One client's connection, made for a fresh socket that does not block.
+
+    All methods but :meth:`take` and :meth:`wake` are the owning thread's.
     """
 
     def __init__(self, server: Owner, sock: socket.socket, address: str) -> None:
@@ -65,7 +66,7 @@ class HttpConnection:
     # whose it is
 
     def take(self) -> bool:
-        """Makes it this thread's, unless it is another's."""
+        """Makes the connection this thread's; whether it was free."""
         with self._lock:
             if self._owned or self.phase is ConnectionPhase.CLOSED:
                 return False
@@ -73,7 +74,7 @@ class HttpConnection:
             return True
 
     def release(self) -> None:
-        """Waits for the next event."""
+        """Lets the connection wait for its next event."""
         with self._lock:
             if self.phase is ConnectionPhase.CLOSED:
                 return
@@ -104,7 +105,7 @@ class HttpConnection:
     # what there is to do
 
     def event(self, mask: int) -> None:
-        """Epoll says that it is ready."""
+        """Takes an event of epoll."""
         if self.phase is ConnectionPhase.HEAD:
             self._read_head()
         elif self.phase is ConnectionPhase.LINGER:
@@ -117,7 +118,7 @@ class HttpConnection:
             self._ready = True
 
     def lane(self) -> Lane[HttpConnection] | None:
-        """Where its next :meth:`work` belongs; ``None`` if there is nothing to do before the next event."""
+        """The lane of the next :meth:`work`; ``None`` if there is nothing to do before the next event."""
         if self._ready:
             return self._server.moving
         if self.phase is ConnectionPhase.HEAD and self._in.requests:
@@ -125,7 +126,7 @@ class HttpConnection:
         return None
 
     def work(self) -> None:
-        """Does it. Blocks as the app does, never for the client."""
+        """Does what the connection is ready for. Blocks as the app does, never for the client."""
         try:
             try:
                 self._step()

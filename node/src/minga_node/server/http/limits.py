@@ -10,7 +10,7 @@ class Limits:
     """Sizes in bytes, times in seconds."""
 
     connections: int = 10_000
-    """In all. Beyond it those go that have waited longest for their client, of the address that has most."""
+    """Connections in all. Beyond it the address that has most loses the one that has waited longest."""
     threads: int = 64
     """Requests that are worked at at once."""
     transfers: int = 16
@@ -32,4 +32,4 @@ class Limits:
     least_progress: int = 1024
     """What must come or go in each of these times while the server waits for it."""
     linger_seconds: float = 5.0
-    """For which a client may go on sending what it will not be asked for, so that it gets to see why."""
+    """How long a client may go on sending what nobody will read, so that it gets to see why."""

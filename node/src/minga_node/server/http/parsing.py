@@ -54,7 +54,7 @@ class HttpRequest:
         """Whether the head is complete."""
         self.complete = False
         self.parts: list[bytes] = []
-        """Of the body, what nobody has taken yet."""
+        """The parts of the body that nobody has taken yet."""
         self.received = 0
 
     def path(self) -> tuple[str, str]:
@@ -91,7 +91,7 @@ class Parser:
         return self._begun
 
     def feed(self, data: bytes) -> None:
-        """Raises ParseError; the connection is of no use then."""
+        """Parses what came. Raises ParseError; the connection is of no use then."""
         self._overhead += len(data)
         if self._in_line and not data.isascii():
             data = _escaped(data)
