@@ -9,11 +9,11 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
-import pika
 import pytest
 
 from minga_node.local.broker import PrivateBroker, private
 from tests.nodes import Nodes, RunningNode
+from tests.support.rabbit import publish
 from tests.waiting import wait_for
 
 pytestmark = pytest.mark.integration
@@ -138,10 +138,7 @@ def test_what_could_not_be_used_is_shown_and_stays(network: list[RunningNode], b
         "time": "2026-01-01T00:00:00Z",
         "data": {"peer": "x", "job": "poison", "id": "ab" * 32, "name": "x.bin"},
     }  # fmt: skip
-    with pika.BlockingConnection(pika.URLParameters(broker.url)) as connection:
-        channel = connection.channel()
-        for body in (b"garbage", json.dumps(unknown).encode()):
-            channel.basic_publish(f"minga.{name}.jobs", "b", body)
+    publish(broker, f"minga.{name}.jobs", "b", b"garbage", json.dumps(unknown).encode())
     wait_for(lambda: len(letters(network[2])) == 2, "both are dead letters, seen from anywhere")
     first, second = letters(network[2])
     assert first["body"] == "garbage"
@@ -173,10 +170,7 @@ def test_what_can_never_be_done_is_given_up_at_once_and_keeps_nobody_waiting(
     name, content = network[0].config["network"], content_id(network[0])
     never = [job("job.hold", bad, content) for bad in ("../out", "/etc/x", "a\\b", ".hidden", "", "x" * 300)]
     never.append(job("want.placed", "no job", content))
-    with pika.BlockingConnection(pika.URLParameters(broker.url)) as connection:
-        channel = connection.channel()
-        for body in (*never, job("job.hold", NAME, content)):
-            channel.basic_publish(f"minga.{name}.jobs", "d", body)
+    publish(broker, f"minga.{name}.jobs", "d", *never, job("job.hold", NAME, content))
     wait_for(lambda: "d" in on_disk(network), "what can be done is done")
     wait_for(lambda: len(letters(network[0])) == len(never), "the others are dead letters")
     assert network[3].metric("minga_jobs_total", kind="hold", result="failed") == len(never) - 1
@@ -192,11 +186,8 @@ def test_jobs_that_wait_for_a_holder_keep_no_other_waiting(
     wait_for(lambda: len(network[3].get("/api/v1/files?q=lost")["files"]) == 3, "they are known")
     network[0].kill()
     wait_for(lambda: "a" not in online(network[3]), "who has them is gone", 60)
-    with pika.BlockingConnection(pika.URLParameters(broker.url)) as connection:
-        channel = connection.channel()
-        waiting = [job("job.hold", f"lost{number}.bin", id_) for number, id_ in enumerate(lost)]
-        for body in (*waiting, job("job.hold", NAME, content)):
-            channel.basic_publish(f"minga.{name}.jobs", "d", body)
+    waiting = [job("job.hold", f"lost{number}.bin", id_) for number, id_ in enumerate(lost)]
+    publish(broker, f"minga.{name}.jobs", "d", *waiting, job("job.hold", NAME, content))
     wait_for(lambda: network[3].metric("minga_jobs_total", kind="hold", result="done") == 1, "it is done")
     assert "d" in on_disk(network)
     assert network[3].metric("minga_jobs_total", kind="hold", result="failed") == 0
@@ -212,8 +203,7 @@ def test_a_copy_whose_name_is_a_folder_here_gets_another_name(
 ) -> None:
     name, content = network[0].config["network"], content_id(network[0])
     (network[3].directory / NAME).mkdir()
-    with pika.BlockingConnection(pika.URLParameters(broker.url)) as connection:
-        connection.channel().basic_publish(f"minga.{name}.jobs", "d", job("job.hold", NAME, content))
+    publish(broker, f"minga.{name}.jobs", "d", job("job.hold", NAME, content))
     copy = network[3].directory / f"model.{content[:8]}.bin"
     wait_for(copy.exists, "it is held")
 

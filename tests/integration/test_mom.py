@@ -19,6 +19,7 @@ import pytest
 from minga_node.events.schema import schema
 from minga_node.local.broker import PrivateBroker, private
 from tests.nodes import Nodes, RunningNode
+from tests.support.rabbit import publish
 from tests.waiting import wait_for
 
 pytestmark = pytest.mark.integration
@@ -336,8 +337,7 @@ def test_a_poison_job_ends_in_the_dead_letters(start: Start, broker: PrivateBrok
     }  # fmt: skip
     with pika.BlockingConnection(pika.URLParameters(broker.url)) as connection:
         channel = connection.channel()
-        for body in (b"poison", json.dumps(unknown).encode()):
-            channel.basic_publish(f"minga.{network}.jobs", "a", body)
+        publish(broker, f"minga.{network}.jobs", "a", b"poison", json.dumps(unknown).encode())
         dead = f"minga.{network}.dead"
         wait_for(
             lambda: channel.queue_declare(dead, passive=True).method.message_count == 2,
@@ -365,7 +365,7 @@ def test_a_copy_to_which_nothing_comes_is_tried_again_and_given_up(
         channel = connection.channel()
         mine = channel.queue_declare("", exclusive=True).method.queue
         channel.queue_bind(mine, f"minga.{network}.events", "job.failed")
-        channel.basic_publish(f"minga.{network}.jobs", "b", json.dumps(job).encode())
+        publish(broker, f"minga.{network}.jobs", "b", json.dumps(job).encode())
         failed = wait_for(lambda: channel.basic_get(mine, auto_ack=True)[2], f"it is given up\n{b.log}", 90)
         dead = f"minga.{network}.dead"
         wait_for(lambda: channel.queue_declare(dead, passive=True).method.message_count == 1, "a dead letter")

@@ -127,7 +127,7 @@ def test_four_keys_make_a_node(tmp_path: Path) -> None:
             return [row["name"] for row in files] == ["a.txt"]
 
         wait_for(listed, "the file listed")
-        assert HTTP.request("GET", f"{url}/readyz").status == 200
+        wait_for(lambda: HTTP.request("GET", f"{url}/readyz").status == 200, "it is ready")
     finally:
         process.terminate()
         assert process.wait(PATIENCE) == 0

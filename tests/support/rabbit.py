@@ -11,6 +11,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import pika
+import pika.exceptions
+from pika.adapters.blocking_connection import BlockingChannel
+
 from minga_node.local.broker import HOST, PrivateBroker
 from tests.nodes import free_port
 from tests.waiting import wait_for
@@ -44,6 +48,26 @@ def alarm(broker: PrivateBroker, resource: str, *, on: bool) -> None:
     """The alarm for ``memory`` or ``disk``, as RabbitMQ's own monitors set it."""
     name = f"{{resource_limit, {resource}, node()}}"
     erlang(broker, f"rabbit_alarm:{f'set_alarm({{{name}, []}})' if on else f'clear_alarm({name})'}.")
+
+
+def publish(broker: PrivateBroker, exchange: str, routing_key: str, *bodies: bytes) -> None:
+    """Publishes messages and waits until each is in a queue, also where that is only just being bound."""
+    with pika.BlockingConnection(pika.URLParameters(broker.url)) as connection:
+        channel = connection.channel()
+        channel.confirm_delivery()
+        for body in bodies:
+            wait_for(
+                lambda body=body: _taken(channel, exchange, routing_key, body),  # type: ignore[misc]
+                f"a queue for {routing_key}",
+            )
+
+
+def _taken(channel: BlockingChannel, exchange: str, routing_key: str, body: bytes) -> bool:
+    try:
+        channel.basic_publish(exchange, routing_key, body, mandatory=True)
+    except pika.exceptions.UnroutableError:
+        return False
+    return True
 
 
 def close_connections(broker: PrivateBroker) -> None:

@@ -85,6 +85,8 @@ def test_readers_that_take_nothing_more_do_not_keep_others_out(nodes: Nodes, ful
 def test_a_giver_that_sends_nothing_more_does_not_keep_others_out(
     nodes: Nodes, full: IndexNode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # Long enough to be seen waiting, also by a test that is held up itself.
+    monkeypatch.setattr(stream_rate, "PATIENCE", 5.0)
     stuck = nodes.make("stuck", [full.url])
     until(lambda: len(stuck.index.files_of("full")) == FILES, 60)
     asked, released = threading.Event(), threading.Event()

@@ -13,7 +13,7 @@ from pika.adapters.blocking_connection import BlockingChannel
 from minga_node.local.broker import PrivateBroker, private
 from minga_node.mom.topology import Topology
 from tests.support.broker_end import End
-from tests.support.rabbit import erlang
+from tests.support.rabbit import erlang, publish
 from tests.waiting import wait_for
 
 pytestmark = pytest.mark.integration
@@ -52,7 +52,7 @@ def test_events_come_though_the_queue_of_jobs_does_not_answer_and_jobs_when_it_d
         wait_for(lambda: listener.problem == "", "jobs come again")
         with pika.BlockingConnection(pika.URLParameters(broker.url)) as connection:
             channel = connection.channel()
-            channel.basic_publish(topology.jobs, "listener", json.dumps({"no": "job"}).encode())
+            publish(broker, topology.jobs, "listener", json.dumps({"no": "job"}).encode())
             wait_for(lambda: counts(channel, queue) == (0, 1), "it is taken")
         assert listener.lapses == 0
     finally:
