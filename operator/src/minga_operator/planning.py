@@ -151,6 +151,9 @@ def _peer_partition(network: Network, found: Plan, existing: Existing, draining:
     """Holds the peers' rollout until all seeds have theirs: two at once could cut newcomers off."""
     if existing.peers is None or existing.seeds is None or network.spec.peers.mode == "DaemonSet":
         return 0
+    if not (existing.peers.get("status") or {}).get("replicas", 0):
+        # Nobody is replaced. Pods that were refused could never be made of a corrected template otherwise.
+        return 0
     if draining and _to_roll(existing.peers, workload.peers(network, found)):
         return found.peer_replicas
     if _template(existing.seeds) == _template(workload.seeds(network, found)) and rolled_out(existing.seeds):

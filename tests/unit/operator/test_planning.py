@@ -85,6 +85,16 @@ def test_peers_wait_until_the_last_seed_is_ready_again() -> None:
     assert decide(new, Existing(live(seeds), peers)).peer_partition == 0
 
 
+def test_pods_that_were_never_made_take_a_corrected_template_though_no_seed_is_ready() -> None:
+    """A quota or Pod Security refused them all: held at the template of before, they never could be."""
+    old, new = network(), network({"image": {"repository": "n", "tag": "2"}})
+    peers, seeds = live(workload.peers(old, fresh(old))), live(workload.seeds(old, fresh(old)), ready=0)
+    peers["spec"]["updateStrategy"]["rollingUpdate"]["partition"] = 3
+    assert decide(new, Existing(seeds, peers)).peer_partition == 3
+    peers["status"]["replicas"] = 0
+    assert decide(new, Existing(seeds, peers)).peer_partition == 0
+
+
 def test_an_unreadable_broker_secret_restarts_nobody() -> None:
     of = network({"broker": {"external": {"secretName": "x"}}})
     before = fresh(of, by_environment=True)
