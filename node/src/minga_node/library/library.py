@@ -59,12 +59,13 @@ class Library(Holdings):
         """
         with self._changing("") as root:
 
-            def keep(path: Path, name: str) -> str:
-                kept = placing.keep(root, path, name)
-                self.troubles.kept.add(kept, f"{name} was not shared yet when another file got that name")
-                return kept
+            def give_back(at: int, path: str, name: str) -> str:
+                given = placing.give_back(root, self._incoming.path, at, path, name)
+                if given != name:
+                    self._tell_kept(given, name)
+                return given
 
-            exchanging.clean(self._incoming.path, keep)
+            exchanging.clean(root, self._incoming.path, give_back)
 
     def may_put(self, name: str, judge: Judge = whatever, length: int | None = None) -> None:
         """Raises what :meth:`put` would be refused for, as of now, whatever is in the body.
@@ -212,7 +213,7 @@ class Library(Holdings):
         for _ in range(placing.TRIES):
             name = next(names)
             with disk_errors(name):
-                placed = placing.place_new(root, partial, name)
+                placed = placing.place_new(root, self._incoming.path, partial, name)
                 if placed is not None:
                     return _Placed(name, identity, placed)
                 here, known = self._here(root, name)
@@ -238,7 +239,7 @@ class Library(Holdings):
             if entry is None:
                 raise NotFound(f"{name} is not here")
             if here is not None:
-                placing.remove(root, name, entry.signature)
+                placing.remove(root, self._incoming.path, name, entry.signature)
                 self._sync(root, {name})
             self.forget([name])
 
@@ -270,10 +271,13 @@ class Library(Holdings):
     def _replace(
         self, root: OpenRoot, partial: Path, name: str, identity: str, known: Signature | None
     ) -> _Placed:
-        signature, kept = placing.replace(root, partial, name, known)
+        signature, kept = placing.replace(root, self._incoming.path, partial, name, known)
         if kept is not None:
-            self.troubles.kept.add(kept, f"{name} was not shared yet when another file got that name")
+            self._tell_kept(kept, name)
         return _Placed(name, identity, signature)
+
+    def _tell_kept(self, kept: str, name: str) -> None:
+        self.troubles.kept.add(kept, f"{name} was not shared yet when another file got that name")
 
     def _manifest_of(self, partial: Path) -> Manifest:
         with partial.open("rb") as stream:

@@ -10,7 +10,6 @@ import errno
 import os
 import stat
 import time
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import count, islice
@@ -94,7 +93,7 @@ def exists(root: OpenRoot, name: str) -> bool:
     return True
 
 
-def place_new(root: OpenRoot, partial: Path, name: str) -> Signature | None:
+def place_new(root: OpenRoot, notes: Path, partial: Path, name: str) -> Signature | None:
     """Gives a finished and synced file its name, if nothing has it.
 
     Returns how the file looked as it got the name; None where something has it.
@@ -103,18 +102,23 @@ def place_new(root: OpenRoot, partial: Path, name: str) -> Signature | None:
         InvalidName, OSError
     """
     with inside(root, name), root.folder(name, make=True) as folder:
-        return _place_new(partial, folder, name.rpartition("/")[2])
+        return _place_new(notes, partial, folder, name)
 
 
-def _place_new(partial: Path, folder: int, leaf: str) -> Signature | None:
+def _place_new(notes: Path, partial: Path, folder: int, name: str) -> Signature | None:
+    leaf = name.rpartition("/")[2]
+
+    def act(at: int, source: str) -> None:
+        beneath.rename_new(at, source, folder, leaf)
+
     try:
-        return _moved(partial, folder, lambda at, source: beneath.rename_new(at, source, folder, leaf))[0]
+        return _moved(notes, partial, folder, name, None, act)[0]
     except FileExistsError:
         return None
 
 
 def replace(
-    root: OpenRoot, partial: Path, name: str, known: Signature | None
+    root: OpenRoot, notes: Path, partial: Path, name: str, known: Signature | None
 ) -> tuple[Signature, str | None]:
     """Gives a finished and synced file its name, all at once, in place of the file that is known.
 
@@ -131,7 +135,7 @@ def replace(
     leaf = name.rpartition("/")[2]
     with inside(root, name), root.folder(name, make=True) as folder:
         for _ in range(TRIES):
-            placed = _place_new(partial, folder, leaf)
+            placed = _place_new(notes, partial, folder, name)
             if placed is not None:
                 return placed, None
             try:
@@ -145,7 +149,7 @@ def replace(
             if not is_known and leaf not in _names(folder):
                 raise Conflict(f"{name} is another file here: this file system takes two names for one")
             with suppress(FileNotFoundError):
-                return _exchange(partial, folder, name, before if is_known else None)
+                return _exchange(notes, partial, folder, name, before if is_known else None)
     raise Conflict(f"{name} is being changed")
 
 
@@ -159,7 +163,7 @@ def _names(folder: int) -> set[str]:
 
 
 def _exchange(
-    partial: Path, folder: int, name: str, known: os.stat_result | None
+    notes: Path, partial: Path, folder: int, name: str, known: os.stat_result | None
 ) -> tuple[Signature, str | None]:
     leaf = name.rpartition("/")[2]
 
@@ -183,21 +187,39 @@ def _exchange(
             raise
 
     signature = None if known is None else Signature.of(known)
-    with exchanging.noted(partial, name, signature) as aside:
-        return _moved(aside, folder, act)
+    with exchanging.moved_aside(notes, partial, name, folder, signature) as aside:
+        return _moved(notes, aside, folder, name, signature, act)
 
 
-def keep(root: OpenRoot, path: Path, name: str) -> str:
-    """Gives a user's file, which is in the node's own folder, a name beside the one that it had; that name.
+def give_back(root: OpenRoot, notes: Path, at: int, path: str, name: str) -> str:
+    """Gives a user's file that a process left elsewhere the name that it had, or one beside that; which.
+
+    Args:
+        at: the descriptor of the folder of its name, if it is there; else :data:`.exchanging.NOWHERE`.
 
     Raises:
         Conflict, InvalidName, OSError
     """
     with inside(root, name), root.folder(name, make=True) as folder:
-        return _moved(path, folder, lambda at, source: _set_aside(at, source, folder, name))[1]
+
+        def act(at: int, source: str) -> str:
+            return _back(at, source, folder, name)
+
+        if at != exchanging.NOWHERE:
+            return act(folder, path)
+        return _moved(notes, Path(path), folder, name, None, act)[1]
 
 
-def remove(root: OpenRoot, name: str, known: Signature) -> None:
+def _back(at: int, source: str, folder: int, name: str) -> str:
+    """Gives a user's file the name that it had, or one beside that if something has it; which."""
+    try:
+        beneath.rename_new(at, source, folder, name.rpartition("/")[2])
+    except FileExistsError:
+        return _set_aside(at, source, folder, name)
+    return name
+
+
+def remove(root: OpenRoot, notes: Path, name: str, known: Signature) -> None:
     """Takes away a file that is what is known of it.
 
     Raises:
@@ -210,15 +232,13 @@ def remove(root: OpenRoot, name: str, known: Signature) -> None:
         found = look(root, name)
         if found is None or found.signature != known:
             raise Conflict(f"{name} was changed just now and is not shared yet: nothing was removed")
-        aside = f".{uuid.uuid4().hex}"
-        beneath.rename_new(folder, leaf, folder, aside)
-        if _same(os.stat(aside, dir_fd=folder, follow_symlinks=False), before):
-            os.unlink(aside, dir_fd=folder)
-            return
-        try:
-            beneath.rename_new(folder, aside, folder, leaf)
-        except FileExistsError:
-            _set_aside(folder, aside, folder, name)
+        # What the name leads to may be elsewhere: of the name itself a link is what is removed.
+        with exchanging.noted(notes, name, folder, Signature.of(before)) as note:
+            beneath.rename_new(folder, leaf, folder, note.hidden)
+            if _same(os.stat(note.hidden, dir_fd=folder, follow_symlinks=False), before):
+                os.unlink(note.hidden, dir_fd=folder)
+                return
+            _back(folder, note.hidden, folder, name)
     raise Conflict(f"{name} was changed at this moment: nothing was removed")
 
 
@@ -250,7 +270,14 @@ def free_name(names: Iterator[str], rename_to: Callable[[str], None]) -> str:
     raise Conflict("no free name is left to keep a file under")
 
 
-def _moved(partial: Path, folder: int, act: Callable[[int, str], T]) -> tuple[Signature, T]:
+def _moved(
+    notes: Path,
+    partial: Path,
+    folder: int,
+    name: str,
+    known: Signature | None,
+    act: Callable[[int, str], T],
+) -> tuple[Signature, T]:
     """Has ``act`` rename the file into the folder, given where it is: folder and name.
 
     Returns how the renamed file looked before, and what ``act`` returns.
@@ -264,18 +291,28 @@ def _moved(partial: Path, folder: int, act: Callable[[int, str], T]) -> tuple[Si
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
-    beside = f".{uuid.uuid4().hex}"
-    copied = os.open(beside, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666, dir_fd=folder)
-    try:
+    with exchanging.noted(notes, name, folder, known, copying=True) as note:
+        signature = _copied(partial, folder, note.hidden)
+        note.say(signature)
         try:
-            copy(partial, copied)
-            # Another inode, and a time as exact as that file system keeps it.
-            signature = Signature.of(os.fstat(copied))
+            done = act(folder, note.hidden)
         finally:
-            os.close(copied)
-        done = act(folder, beside)
-    finally:
-        with suppress(FileNotFoundError):
-            os.unlink(beside, dir_fd=folder)
+            with suppress(FileNotFoundError):
+                left = os.stat(note.hidden, dir_fd=folder, follow_symlinks=False)
+                if Signature.of(left).moved == signature.moved:
+                    os.unlink(note.hidden, dir_fd=folder)
     partial.unlink(missing_ok=True)
     return signature, done
+
+
+def _copied(partial: Path, folder: int, leaf: str) -> Signature:
+    """How the copy looks: it is another inode, with a time as exact as that file system keeps it."""
+    copied = os.open(leaf, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666, dir_fd=folder)
+    try:
+        copy(partial, copied)
+        return Signature.of(os.fstat(copied))
+    except BaseException:
+        os.unlink(leaf, dir_fd=folder)
+        raise
+    finally:
+        os.close(copied)
