@@ -13,7 +13,7 @@ from typing import IO
 
 from minga_node.disk import disk_errors, set_attributes, sync_filesystem
 from minga_node.errors import BadRequest, Conflict, MingaError, NotFound
-from minga_node.library import derived, exchanging, incoming, placing
+from minga_node.library import derived, incoming, placing, reaching
 from minga_node.library.holdings import Holdings
 from minga_node.library.root import OpenRoot
 from minga_node.library.scan import FoundFile, Signature, look
@@ -58,14 +58,7 @@ class Library(Holdings):
             MingaError: the disk does not let it, or the directory is away.
         """
         with self._changing("") as root:
-
-            def give_back(at: int, path: str, name: str) -> str:
-                given = placing.give_back(root, self._incoming.path, at, path, name)
-                if given != name:
-                    self._tell_kept(given, name)
-                return given
-
-            exchanging.clean(root, self._incoming.path, give_back)
+            placing.clean(root, self._incoming.path, self._tell_kept)
 
     def may_put(self, name: str, judge: Judge = whatever, length: int | None = None) -> None:
         """Raises what :meth:`put` would be refused for, as of now, whatever is in the body.
@@ -75,7 +68,7 @@ class Library(Holdings):
         """
         check_name(name)
         with self._changing(name) as root:
-            placing.check(root, name)
+            reaching.check(root, name)
             judge(self._here(root, name)[0])
         if length is not None:
             self._capacity.fits(length, name)
@@ -150,7 +143,7 @@ class Library(Holdings):
                 try:
                     check_name(name)
                     with self._changing(name) as root:
-                        placing.check(root, name)
+                        reaching.check(root, name)
                 except (BadRequest, Conflict) as error:
                     refused.append((name, error))
                     continue
@@ -258,7 +251,7 @@ class Library(Holdings):
         """What has a name right now: its id (see :data:`Judge`), and its signature where the id is known."""
         found = look(root, name)
         if found is None:
-            return (UNKNOWN if placing.exists(root, name) else None), None
+            return (UNKNOWN if reaching.exists(root, name) else None), None
         entry = self._catalogue.get(name)
         if entry is not None and entry.signature == found.signature:
             return entry.file.id, found.signature

@@ -11,15 +11,16 @@ import os
 import stat
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from itertools import count, islice
 from pathlib import Path
 from typing import TypeVar
 
 from minga_node import beneath
 from minga_node.disk import copy
-from minga_node.errors import Conflict, InvalidName
+from minga_node.errors import Conflict
 from minga_node.library import derived, exchanging
+from minga_node.library.reaching import inside
 from minga_node.library.root import OpenRoot
 from minga_node.library.scan import Signature, look
 
@@ -28,69 +29,6 @@ T = TypeVar("T")
 HERE = -100
 """``AT_FDCWD``: paths are taken as they are."""
 TRIES = 100
-LINK = {errno.ELOOP, errno.EXDEV, errno.ENOTDIR}
-"""What the kernel says of a link on the way, depending on how it is asked."""
-
-
-@contextmanager
-def inside(root: OpenRoot, name: str) -> Iterator[None]:
-    """Says what is on the way where that is no folder.
-
-    Raises:
-        InvalidName: a link.
-        Conflict: anything else.
-    """
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in LINK:
-            raise
-        blocking, is_link = _on_the_way(root, name)
-        if is_link:
-            raise InvalidName(f"{name} leads out of the library: {blocking} is a link") from None
-        raise Conflict(f"{blocking} is no folder") from None
-
-
-def _on_the_way(root: OpenRoot, name: str) -> tuple[str, bool]:
-    """What keeps a name from being reached, and whether it is a link."""
-    above = name.rpartition("/")[0]
-    parts = above.split("/")
-    for length in range(1, len(parts) + 1):
-        part = "/".join(parts[:length])
-        try:
-            mode = os.lstat(root.path / part).st_mode
-        except OSError:
-            break
-        if not stat.S_ISDIR(mode):
-            return part, stat.S_ISLNK(mode)
-    return above, True
-
-
-def check(root: OpenRoot, name: str) -> None:
-    """Whether a file may have that name, as far as can be said before it is there.
-
-    Raises:
-        InvalidName: a link leads out of the directory.
-        Conflict: there is a folder, or there is a file where a folder has to be.
-        OSError
-    """
-    try:
-        with inside(root, name), root.folder(name) as folder:
-            status = os.stat(name.rpartition("/")[2], dir_fd=folder, follow_symlinks=False)
-    except FileNotFoundError:
-        return
-    if stat.S_ISDIR(status.st_mode):
-        raise Conflict(f"{name} is a folder")
-
-
-def exists(root: OpenRoot, name: str) -> bool:
-    """Whether anything has that name, be it no file that can be shared."""
-    try:
-        with root.folder(name) as folder:
-            os.stat(name.rpartition("/")[2], dir_fd=folder, follow_symlinks=False)
-    except OSError:
-        return False
-    return True
 
 
 def place_new(root: OpenRoot, notes: Path, partial: Path, name: str) -> Signature | None:
@@ -208,6 +146,22 @@ def give_back(root: OpenRoot, notes: Path, at: int, path: str, name: str) -> str
         if at != exchanging.NOWHERE:
             return act(folder, path)
         return _moved(notes, Path(path), folder, name, None, act)[1]
+
+
+def clean(root: OpenRoot, notes: Path, kept: Callable[[str, str], object]) -> None:
+    """Ends what a process began that was killed; ``kept`` is told what the user finds beside which name.
+
+    Raises:
+        Conflict, InvalidName, OSError
+    """
+
+    def give(at: int, path: str, name: str) -> str:
+        given = give_back(root, notes, at, path, name)
+        if given != name:
+            kept(given, name)
+        return given
+
+    exchanging.clean(root, notes, give)
 
 
 def _back(at: int, source: str, folder: int, name: str) -> str:
