@@ -144,6 +144,12 @@ def test_helm_test_and_the_command_line_find_the_token(
         minga(cluster, tmp_path, *kube, "token", "revoke", made["id"])
         assert json.loads(minga(cluster, tmp_path, *kube, "--json", "token", "list")) == {"tokens": []}
         minga(cluster, tmp_path, *kube, "rm", "mine.txt")
+        one = ("--kube", "library/library-seed-0", "-n", operator)
+        assert json.loads(minga(cluster, tmp_path, *one, "--json", "status"))["id"] == "library-seed-0"
+        nobody = run_minga(cluster, tmp_path, "ls", "--kube", "library/nobody", "-n", operator)
+        assert nobody.returncode == 6
+        assert nobody.stderr.startswith(b"minga: kubectl cannot reach the pod nobody: ")
+        assert len(nobody.stderr.splitlines()) == 1
     finally:
         install(cluster)
     network.kubectl("delete", "p2pn", "--all", "--wait=true")

@@ -174,3 +174,114 @@ def test_a_closed_pipe_ends_with_141_and_without_a_word(minga: Shell) -> None:
     with os.fdopen(read) as codes:
         assert codes.read().strip() == "141"
     assert process.communicate(timeout=PATIENCE)[1] == b""
+
+
+def test_a_folder_named_without_r_is_explained(minga: Shell) -> None:
+    for command, words in (
+        ("get", "get it with -r"),
+        ("info", "see `minga ls models/`"),
+        ("rm", "name the files"),
+    ):
+        ended = minga.run(command, "models")
+        assert ended.returncode == 2
+        assert ended.stderr.decode().startswith(f"minga: models is a folder: {words}")
+        assert len(ended.stderr.splitlines()) == 1
+
+
+def test_any_beginning_of_an_id_will_do(minga: Shell) -> None:
+    (row,) = minga.json("info", "one.txt")
+    digits = row["id"][:12]
+    assert minga.json("info", digits) == [row]
+    minga("get", "--id", digits, "-o", "by-id.txt")
+    assert (minga.home / "by-id.txt").read_bytes() == b"1"
+    nothing = minga.run("get", "--id", "00000000")
+    assert (nothing.returncode, nothing.stderr) == (
+        3,
+        b"minga: no content has an id that begins with 00000000\n",
+    )
+    assert minga.run("get", "--id", "xyz").returncode == 2
+
+
+def test_an_id_that_begins_as_another_one_is_not_taken(nodes: Nodes, tmp_path: Path) -> None:
+    """Of a few hundred ids, two begin with the same four digits."""
+    node = nodes.start("many", files={f"f{number}": str(number).encode() for number in range(1500)}).ready()
+    wait_for(lambda: node.get("/api/v1/network")["files"] == 1500, "all of them")
+    minga = Shell(tmp_path, node.url)
+    by_digits: dict[str, set[str]] = {}
+    for row in minga.json("ls"):
+        by_digits.setdefault(row["id"][:4], set()).add(row["id"])
+    digits, two = next((digits, ids) for digits, ids in by_digits.items() if len(ids) > 1)
+    ended = minga.run("info", digits)
+    assert ended.returncode == 4
+    assert f"several ids begin with {digits}" in ended.stderr.decode()
+    assert all(each in ended.stderr.decode() for each in two)
+
+
+def test_get_overwrites_another_file_only_if_told(minga: Shell) -> None:
+    mine = minga.home / "one.txt"
+    mine.write_bytes(b"mine")
+    refused = minga.run("get", "one.txt")
+    assert (refused.returncode, refused.stderr) == (
+        1,
+        b"minga: one.txt is another file: --force overwrites what is there\n",
+    )
+    code, said = on_terminal(minga, 80, "get", "one.txt", typed=b"n\n")
+    assert code == 1
+    assert "one.txt is another file: overwrite? [y/N]" in said
+    assert mine.read_bytes() == b"mine"
+    assert on_terminal(minga, 80, "get", "one.txt", typed=b"y\n")[0] == 0
+    assert mine.read_bytes() == b"1"
+    mine.write_bytes(b"2")
+    minga("get", "one.txt", "--force")
+    assert mine.read_bytes() == b"1"
+    assert "there already" in minga("get", "-r", "models", "-o", "all/") + minga(
+        "get", "-r", "models", "-o", "all/"
+    )
+    (minga.home / "all/b.bin").write_bytes(b"changed")
+    assert b"all/b.bin is another file" in minga.run("get", "-r", "models", "-o", "all/").stderr
+    identity = minga.json("info", "models/b.bin")[0]["id"]
+    assert b"--force" in minga.run("get", "--id", identity, "-o", "all/b.bin").stderr
+    assert (minga.home / "all/b.bin").read_bytes() == b"changed"
+
+
+def test_put_replaces_another_content_only_if_told(
+    minga: Shell, network: tuple[RunningNode, RunningNode]
+) -> None:
+    near, _ = network
+    mine = minga.home / "mine.txt"
+    mine.write_bytes(b"first")
+    minga("put", "mine.txt")
+    minga("put", "mine.txt")
+    mine.write_bytes(b"other")
+    refused = minga.run("put", "mine.txt")
+    assert (refused.returncode, refused.stderr) == (
+        1,
+        b"minga: near has another content named mine.txt: --force replaces what is there\n",
+    )
+    assert on_terminal(minga, 80, "put", "mine.txt", typed=b"n\n")[0] == 1
+    assert near.request("GET", "/files/mine.txt").data == b"first"
+    assert on_terminal(minga, 80, "put", "mine.txt", typed=b"y\n")[0] == 0
+    assert near.request("GET", "/files/mine.txt").data == b"other"
+    minga("put", "-", "--as", "mine.txt", "--force", stdin=b"third")
+    assert near.request("GET", "/files/mine.txt").data == b"third"
+    (minga.home / "many").mkdir()
+    for number in range(30):
+        (minga.home / f"many/{number}").write_bytes(b"x")
+    minga("put", "-r", "many")
+    (minga.home / "many/7").write_bytes(b"y")
+    assert b"another content named many/7: --force" in minga.run("put", "-r", "many").stderr
+    minga("put", "-r", "many", "--force")
+    assert near.request("GET", "/files/many/7").data == b"y"
+
+
+def test_rm_says_what_it_does_not_do(minga: Shell, network: tuple[RunningNode, RunningNode]) -> None:
+    near, _ = network
+    minga("get", "models/b.bin", "-o", "b")
+    wait_for(
+        lambda: len(near.get("/api/v1/files?name=models/b.bin")["files"][0]["holders"]) == 2, "both have it"
+    )
+    assert minga("rm", "models/b.bin") == "models/b.bin removed from near; 1 other node keeps its copy\n"
+    assert (minga.home / "b").exists()
+    refused = minga.run("rm", "models/b.bin", "--everywhere")
+    assert refused.returncode == 3
+    assert refused.stderr == b"minga: near has no copy of models/b.bin: ask one that has it (far)\n"

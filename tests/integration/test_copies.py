@@ -232,3 +232,36 @@ def test_without_a_broker_it_is_said_that_one_is_needed(nodes: Nodes) -> None:
     assert ended.stderr.count("\n") == 1
     assert alone.request("GET", "/api/v1/dead-letters").status == 503
     assert alone.get("/api/v1/jobs") == {"jobs": []}
+
+
+def test_a_file_is_removed_everywhere_if_somebody_says_so(network: list[RunningNode]) -> None:
+    refused = minga(network[0], "rm", NAME, "--everywhere")
+    assert (refused.returncode, refused.stderr) == (
+        1,
+        "minga: it would be removed from a and 2 other nodes: --yes says that it may\n",
+    )
+    assert on_disk(network) == {"a", "b", "c"}
+    ended = minga(network[0], "rm", NAME, "--everywhere", "--yes")
+    assert (ended.returncode, ended.stderr, ended.stdout) == (0, "", f"{NAME} removed\n")
+    assert on_disk(network) == set()
+    for node in network:
+        wait_for(lambda node=node: NAME not in node.names(), "all know that it is gone")  # type: ignore[misc]
+
+
+def test_a_node_that_is_away_keeps_its_copy_and_is_named(network: list[RunningNode]) -> None:
+    network[2].kill()
+    wait_for(
+        lambda: (
+            [
+                holder["online"]
+                for holder in network[0].get(f"/api/v1/files?name={NAME}")["files"][0]["holders"]
+                if holder["peer"] == "c"
+            ]
+            == [False]
+        ),
+        "c is away",
+    )
+    ended = minga(network[0], "rm", NAME, "--everywhere", "--yes")
+    assert ended.returncode == 5
+    assert ended.stderr == f"minga: {NAME} is still at c: away now, and will share it again\n"
+    assert on_disk(network) == {"c"}

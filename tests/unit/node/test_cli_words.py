@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from minga_node.cli.amounts import Amount
 from minga_node.cli.anywhere import Arguments
 from minga_node.cli.groups import Words
+from minga_node.cli.kube import last_line
 from minga_node.cli.main import group
 from minga_node.cli.spelling import ALIASES, HINTS, unknown
 
@@ -102,3 +103,11 @@ def test_a_wrong_usage_is_json_for_programs_too() -> None:
 )
 def test_m_is_a_million_and_mi_is_binary(text: str, count: int) -> None:
     assert Amount().convert(text, None, None) == count
+
+
+def test_of_what_kubectl_says_the_last_line_counts() -> None:
+    tries = "E1201 10:00:00 memcache.go:265] couldn't get current server API group list\n" * 5
+    assert last_line(f"{tries}The connection to the server was refused\n\n") == (
+        "The connection to the server was refused"
+    )
+    assert last_line("\n") == "it gave no reason"

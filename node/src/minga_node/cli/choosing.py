@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from minga_node.cli.client import Client, ClientError
-from minga_node.cli.files import find
+from minga_node.cli.files import check_no_folder, find
 from minga_node.errors import InvalidName
 from minga_node.names import check_name
 
@@ -69,7 +69,10 @@ def plan(
 
 def _in_its_form(client: Client, name: str, hint: Callable[[str], object]) -> str:
     """The name, or where only another Unicode form of it is shared, that (Unicode Standard Annex 15)."""
-    if name.isascii() or client.get("/api/v1/files", name=name)["files"]:
+    if client.get("/api/v1/files", name=name)["files"]:
+        return name
+    if name.isascii():
+        check_no_folder(client, name, "get it with -r")
         return name
     same = unicodedata.normalize("NFC", name)
     found = {row["name"] for row in find(client, name)}

@@ -8,7 +8,8 @@ from urllib.parse import quote
 import click
 
 from minga_node.cli import completion
-from minga_node.cli.client import Client, ClientError
+from minga_node.cli.client import Client
+from minga_node.cli.ids import only
 from minga_node.cli.output import Output, size
 from minga_node.cli.tables import Column, Table
 from minga_node.cli.watching import show, watch_option
@@ -59,14 +60,12 @@ def downloads(obj: tuple[Client, Output], cancel: str | None, watch: bool) -> No
 
 def _cancel(client: Client, output: Output, digits: str) -> None:
     rows = client.get("/api/v1/downloads")["downloads"]
-    matching = [row["id"] for row in rows if row["id"].startswith(digits)]
-    if len(matching) != 1:
-        raise ClientError(f"{len(matching) or 'no'} downloads begin with {digits}", 3)
-    path = f"/api/v1/downloads/{quote(matching[0], safe='')}"
+    identity = only((row["id"] for row in rows), digits, "downloads")
+    path = f"/api/v1/downloads/{quote(identity, safe='')}"
     client.delete(path)
     if output.for_programs:
         output.data(client.get(path))
-    output.say(f"{matching[0][:SHOWN]} cancelled")
+    output.say(f"{identity[:SHOWN]} cancelled")
 
 
 def _table(client: Client, output: Output) -> Table:

@@ -7,8 +7,9 @@ from typing import Any
 import click
 
 from minga_node.cli import completion
-from minga_node.cli.client import Client, ClientError, file_path
+from minga_node.cli.client import Client, ClientError
 from minga_node.cli.filters import asked, filters
+from minga_node.cli.ids import looks_like_id, rows_of
 from minga_node.cli.output import Output, echo, size, when
 from minga_node.cli.tables import Column
 
@@ -81,6 +82,13 @@ def find(client: Client, query: str, limit: int | None = None, **parameters: Any
     return rows
 
 
+def check_no_folder(client: Client, name: str, instead: str) -> None:
+    """Raises ClientError where a name is the folder of what is shared: what to do ``instead``."""
+    folder = name.rstrip("/") + "/"
+    if any(row["name"].startswith(folder) for row in find(client, folder, 1, prefix="true")):
+        raise ClientError(f"{name} is a folder: {instead}", 2)
+
+
 def show(obj: tuple[Client, Output], rows: list[dict[str, Any]]) -> None:
     _, output = obj
     if output.for_programs:
@@ -104,18 +112,22 @@ def holders(row: dict[str, Any]) -> str:
 
 
 @click.command()
-@click.argument("name", shell_complete=completion.names)
+@click.argument("name", metavar="NAME|ID", shell_complete=completion.names)
 @click.pass_obj
 def info(obj: tuple[Client, Output], name: str) -> None:
-    """All contents that have a name, and who has them.
+    """All contents of a name or of an id, and who has them.
 
     \b
     Examples:
       minga info models/llama.gguf
+      minga info 6fbc1f0a
     """
     client, output = obj
     rows = client.get("/api/v1/files", name=name)["files"]
+    if not rows and looks_like_id(name):
+        rows = rows_of(client, name)
     if not rows:
+        check_no_folder(client, name, f"see `minga ls {name.rstrip('/')}/`")
         raise ClientError(f"nobody shares {name}", 3)
     if output.for_programs:
         output.data(rows)
@@ -132,26 +144,4 @@ def info(obj: tuple[Client, Output], name: str) -> None:
             echo(f"holder    {holder['peer']} ({share}, {'online' if holder['online'] else 'offline'})")
 
 
-@click.command()
-@click.argument("names", nargs=-1, required=True, shell_complete=completion.local_names)
-@click.pass_obj
-def rm(obj: tuple[Client, Output], names: tuple[str, ...]) -> None:
-    """Removes files from the node's library.
-
-    Other holders keep theirs.
-
-    \b
-    Examples:
-      minga rm report.pdf
-    """
-    client, output = obj
-    removed = []
-    for name in names:
-        client.delete(file_path(name))
-        removed.append({"name": name})
-        output.say(f"{name} removed")
-    if output.for_programs:
-        output.data(removed)
-
-
-COMMANDS = (ls, search, info, rm)
+COMMANDS = (ls, search, info)

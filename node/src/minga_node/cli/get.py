@@ -10,12 +10,13 @@ from contextlib import contextmanager
 
 import click
 
-from minga_node.cli import completion
+from minga_node.cli import completion, ids
 from minga_node.cli.amounts import Amount
 from minga_node.cli.choosing import Wanted, plan
 from minga_node.cli.client import Client, ClientError
 from minga_node.cli.fetching import Fetching, Overall
 from minga_node.cli.output import Output, echo
+from minga_node.cli.overwriting import check_targets
 from minga_node.cli.saving import Saver, parse_checksum
 from minga_node.manifest import SMALLEST_PIECE_BYTES
 
@@ -29,7 +30,9 @@ LARGEST_BATCH = 20_000
 @click.command()
 @click.argument("names", nargs=-1, shell_complete=completion.names)
 @click.option("--recursive", "-r", is_flag=True, help="Fetch everything below the names, which are folders.")
-@click.option("--id", "identity", metavar="ID", help="The content to fetch, where several have the name.")
+@click.option(
+    "--id", "identity", metavar="ID", help="The content to fetch, by its id; the first digits will do."
+)
 @click.option(
     "--from",
     "peer",
@@ -63,6 +66,7 @@ LARGEST_BATCH = 20_000
     show_default=True,
     help="How long to wait while nobody who has a file is online.",
 )
+@click.option("--force", is_flag=True, help="Overwrite other files without asking.")
 @click.pass_obj
 def get(
     obj: tuple[Client, Output],
@@ -74,10 +78,12 @@ def get(
     limit: int,
     output: str,
     timeout: float,
+    force: bool,
 ) -> None:
     """Fetches files from all their holders at once, verified.
 
     The node keeps a copy, so it is a holder afterwards. Interrupted, it goes on where it was the next time.
+    A local file that is another one is overwritten if you say so, or with --force.
 
     \b
     Examples:
@@ -92,13 +98,17 @@ def get(
     client, out = obj
     if not names and identity is None:
         raise click.UsageError("name a file, or a content with --id")
+    if identity is not None:
+        identity = ids.whole(client, identity)
     wanted = list(plan(client, names, identity, peer, recursive, out.hint))
     digest = parse_checksum(checksum) if checksum else None
     if len(wanted) > 1 and (identity or digest or output == "-"):
         raise click.UsageError("--id, --checksum and -o - go with one file")
     if digest is not None:
         digest = _unless_known(client, wanted[0], digest)
-    saver = Saver(client, output, len(wanted) > 1 or recursive, limit)
+    saver = Saver(client, output, len(wanted) > 1 or recursive, limit, may_replace=force)
+    if not force:
+        check_targets(client, saver, wanted)
     small = [item for item in wanted if 0 <= item.size <= SMALLEST_PIECE_BYTES]
     if len(small) < FEW:
         small = []

@@ -18,6 +18,7 @@ from rich.progress import Progress, TaskID
 from minga_node import tar
 from minga_node.cli.client import Client, ClientError
 from minga_node.cli.output import Output, counted
+from minga_node.cli.overwriting import check_names
 from minga_node.disk import is_executable
 from minga_node.errors import InvalidName
 from minga_node.manifest import SMALLEST_PIECE_BYTES
@@ -46,12 +47,16 @@ class Source:
 @click.argument("paths", nargs=-1, required=True)
 @click.option("--as", "name", metavar="NAME", help="Name in the network; by default the file's own.")
 @click.option("--recursive", "-r", is_flag=True, help="Put folders with all that is in them.")
+@click.option("--force", is_flag=True, help="Replace other contents of these names without asking.")
 @click.pass_obj
-def put(obj: tuple[Client, Output], paths: tuple[str, ...], name: str | None, recursive: bool) -> None:
+def put(
+    obj: tuple[Client, Output], paths: tuple[str, ...], name: str | None, recursive: bool, force: bool
+) -> None:
     """Shares files: puts them into the node's library.
 
     Of folders, hidden files are left out. What is there already with the same content is left as it is, so
-    the same command again goes on after an interruption.
+    the same command again goes on after an interruption. Another content of that name at the node is replaced
+    if you say so, or with --force.
 
     \b
     Examples:
@@ -67,6 +72,8 @@ def put(obj: tuple[Client, Output], paths: tuple[str, ...], name: str | None, re
         _check_as(name)
     skipped: list[tuple[str, str]] = []
     sources = list(_plan(paths, name, recursive, skipped))
+    if not force:
+        check_names(client, ((source.name, source.path) for source in sources))
     small = [source for source in sources if source.size is not None and source.size <= SMALLEST_PIECE_BYTES]
     if len(small) < 2:
         small = []

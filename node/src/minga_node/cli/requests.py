@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 import time
 from typing import Any
 
 import click
 
-from minga_node.cli import completion
+from minga_node.cli import completion, ids
 from minga_node.cli.client import Client, ClientError
 from minga_node.cli.output import Output, when
 from minga_node.cli.tables import Column
@@ -57,7 +56,7 @@ def want(obj: tuple[Client, Output], what: str, fetch: bool, days: float) -> Non
       minga want 6fbc… --days 30
     """
     client, output = obj
-    key = "id" if re.fullmatch("[0-9a-f]{64}", what) else "name"
+    key = "id" if len(what) == ids.WHOLE and ids.looks_like_id(what) else "name"
     made = client.post("/api/v1/wants", {key: what, "fetch": fetch, "seconds": max(1, int(days * 86400))})
     if output.for_programs:
         output.data(made)
@@ -79,7 +78,9 @@ def wants(obj: tuple[Client, Output], withdraw: str | None) -> None:
     client, output = obj
     found = client.get("/api/v1/wants")["wants"]
     if withdraw is not None:
-        found = [client.delete(f"/api/v1/wants/{_one(found, withdraw, 'wants')}")]
+        found = [
+            client.delete(f"/api/v1/wants/{ids.only((each['id'] for each in found), withdraw, 'wants')}")
+        ]
     if output.for_programs:
         output.data(found)
         return
@@ -116,7 +117,7 @@ def replicate(obj: tuple[Client, Output], content_id: str, copies: int, wait: bo
       minga replicate 6fbc… --no-wait
     """
     client, output = obj
-    content_id = _content_id(client, content_id)
+    content_id = ids.named_or_id(client, content_id)
     made = client.post("/api/v1/replications", {"id": content_id, "copies": copies})
     said = ""
     while wait and made["state"] == "running":
@@ -147,7 +148,11 @@ def replications(obj: tuple[Client, Output], cancel: str | None) -> None:
     client, output = obj
     found = client.get("/api/v1/replications")["replications"]
     if cancel is not None:
-        found = [client.delete(f"/api/v1/replications/{_one(found, cancel, 'replications')}")]
+        found = [
+            client.delete(
+                f"/api/v1/replications/{ids.only((each['id'] for each in found), cancel, 'replications')}"
+            )
+        ]
     if output.for_programs:
         output.data(found)
         return
@@ -189,7 +194,7 @@ def drop(obj: tuple[Client, Output], what: str, peers: tuple[str, ...], keep: in
     """
     client, output = obj
     query: dict[str, Any] = {"peer": list(peers)} | ({"keep": keep} if keep is not None else {})
-    jobs = client.delete(f"/api/v1/copies/{_content_id(client, what)}", **query)["jobs"]
+    jobs = client.delete(f"/api/v1/copies/{ids.named_or_id(client, what)}", **query)["jobs"]
     while wait and any(job["state"] == "asked" for job in jobs):
         time.sleep(POLL_SECONDS)
         jobs = [client.get(f"/api/v1/jobs/{job['id']}") for job in jobs]
@@ -254,24 +259,6 @@ def _show_jobs(output: Output, found: list[dict[str, Any]]) -> None:
             for each in found
         ],
     )
-
-
-def _content_id(client: Client, what: str) -> str:
-    """An id as it is, or that of the only content of a name."""
-    if re.fullmatch("[0-9a-f]{64}", what):
-        return what
-    rows = client.get("/api/v1/files", name=what)["files"]
-    if len(rows) != 1:
-        raise ClientError(f"{len(rows)} contents are named {what}: give an id", 4 if rows else 3)
-    return str(rows[0]["id"])
-
-
-def _one(found: list[dict[str, Any]], beginning: str, what: str) -> str:
-    """The id of the only one that begins so."""
-    matching = [each["id"] for each in found if each["id"].startswith(beginning)]
-    if len(matching) != 1:
-        raise ClientError(f"{len(matching)} {what} begin with {beginning}", 3)
-    return str(matching[0])
 
 
 def _holders(each: dict[str, Any]) -> str:

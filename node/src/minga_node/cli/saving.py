@@ -35,9 +35,13 @@ class Saver:
         output: a file, a folder, or ``-`` for standard output.
         several: whether it is a folder in any case.
         limit: bytes a second read from the node, 0 for no limit.
+        may_replace: whether other files are overwritten.
     """
 
-    def __init__(self, client: Client, output: str, several: bool, limit: float) -> None:
+    def __init__(
+        self, client: Client, output: str, several: bool, limit: float, *, may_replace: bool = False
+    ) -> None:
+        self.may_replace = may_replace
         self._client, self._output, self._several = client, output, several
         self._pace = TokenBucket(limit)
         self._folders: set[Path] = set()
@@ -110,6 +114,7 @@ class Saver:
                 with target.open("wb") as out:
                     self._pour(response, out.write, paced)
                 return str(target)
+            self._check_free(target)
             partial = self._beside(target)
             stack.callback(partial.unlink, missing_ok=True)
             with partial.open("wb") as out:
@@ -133,6 +138,7 @@ class Saver:
         """
         if is_special(target):
             raise ClientError(f"{target} is a pipe or a device: name it alone to write into it")
+        self._check_free(target)
         self.wait(len(body))
         with named(target):
             partial = self._beside(target)
@@ -147,6 +153,10 @@ class Saver:
         """Keeps to the limit."""
         if seconds := self._pace.take(count):
             time.sleep(seconds)
+
+    def _check_free(self, target: Path) -> None:
+        if not self.may_replace and target.exists():
+            raise ClientError(f"{target} is another file: --force overwrites it")
 
     def _beside(self, target: Path) -> Path:
         if target.parent not in self._folders:

@@ -11,6 +11,7 @@ import click
 from minga_node.access import KnownToken
 from minga_node.cli.client import Client, ClientError
 from minga_node.cli.groups import Words
+from minga_node.cli.ids import only
 from minga_node.cli.output import Output, echo
 from minga_node.cli.tables import Column
 from minga_node.cli.token_stores import DirectoryStore, GrantStore, SecretStore
@@ -138,21 +139,22 @@ def list_tokens(ctx: click.Context, directory: Path | None) -> None:
 
 @token.command()
 @where
-@click.argument("ids", nargs=-1, required=True, metavar="ID...")
+@click.argument("beginnings", nargs=-1, required=True, metavar="ID...")
 @click.pass_context
-def revoke(ctx: click.Context, directory: Path | None, ids: tuple[str, ...]) -> None:
-    """Ends tokens by their ids: nodes refuse them from then on, with their sessions."""
+def revoke(ctx: click.Context, directory: Path | None, beginnings: tuple[str, ...]) -> None:
+    """Ends tokens: nodes refuse them from then on, with their sessions. The first digits of an id will do."""
 
     def drop(text: str) -> str:
-        known = {token.grant.id for token, _ in _parsed(text)}
-        if missing := [id_ for id_ in ids if id_ not in known]:
-            raise ClientError(f"there is no token {missing[0]}: see minga token list", 3)
+        known = [token.grant.id for token, _ in _parsed(text)]
+        ids = [only(known, each, "tokens") for each in beginnings]
         gone = {number for number, line in lines(text) if noted_grants(line)[0][0].grant.id in ids}
         kept = [line for number, line in enumerate(text.splitlines(), 1) if number not in gone]
         return "".join(f"{line}\n" for line in kept)
 
     _store(ctx, directory).change(drop)
-    _output(ctx).say(f"{', '.join(ids)} {'is' if len(ids) == 1 else 'are'} good for nothing any more")
+    _output(ctx).say(
+        f"{', '.join(beginnings)} {'is' if len(beginnings) == 1 else 'are'} good for nothing any more"
+    )
 
 
 def _store(ctx: click.Context, directory: Path | None) -> GrantStore:

@@ -175,6 +175,17 @@ class Index:
             return Attributes()
         return Attributes(rows[0].modified_ms / 1000, rows[0].executable)
 
+    def by_beginning(self, digits: str, limit: int) -> tuple[FileRow, ...]:
+        """All names of the contents whose ids begin with these hex digits; ``limit`` at most."""
+        low, high = (bytes.fromhex(digits.ljust(64, end)) for end in "0f")
+        with self._store.read() as db:
+            return self._rows.select(
+                db,
+                "WHERE substr(content, 1, 8) BETWEEN substr(?1, 1, 8) AND substr(?2, 1, 8)"
+                " AND content BETWEEN ?1 AND ?2 ORDER BY folded, name LIMIT ?3",
+                (low, high, limit),
+            )
+
     def holders(self, identity: str) -> tuple[Holder, ...]:
         """Everybody who has a content under any name, each once."""
         best: dict[str, Holder] = {}

@@ -15,7 +15,7 @@ from minga_node.server.access import by_name, granted, need_read, need_write, re
 from minga_node.server.documented import Operation, Parameter, documented
 from minga_node.server.early import before_body
 from minga_node.server.filters import FILTERS, filters
-from minga_node.server.names import content_id, name_from_path, number
+from minga_node.server.names import beginning_of_id, content_id, name_from_path, number
 from minga_node.server.remembered import Remembered
 from minga_node.server.same_origin import check_act
 from minga_node.server.schemas import FileOut, FilesOut, answer, encoded, files_out, plain
@@ -87,6 +87,9 @@ def blueprint(services: Services) -> Blueprint:
                 Parameter("q", "Part of a name, or a glob; without it everything"),
                 Parameter("name", "Only what has exactly this name; the rest does not count then"),
                 Parameter(
+                    "id", "Only contents whose id begins so, 4 digits at least; the rest does not count then"
+                ),
+                Parameter(
                     "scope",
                     "`network` (default) or `local`",
                     {"type": "string", "enum": ["network", "local"]},
@@ -111,6 +114,8 @@ def blueprint(services: Services) -> Blueprint:
     def found() -> tuple[Sequence[FileRow], str | None]:
         if "name" in request.args:
             return readable(index.by_name(check_name(request.args["name"]))), None
+        if "id" in request.args:
+            return readable(index.by_beginning(beginning_of_id(request.args["id"]), MOST_ROWS)), None
         scope = request.args.get("scope", "network")
         if scope not in {"network", "local"}:
             raise BadRequest(f"scope is {scope!r}: expected network or local")

@@ -44,6 +44,17 @@ def content_id(text: str) -> str:
     return text
 
 
+def beginning_of_id(text: str) -> str:
+    """The first digits of contents' ids out of a request.
+
+    Raises:
+        BadRequest
+    """
+    if not re.fullmatch("[0-9a-f]{4,64}", text):
+        raise BadRequest(f"an id begins with 4 to 64 hex digits (0-9, a-f), not {text!r}")
+    return text
+
+
 def number(key: str, default: int, low: int, high: int) -> int:
     """A whole number out of the query string.
 
