@@ -10,7 +10,7 @@ from pathlib import Path
 
 from minga_node import tracing
 from minga_node.capacity import Capacity
-from minga_node.downloads.asking import Asking, Tally
+from minga_node.downloads.asking import Asking
 from minga_node.downloads.connecting import Connecting
 from minga_node.downloads.doubt import Doubt
 from minga_node.downloads.exchange import Exchange
@@ -18,6 +18,7 @@ from minga_node.downloads.model import Cancelled, DownloadNetwork, GaveUp, held_
 from minga_node.downloads.neighbours import Neighbours
 from minga_node.downloads.past import Carried
 from minga_node.downloads.prospects import NOBODY_HONEST
+from minga_node.downloads.session import DownloadSession, Tally
 from minga_node.downloads.turns import Signs
 from minga_node.errors import Busy, NotFound, PeerMisbehaved, PeerUnreachable, VerificationFailed
 from minga_node.fetching import IoThreads, PartialFile
@@ -106,17 +107,12 @@ class Task:
             partial = PartialFile(self._directory, manifest, self._capacity, self.left)
             self.opening = False
             swarm = Swarm(manifest.pieces, have=partial.have, seed=self._random.getrandbits(32))
-            asking = Asking(
-                manifest,
-                swarm,
-                self._neighbours,
-                self.tally,
-                lock=self.lock,
-                changed=self.changed,
-                exchange=self._exchange,
-                wake=self._wake.set,
+            session = DownloadSession(
+                manifest, swarm, self._neighbours, self.tally, lock=self.lock, changed=self.changed
             )
+            asking = Asking(session, exchange=self._exchange, wake=self._wake.set)
             connecting = Connecting(
+                session,
                 asking,
                 partial,
                 self._receiving,
