@@ -108,6 +108,28 @@ def test_sparse_stays_sparse(nodes: Nodes) -> None:
     assert path.stat().st_blocks * 512 < 2 * MB
 
 
+def test_a_fetched_file_is_as_sparse_within_its_pieces(nodes: Nodes) -> None:
+    """Of 2 GiB in pieces of 2 MiB, each that has data has 256 KiB of it."""
+    quarter = os.urandom(256 * 1024)
+    seed = nodes.start("seed", seed=True)
+    with (seed.directory / "sparse.bin").open("wb") as file:
+        for piece in range(64):
+            file.seek(piece * 32 * 1024 * 1024)
+            file.write(quarter)
+        file.truncate(64 * 32 * 1024 * 1024)
+    seed.ready()
+    node = nodes.start("small", seed).ready()
+    wait_for(lambda: "sparse.bin" in node.names(), "the index", 60)
+    assert node.fetch(name="sparse.bin")["state"] == "complete"
+    path = node.directory / "sparse.bin"
+    assert path.stat().st_size == 64 * 32 * 1024 * 1024
+    assert path.stat().st_blocks * 512 < 2 * 64 * len(quarter)
+    with path.open("rb") as file:
+        for piece in range(64):
+            file.seek(piece * 32 * 1024 * 1024)
+            assert file.read(len(quarter) + 1) == quarter + b"\0"
+
+
 def test_a_download_that_does_not_fit_fails_and_says_why(nodes: Nodes) -> None:
     seed = nodes.start("seed", files={"large.bin": os.urandom(30 * MB)}, seed=True).ready()
     node = nodes.start("small", seed, storage_limit=20 * MB).ready()

@@ -8,6 +8,7 @@ from blake3 import blake3
 
 from minga_node.errors import VerificationFailed
 from minga_node.fetching.partial_file import Claim, PartialFile, storage_error, write_all
+from minga_node.fetching.punching import is_zero, punch
 from minga_node.fetching.response_reader import ResponseReader
 from minga_node.fetching.steps import Steps
 
@@ -66,7 +67,8 @@ class PieceWriter:
             with claim.lock:
                 if not claim.lost:
                     with self._partial.disk:
-                        write_all(self._descriptor, chunk, position)
+                        if not (is_zero(chunk) and punch(self._descriptor, position, len(chunk))):
+                            write_all(self._descriptor, chunk, position)
         except OSError as error:
             raise storage_error(error, self._partial.path) from error
 

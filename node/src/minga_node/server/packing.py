@@ -89,7 +89,10 @@ class Packing:
         opened = self._library.open_id(identity)
         if opened is None:
             raise NotFound(f"{name} was taken away")
-        file = opened.file
+        file, own = opened.file, self._library.find(name)
+        if own is not None and own.id == file.id:
+            # The content may have been opened by another of its names, which has other attributes.
+            file = own
         with opened.stream as stream:
             yield tar.header(name, file.size, file.modified_ms, file.id, executable=file.executable)
             left = file.size
