@@ -32,6 +32,7 @@ KINDS = (
     ("png", "image/png"),
     ("csv", "text/csv"),
 )
+SORTS = ("name", "-name", "size", "-size", "modified", "-modified", "holders", "-holders")
 CHUNK = 10_000
 COPY = 20
 """One entry of so many is a copy."""
@@ -99,16 +100,7 @@ def searches(index: Index, dice: random.Random, count: int) -> dict[str, list[tu
         "by holders": lambda: Query(some(), sort="-holders", limit=50),
         "by name": lambda: Query(some()[:3], sort="-name", limit=50),
         "all, by each sort": lambda: Query(
-            sort=dice.choice([
-                "name",
-                "-name",
-                "size",
-                "-size",
-                "modified",
-                "-modified",
-                "holders",
-                "-holders",
-            ]),
+            sort=dice.choice(SORTS),
             limit=50,
         ),
         "size range": lambda: Query(some()[:3], min_size=10**6, max_size=2 * 10**6, limit=50),
@@ -130,6 +122,11 @@ def searches(index: Index, dice: random.Random, count: int) -> dict[str, list[tu
             limit=50,
         ),
         "holder": lambda: Query(some()[:3], holder=f"peer-{dice.randrange(100):03d}", limit=50),
+        "in a small grant": lambda: Query(some()[:3], under=(some(),), limit=50),
+        "all of a small grant": lambda: Query(under=(some(),), sort=dice.choice(SORTS), limit=50),
+        "in a large grant": lambda: Query(some()[:3], under=(some()[0],), limit=50),
+        "all of a large grant": lambda: Query(under=(some()[0],), sort=dice.choice(SORTS), limit=50),
+        "in 16 grants": lambda: Query(some()[:3], under=tuple(some() for _ in range(16)), limit=50),
     }
     taken: dict[str, list[tuple[float, float]]] = {}
     for kind, make in kinds.items():
