@@ -220,14 +220,14 @@ def test_get_and_put_of_many_files(
     minga = Shell(tmp_path, taker.url)
     got = minga.json("get", "-r", "many", "-o", "here")
     assert {row["name"] for row in got} == ALL.keys()
-    assert {(tuple(row)) for row in got} == {("name", "content_id", "size", "path")}
+    assert {(tuple(row)) for row in got} == {("name", "id", "size", "path")}
     for name, body in ALL.items():
         assert (tmp_path / "here" / name.removeprefix("many/")).read_bytes() == body
     downloads = taker.get("/api/v1/downloads")["downloads"]
     assert len(downloads) == 1 + len(BIG)
     # What is there is not fetched again; what is damaged is.
     (tmp_path / "here/twin-a").write_bytes(b"damaged!")
-    said = minga("get", "-r", "many", "-o", "here").splitlines()
+    said = minga("get", "-r", "many", "-o", "here", "--force").splitlines()
     assert sum("there already" in line for line in said) == len(ALL) - 1
     assert (tmp_path / "here/twin-a").read_bytes() == b"the same"
 

@@ -106,7 +106,7 @@ def test_tokens_made_at_once_are_all_kept(minga: Shell, tokens: str) -> None:
         (["create", "--directory", "{tokens}", "--ttl", "0d"], 2, "'0d' is no duration"),
         (["create", "--directory", "{tokens}", "--note", "x" * 201], 2, "at most 200 characters"),
         (["create", "--directory", "no-such-directory"], 1, "is no directory of tokens"),
-        (["revoke", "--directory", "{tokens}", "00000000"], 3, "there is no token 00000000"),
+        (["revoke", "--directory", "{tokens}", "00000000"], 3, "no tokens begin with 00000000"),
     ],
 )
 def test_a_mistake_is_one_line_and_changes_nothing(

@@ -149,7 +149,7 @@ def test_its_own_limit_which_holds(nodes: Nodes, tmp_path: Path) -> None:
     process = minga.popen("get", "big.bin", "--limit-rate", "1M", "-o", "big.bin")
     wait_for(lambda: near.get("/api/v1/downloads")["downloads"], "it has begun")
     (download,) = near.get("/api/v1/downloads")["downloads"]
-    assert download["limit"] == MIB
+    assert download["limit"] == 1_000_000
     says(near, download["id"], "held back by a limit: its own")
     process.communicate(timeout=60)
     assert process.returncode == 0

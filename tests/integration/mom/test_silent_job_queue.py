@@ -37,7 +37,9 @@ def test_events_come_though_the_queue_of_jobs_does_not_answer_and_jobs_when_it_d
     monkeypatch.setattr("minga_node.mom.job_queue.ANSWER_SECONDS", 3.0)
     topology = Topology(tmp_path.name)
     queue = topology.job_queue("listener").name
-    End(tmp_path, "listener", broker.url).start().stop()
+    first = End(tmp_path, "listener", broker.url).start()
+    wait_for(lambda: erlang(broker, f"whereis('%2F_{queue}').") != "undefined", "its queue of jobs")
+    first.stop()
     member = f"{{'%2F_{queue}', node()}}"
     erlang(broker, f"sys:suspend({member}).")
     listener = End(tmp_path, "listener", broker.url).start()

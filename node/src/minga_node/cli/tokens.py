@@ -69,7 +69,7 @@ def token() -> None:
 @token.command()
 @where
 @click.option("--read", "scope", flag_value="read", help="It may look, search and fetch (the default).")
-@click.option("--write", "scope", flag_value="write", help="It may put, remove and rename as well.")
+@click.option("--write", "scope", flag_value="write", help="It may put and remove as well.")
 @click.option("--prefix", multiple=True, help=f"How the names begin that it is for; at most {MOST_PREFIXES}.")
 @click.option(
     "--ttl", type=Duration(), help="How long it is good, such as 12h or 30d; without it until revoked."
