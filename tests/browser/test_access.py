@@ -121,7 +121,7 @@ def test_a_reader_sees_previews_and_changes_nothing(page: Page) -> None:
 def test_a_writer_fetches_and_follows_it_live_then_signs_out(page: Page, guarded: RunningNode) -> None:
     sign_in(page, WRITE)
     page.go(f"#/file/{quote(FAR, safe='')}")
-    page.click(".view button", "Fetch")
+    page.click(".view button", "Copy to this node")
     page.go("#/transfers")
     page.find(".download", "far.bin")
     # Pieces and whose they are come by server-sent events alone.

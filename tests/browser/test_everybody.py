@@ -48,11 +48,11 @@ def test_spanish_is_complete_and_remembered(
     page: Page, village: Village, shoot: Callable[[str], None]
 ) -> None:
     Select(page.find("#language")).select_by_value("es")
-    assert page.text("h1") == "Lo que comparte el pueblo"
+    assert page.text("h1") == "Archivos"
     page.open(village.home.url)
-    page.find("h1", "Lo que comparte el pueblo")
+    page.find("h1", "Archivos")
     assert page.run("return document.documentElement.lang") == "es"
-    page.find(".row button", "Traer")
+    page.find(".row button", "Copiar a este nodo")
     shoot("files-es")
 
 
@@ -62,7 +62,7 @@ def test_the_browser_s_language_is_taken(page: Page, village: Village) -> None:
     )
     try:
         page.open(village.home.url)
-        page.find("h1", "Lo que comparte el pueblo")
+        page.find("h1", "Archivos")
         assert page.run("return document.documentElement.lang") == "es"
     finally:
         page.driver.execute_cdp_cmd(

@@ -143,7 +143,7 @@ def test_a_search_has_an_address(page: Page, village: Village) -> None:
 
 def test_a_file_is_fetched_to_the_node_and_saved_byte_by_byte(page: Page, village: Village) -> None:
     search(page, "docs/Información", "docs/Información.txt")
-    page.click(".row button", "Fetch")
+    page.click(".row button", "Copy to this node")
     page.find(".row .badge-here")
     wanted = (village.other.directory / "docs/Información.txt").read_bytes()
     assert (village.home.directory / "docs/Información.txt").read_bytes() == wanted

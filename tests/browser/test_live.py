@@ -22,7 +22,7 @@ def test_a_download_is_seen_piece_by_piece_and_from_whom(
 ) -> None:
     page.go("#/?q=llama")
     wait_for(lambda: page.texts(".row-name") == [BIG], "its row alone")
-    page.click(".row button", "Fetch")
+    page.click(".row button", "Copy to this node")
     page.go("#/transfers")
     card = page.find(".download[data-state=running]")
     page.find(".weave")
@@ -148,3 +148,18 @@ def test_the_map_marks_seeds_the_broker_and_this_node(page: Page) -> None:
     page.find("h1", "peer-1")
     page.find(".row-name", "many/000.csv")
     assert not [row for row in page.all(".row-name") if "weather" in row.text]
+
+
+def test_colours_are_used_evenly(page: Page) -> None:
+    """Of a hundred peers ten have each colour, so that neighbours on the map can be told apart."""
+    counts = page.run(
+        "const main = document.querySelector('script[src$=\"main.js\"]').src;"
+        "return import(main.replace('main.js', 'colours.js') + '?fresh').then(({ know, thread }) => {"
+        "  const peers = Array.from({ length: 100 }, (_, n) => `peer-${n}`);"
+        "  know(peers);"
+        "  const counts = {};"
+        "  for (const peer of peers) counts[thread(peer)] = (counts[thread(peer)] ?? 0) + 1;"
+        "  return Object.values(counts);"
+        "})"
+    )
+    assert counts == [10] * 10

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.browser
 def test_a_name_that_is_markup_stays_words_everywhere(page: Page, village: Village) -> None:
     page.go(f"#/?q={quote('<img')}")
     wait_for(lambda: page.texts(".row-name") == [FOREIGN], "its row alone")
-    page.click(".row button", "Fetch")
+    page.click(".row button", "Copy to this node")
     page.find(".notice", FOREIGN)
     page.find(".badge-here")
     page.go("#/transfers")

@@ -3,7 +3,7 @@
 const THREADS = 10;
 const given = new Map();
 
-/** Gives known peers distinct colours: each one its hash's, or the next that is free. */
+/** Gives known peers distinct colours: each one its hash's, or the next of those that are used least. */
 export function know(peers) {
   for (const peer of [...peers].sort()) thread(peer);
 }
@@ -11,9 +11,11 @@ export function know(peers) {
 /** Number of a peer's thread, 0 to 9; the style sheet has the colours (`--thread-0` …). */
 export function thread(peer) {
   if (!given.has(peer)) {
-    const used = new Set(given.values());
+    const uses = new Array(THREADS).fill(0);
+    for (const used of given.values()) uses[used] += 1;
+    const least = Math.min(...uses);
     let wish = [...peer].reduce((sum, letter) => (sum * 31 + letter.codePointAt(0)) >>> 0, 7) % THREADS;
-    for (let tries = 0; tries < THREADS && used.has(wish); tries += 1) wish = (wish + 1) % THREADS;
+    while (uses[wish] > least) wish = (wish + 1) % THREADS;
     given.set(peer, wish);
   }
   return given.get(peer);

@@ -59,7 +59,7 @@ export function filesView(route, signal) {
   const view = h(
     "section",
     { class: "view files", "data-section": "files" },
-    h("div", { class: "hero" }, h("h1", { tabindex: "-1" }, t("files.title")), totals),
+    h("div", { class: "hero" }, h("h1", { tabindex: "-1" }, t("nav.files")), h("p", { class: "motto" }, t("files.title")), totals),
     h(
       "form",
       { class: "search", role: "search", on: { submit: (event) => { event.preventDefault(); changed(); } } },

@@ -69,7 +69,7 @@ export function networkView(_route, signal) {
   return h(
     "section",
     { class: "view network", "data-section": "network" },
-    h("div", { class: "hero" }, h("h1", { tabindex: "-1" }, t("map.title")), lead),
+    h("div", { class: "hero" }, h("h1", { tabindex: "-1" }, t("nav.network")), h("p", { class: "motto" }, t("map.title")), lead),
     h("div", { class: "map-frame" }, map, legend()),
     h("section", { class: "panel" }, h("h2", {}, t("map.transfers")), now, quiet),
     h(

@@ -24,7 +24,7 @@ export function transfersView(_route, signal) {
   return h(
     "section",
     { class: "view", "data-section": "transfers" },
-    h("div", { class: "hero" }, h("h1", { tabindex: "-1" }, t("transfers.title")), lead),
+    h("div", { class: "hero" }, h("h1", { tabindex: "-1" }, t("nav.transfers")), h("p", { class: "motto" }, t("transfers.title")), lead),
     list,
     empty,
   );
