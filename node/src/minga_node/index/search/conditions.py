@@ -49,6 +49,11 @@ class Conditions:
         if self.begins:
             clauses.append("f.folded >= ? AND f.folded < ?")
             values += [self.begins, after_prefix(self.begins)]
+        ranges = self.ranges()
+        if len(ranges) == 1:
+            # A walk in the order of names begins and ends here.
+            clauses.append("f.folded >= ? AND f.folded < ?")
+            values += [ranges[0], after_prefix(ranges[0])]
         if self.under:
             clauses.append(f"({' OR '.join(['(f.name >= ? AND f.name < ?)'] * len(self.under))})")
             values += [bound for prefix in self.under for bound in (prefix, after_prefix(prefix))]

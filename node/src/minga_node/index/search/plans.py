@@ -102,7 +102,11 @@ def estimate(wanted: Conditions, sample: Sequence[Row], shape: Shape, walk: Walk
 
     ask = ASK_SECONDS if wanted.holder is not None or wanted.online is not None else 0.0
     behind = 0.0 if walk.by_name else shape.unordered * TAIL_SECONDS
-    walked = _walked(wanted, named, sample, walk, walk.limit / weight, LOOK_SECONDS + ask)
+    ranges = wanted.ranges()
+    passed = sample
+    if walk.by_name and len(ranges) == 1:
+        passed = [row for row in sample if row.folded.startswith(ranges)]
+    walked = _walked(wanted, named, passed, walk, walk.limit / weight, LOOK_SECONDS + ask)
     found = [Estimate(Way.WALK, walked * weight + behind)]
     for way, of_it in _candidates(wanted, tier):
         rows = list(filter(of_it, sample))
