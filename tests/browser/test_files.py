@@ -148,7 +148,7 @@ def test_a_file_is_fetched_to_the_node_and_saved_byte_by_byte(page: Page, villag
     wanted = (village.other.directory / "docs/Información.txt").read_bytes()
     assert (village.home.directory / "docs/Información.txt").read_bytes() == wanted
     page.click(".row-name")
-    page.click("a.button", "Save")
+    page.click("a.button", "Download")
     saved = page.downloads / "Información.txt"
     wait_for(lambda: saved.exists() and saved.read_bytes() == wanted, "the saved file")
 

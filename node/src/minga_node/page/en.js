@@ -73,7 +73,7 @@ export default {
   "holders.brief": { one: "{online} of {n} copy online", other: "{online} of {n} copies online" },
 
   get: "Copy to this node",
-  "get.label": "Copy {name} to this node",
+  "get.label": "Copy to this node: {name}",
   "get.started": "Copying {name} to this node",
   save: "Download",
   "save.label": "Download {name} to this computer",

@@ -73,7 +73,7 @@ export default {
   "holders.brief": { one: "{online} de {n} copia en línea", other: "{online} de {n} copias en línea" },
 
   get: "Copiar a este nodo",
-  "get.label": "Copiar {name} a este nodo",
+  "get.label": "Copiar a este nodo: {name}",
   "get.started": "Copiando {name} a este nodo",
   save: "Descargar",
   "save.label": "Descargar {name} a esta computadora",
