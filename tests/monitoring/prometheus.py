@@ -82,12 +82,16 @@ def prometheus(base: Path, rules: Path, scrapes: Sequence[Mapping[str, Any]]) ->
         process.wait(20)
 
 
+MAY_BE_EMPTY = {"watched_namespace"}
+"""Labels that are empty where they mean everything: Prometheus has no empty labels."""
+
+
 def silent(server: Prometheus, living: Sequence[Expression], seconds: float) -> list[str]:
     """Those of the expressions that have no answer within the time, each asked until it has had one.
 
-    An answer has a number, and the labels that its legend shows.
+    An answer has a number, and the labels that its legend shows, but for those that may be empty.
     """
-    waiting = {(one.where, value): one.legend_labels for one in living for value in one.values}
+    waiting = {(one.where, value): one.legend_labels - MAY_BE_EMPTY for one in living for value in one.values}
     deadline = time.monotonic() + seconds
     while True:
         for (where, value), labels in list(waiting.items()):
