@@ -64,14 +64,14 @@ def restarted(system: Network) -> str:
 def ask(system: Network, pod: str, path: str) -> tuple[int, str]:
     """(0, "") while it does not answer yet."""
     try:
-        with (
-            system.forward(pod, 8080) as port,
-            urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=30) as answer,
-        ):
-            return answer.status, answer.read().decode()
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, error.read().decode()
+        # A refusal's body is read while its way is still there.
+        with system.forward(pod, 8080) as port:
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=30) as answer:
+                    return answer.status, answer.read().decode()
+            except urllib.error.HTTPError as error:
+                with error:
+                    return error.code, error.read().decode()
     except (OSError, HTTPException):
         return 0, ""
 
